@@ -1,0 +1,1 @@
+"""Serving spatial transformer classifiers over HTTP, and the `stn` command."""

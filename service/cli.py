@@ -1,0 +1,165 @@
+"""The `stn` command."""
+
+import contextlib
+import io
+import itertools
+import logging
+import re
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import ValidationError
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.extras import SubcommandApp
+
+from service.problems import Problem
+from service.settings import Settings
+from training.config import TrainingConfig
+from training.presets import PRESETS
+
+Run = Callable[[], int]
+"""What a parsed command line does; its exit code."""
+
+SettingsArguments = Annotated[Settings, arg(name="")]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code: 0 done, 1 the service could not start, 2 a mistake in the arguments or files, 130 interrupted."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        return _parse(_commands(Settings()), sys.argv[1:] if arguments is None else arguments)()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        sys.stderr.write(f"error: {first['loc'][0]}: {first['msg']}, got {first['input']!r}\n")
+        return 2
+    except (ValueError, Problem) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _commands(defaults: Settings) -> SubcommandApp:
+    """The verbs; each gives what is to be run, so that mistakes in its arguments are found before anything happens."""
+    app = SubcommandApp()
+
+    @app.command
+    def up(settings: SettingsArguments = defaults) -> Run:
+        """Start the service with its page; train the preset `digits` first where no model has been trained yet."""
+        return partial(_up, settings)
+
+    @app.command
+    def serve(settings: SettingsArguments = defaults) -> Run:
+        """Start the service with its page."""
+        return partial(_serve, settings)
+
+    @app.command
+    def predict(
+        images: Positional[tuple[Path, ...]],
+        model: str | None = None,
+        url: str | None = None,
+        json: FlagCreatePairsOff[bool] = False,
+        save: Path | None = None,
+    ) -> Run:
+        """Name what pictures show, and straighten them.
+
+        Args:
+            images: Files: PNG, JPEG, WebP, GIF or BMP.
+            model: Name of the model; the default model where it is left out.
+            url: Ask the service at this address; without it, the models of STN_HOME are loaded here.
+            json: Print the answer of `POST /v1/predict`.
+            save: Write the transformed images into this folder.
+        """
+        return partial(_predict, list(images), model, url, json, save, defaults)
+
+    app.command(
+        _train_commands(defaults), name="train", help="Train a model, with progress, and register it to be served."
+    )
+    return app
+
+
+def _train_commands(defaults: Settings) -> SubcommandApp:
+    app = SubcommandApp()
+
+    @app.command(name="resume", is_default=True, help="Go on with an interrupted run: stn train --resume RUN.")
+    def resume(resume: Path) -> Run:
+        """Go on with an interrupted run.
+
+        Args:
+            resume: Its run folder; it goes on from checkpoints/last.ckpt.
+        """
+        return partial(_resume, resume, defaults)
+
+    for name, preset in PRESETS.items():
+
+        def train(config: Annotated[TrainingConfig, arg(name="")] = preset()) -> Run:  # noqa: B008
+            return partial(_train, config, defaults)
+
+        app.command(name=name, help=preset.__doc__)(train)
+    return app
+
+
+def _up(settings: Settings) -> int:
+    from service.commands.serve import up
+
+    return up(settings)
+
+
+def _serve(settings: Settings) -> int:
+    from service.commands.serve import serve
+
+    return serve(settings)
+
+
+def _train(config: TrainingConfig, settings: Settings) -> int:
+    from service.commands.train import train
+
+    return train(config, settings)
+
+
+def _resume(run: Path, settings: Settings) -> int:
+    from service.commands.train import resume
+
+    return resume(run, settings)
+
+
+def _predict(
+    images: list[Path], model: str | None, url: str | None, as_json: bool, save: Path | None, settings: Settings
+) -> int:
+    from service.commands.predict import predict_files, print_predictions, save_transformed
+
+    answer = predict_files(images, model, url, settings)
+    print_predictions(images, answer, as_json)
+    if save:
+        save_transformed(images, answer, save)
+    return 0
+
+
+def _parse(app: SubcommandApp, arguments: list[str]) -> Run:
+    """What the arguments ask for; a mistake in them becomes a ValueError of one line."""
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            run: Run = app.cli(prog="stn", args=arguments)
+            return run
+    except SystemExit as exit_:
+        if exit_.code:
+            raise ValueError(_one_line(complaint.getvalue())) from None
+        raise
+
+
+def _one_line(box: str) -> str:
+    """The message in tyro's box, without its frame and the help below it; a suggestion is kept."""
+    lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
+    message = " ".join(itertools.takewhile(lambda line: not line.startswith("─"), lines))
+    message = re.sub(r"\[/?bold\]|`", "", message)
+    message = re.sub(r"^Error parsing (?:__tyro-dummy-inner__\.)+config\.(\w+): ", r"\1.", message)
+    suggestions = [line.split()[0] for line in lines if line.startswith("--")]
+    return f"{message} (did you mean {suggestions[0]}?)" if suggestions and "Unrecognized" in message else message
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The verbs of the `stn` command, one file each."""

@@ -1,0 +1,39 @@
+"""`stn serve` and `stn up`: the service in this process."""
+
+import logging
+
+import uvicorn
+
+from service.app import create_app
+from service.commands.train import train
+from service.model_folder import find_model_files
+from service.settings import Settings
+from training.presets import digits
+
+log = logging.getLogger(__name__)
+
+
+def up(settings: Settings) -> int:
+    """Serve; where no model has been trained yet, train the preset `digits` first."""
+    if not find_model_files(settings.models):
+        log.info("No model has been trained yet: training the preset `digits` first, about a minute on 2 cores.")
+        code = train(digits(), settings)
+        if code != 0:
+            return code
+    return serve(settings)
+
+
+def serve(settings: Settings) -> int:
+    """Serve the models of the home folder until a signal ends it; accepted requests are answered first."""
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=settings.host,
+            port=settings.port,
+            timeout_graceful_shutdown=settings.drain_seconds,
+            log_config=None,
+            access_log=False,
+        )
+    )
+    server.run()
+    return 0 if server.started else 1

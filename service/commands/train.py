@@ -1,0 +1,36 @@
+"""`stn train`: a training run in a process of its own, then its model among those that are served."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+from service.model_folder import register
+from service.settings import Settings
+from training.config import TrainingConfig
+from training.runs import create_run, read_config
+
+log = logging.getLogger(__name__)
+
+
+def train(config: TrainingConfig, settings: Settings) -> int:
+    """Train in a new run folder and register the model; the exit code of the training process."""
+    return resume(create_run(settings.runs, config), settings)
+
+
+def resume(run: Path, settings: Settings) -> int:
+    """Go on with a run, from its last checkpoint where it has one, and register the model."""
+    name = read_config(run / "config.json").name
+    process = subprocess.Popen([sys.executable, "-m", "training", "--resume", str(run)])
+    while True:
+        try:
+            code = process.wait()
+            break
+        except KeyboardInterrupt:  # the terminal sent it to the training process too, which now ends in good order
+            continue
+    if code == 0:
+        version = register(settings.models, name, run / "model.safetensors")
+        log.info("model %s, version %d, is ready to be served (run folder %s)", name, version, run)
+    elif code != 2:
+        log.info("the run did not finish; go on with it: stn train --resume %s", run)
+    return code

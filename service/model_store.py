@@ -1,0 +1,71 @@
+"""The models of the home folder, loaded and ready to predict."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.model_folder import choose_version, find_model_files, name_and_version
+from service.predictor import Predictor
+from service.settings import Settings
+from stn import ModelFileError, ModelInfo, load_model, read_model_info
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One version of one model, ready to predict."""
+
+    name: str
+    version: int
+    info: ModelInfo
+    predictor: Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A file in the models folder that is not served."""
+
+    file: str
+    """Relative to the models folder."""
+    reason: str
+
+
+class ModelStore:
+    """All versions of all models of a folder; a file that cannot be read is refused, and the others are served."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.served: dict[str, dict[int, Served]] = {}
+        self.refused: list[Refused] = []
+        for path in find_model_files(settings.models):
+            self._load(path)
+
+    def get(self, name: str | None = None, version: int | None = None) -> Served:
+        """This version of this model; the default model and its newest version where none is named.
+
+        Raises:
+            Problem: 404 where there is none of that name or version.
+        """
+        name, version = choose_version(self.served, self.settings, name, version)
+        return self.served[name][version]
+
+    def close(self) -> None:
+        """Answer what waits, then end every predictor."""
+        for versions in self.served.values():
+            for served in versions.values():
+                served.predictor.close()
+
+    def _load(self, path: Path) -> None:
+        file = path.relative_to(self.settings.models)
+        try:
+            name, version = name_and_version(file)
+            model, info = load_model(path), read_model_info(path)
+        except (ModelFileError, OSError) as error:
+            reason = str(error).removeprefix(f"{path}: ")
+            log.warning("model file %s is refused: %s", file, reason)
+            self.refused.append(Refused(str(file), reason))
+            return
+        predictor = Predictor(model, self.settings.max_batch, self.settings.max_waiting)
+        self.served.setdefault(name, {})[version] = Served(name, version, info, predictor)
+        log.info("serving model %s, version %d", name, version)

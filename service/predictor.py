@@ -1,0 +1,105 @@
+"""A network with a thread of its own, which answers in batches whatever has arrived."""
+
+import queue
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from stn import Classifier, MatrixTransform
+from stn.types import Images
+
+
+class QueueFull(Exception):
+    """More images wait than the predictor may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the network says of one image."""
+
+    probabilities: Float[Tensor, " k"]
+    transformed: Float[Tensor, "c h_out w_out"]
+    """What its class layers saw: the input itself where it has no transformer."""
+    theta: Float[Tensor, " p"] | None
+    matrix: Float[Tensor, "2 3"] | None
+    """[A | t] where the transform is a matrix: p_in = A p_out + t in normalised coordinates."""
+    corners: Float[Tensor, "4 2"]
+    """The corners of the sampled region in normalised input coordinates, clockwise from the upper left."""
+
+
+class Predictor:
+    """Collects images and runs the network on all that wait, never waiting for more while it is idle."""
+
+    def __init__(self, model: Classifier, max_batch: int, max_waiting: int) -> None:
+        self.model = model
+        self.max_batch = max_batch
+        self._room = threading.Semaphore(max_waiting)
+        self._waiting: queue.SimpleQueue[tuple[Tensor, Future[Prediction]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
+        self._thread.start()
+
+    def submit(self, image: Float[Tensor, "c h w"]) -> "Future[Prediction]":
+        """The prediction to come for one image of the network's input size.
+
+        Raises:
+            QueueFull: too many images wait already.
+        """
+        if not self._room.acquire(blocking=False):
+            raise QueueFull
+        future: Future[Prediction] = Future()
+        future.add_done_callback(lambda _: self._room.release())
+        self._waiting.put((image, future))
+        return future
+
+    def close(self) -> None:
+        """Answer what waits, then end the thread."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            batch = [first]
+            closing = False
+            while len(batch) < self.max_batch and not self._waiting.empty():
+                item = self._waiting.get()
+                if item is None:
+                    closing = True
+                    break
+                batch.append(item)
+            _answer(self.model, [item for item in batch if item[1].set_running_or_notify_cancel()])
+            if closing:
+                return
+
+
+def _answer(model: Classifier, batch: Sequence[tuple[Tensor, "Future[Prediction]"]]) -> None:
+    if not batch:
+        return
+    try:
+        predictions = predict(model, torch.stack([image for image, _ in batch]))
+    except Exception as error:  # noqa: BLE001 - whoever asked must hear of it, and the thread must go on
+        for _, future in batch:
+            future.set_exception(error)
+        return
+    for (_, future), prediction in zip(batch, predictions, strict=True):
+        future.set_result(prediction)
+
+
+@torch.inference_mode()
+def predict(model: Classifier, images: Images) -> list[Prediction]:
+    """What the network says of each image."""
+    logits, transformed = model(images)
+    probabilities = logits.softmax(-1)
+    whole = images.new_tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])  # (4, 2)
+    if transformed is None:
+        return [Prediction(*parts, None, None, whole) for parts in zip(probabilities, images, strict=True)]
+    transform, theta = model.transformer.transform, transformed.theta  # type: ignore[union-attr]
+    corners = transform(theta, whole.expand(len(theta), -1, -1))
+    matrices = transform.matrix(theta) if isinstance(transform, MatrixTransform) else [None] * len(theta)
+    return [
+        Prediction(*parts) for parts in zip(probabilities, transformed.images, theta, matrices, corners, strict=True)
+    ]

@@ -1,0 +1,33 @@
+"""What goes wrong with a request, as an RFC 9457 problem."""
+
+from http import HTTPStatus
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+
+class Problem(Exception):
+    """An answer other than the one asked for; `service.app` turns it into `application/problem+json`."""
+
+    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers or {}
+
+    def document(self) -> dict[str, Any]:
+        """The members of the problem document; `error` repeats the detail for clients of the inference protocol V2."""
+        return {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "error": self.detail,
+        }
+
+
+def problem_response(request: Request, problem: Problem) -> JSONResponse:
+    """The problem as an answer to this request."""
+    document = {**problem.document(), "request_id": getattr(request.state, "request_id", None)}
+    return JSONResponse(document, problem.status, problem.headers, media_type="application/problem+json")

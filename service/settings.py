@@ -1,0 +1,41 @@
+"""What an operator can set, by environment variable `STN_...` or by the command's arguments."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The service's settings; each field is read from the environment variable `STN_` + its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="STN_", frozen=True, use_attribute_docstrings=True)
+
+    home: Path = Path("stn-data")
+    """Folder of run folders (`runs/`), served models (`models/`) and downloaded data sets (`data/`)."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    default_model: str | None = None
+    """Model that answers when a request names none; otherwise the one that was registered first."""
+    max_body_bytes: int = Field(default=32 * 2**20, ge=1)
+    """Largest request body."""
+    max_images: int = Field(default=64, ge=1)
+    """Most images in one request."""
+    max_pixels: int = Field(default=32_000_000, ge=1)
+    """Most pixels (width x height) of one posted picture."""
+    max_waiting: int = Field(default=1024, ge=1)
+    """Most images of one model that wait for their prediction; beyond it requests are answered 429."""
+    max_batch: int = Field(default=64, ge=1)
+    """Most images in one pass through the network."""
+    drain_seconds: int = Field(default=20, ge=0)
+    """How long accepted requests may take to be answered after a stop was asked for."""
+
+    @property
+    def models(self) -> Path:
+        return self.home / "models"
+
+    @property
+    def runs(self) -> Path:
+        return self.home / "runs"

@@ -1,0 +1,26 @@
+"""Four parameters: scale, rotation and shift."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from stn.transforms.transform import MatrixTransform
+from stn.types import Matrix, Theta
+
+
+class Similarity(MatrixTransform):
+    """p_in = scale R(angle) p_out + (x0, y0), with R = [[cos, -sin], [sin, cos]].
+
+    The angle is in radians: a positive one turns the picture anticlockwise on screen. It turns normalised coordinates, so
+    on an image that is not square a turned square of pixels becomes a parallelogram.
+    """
+
+    parameter_names = ("scale", "angle", "x0", "y0")
+
+    def identity(self) -> Float[Tensor, " p"]:
+        return torch.tensor([1.0, 0.0, 0.0, 0.0])
+
+    def matrix(self, theta: Theta) -> Matrix:
+        scale, angle, x0, y0 = theta.unbind(-1)
+        cos, sin = scale * torch.cos(angle), scale * torch.sin(angle)
+        return torch.stack([cos, -sin, x0, sin, cos, y0], dim=-1).unflatten(-1, (2, 3))

@@ -1,0 +1,149 @@
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from stn import (
+    Classifier,
+    InputConfig,
+    ModelConfig,
+    ModelFileError,
+    ModelInfo,
+    build_model,
+    load_model,
+    read_model_info,
+    save_model,
+)
+
+INFO = ModelInfo(
+    config=ModelConfig(transform="similarity", filters=(4,), units=8),
+    input=InputConfig(channels=1, height=12, width=10, mean=(0.1,), std=(0.3,)),
+    class_names=("cat", "dog"),
+    scores={"test/accuracy": 0.5},
+    provenance={"seed": "7"},
+)
+
+
+def tiny_model() -> Classifier:
+    return build_model(INFO.config, INFO.input, len(INFO.class_names)).eval()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "model.safetensors"
+    save_model(file, tiny_model(), INFO)
+    return file
+
+
+def rewrite(path: Path, **metadata: str) -> None:
+    """The same weights with other metadata."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        kept = file.metadata()
+    save_file(load_file(path), path, {**kept, **{name.replace("__", "."): text for name, text in metadata.items()}})
+
+
+def test_a_model_survives_its_file_to_the_bit(tmp_path: Path) -> None:
+    model, file = tiny_model(), tmp_path / "model.safetensors"
+    save_model(file, model, INFO)
+    images = torch.rand(3, 1, 12, 10)
+    assert torch.equal(load_model(file)(images).logits, model(images).logits)
+    assert read_model_info(file) == INFO
+
+
+def test_nothing_but_the_model_file_is_left_in_its_folder(path: Path) -> None:
+    assert [entry.name for entry in path.parent.iterdir()] == ["model.safetensors"]
+
+
+def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = path.read_bytes()
+    monkeypatch.setattr("stn.model_file.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        save_model(path, tiny_model(), INFO)
+    assert path.read_bytes() == before
+    assert len(list(path.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_a_truncated_file_is_refused(path: Path, share: float) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(ModelFileError, match="not a complete safetensors file"):
+        load_model(path)
+
+
+def test_a_pickle_is_refused_and_never_run(path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (Path(path.parent / "ran"),)
+
+    path.write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(ModelFileError, match="pickle .*can run code"):
+        load_model(path)
+    torch.save({"weights": Evil()}, path)
+    with pytest.raises(ModelFileError, match="pickle .*can run code"):
+        load_model(path)
+    assert not (path.parent / "ran").exists()
+
+
+def test_another_format_version_is_refused(path: Path) -> None:
+    rewrite(path, stn__version="2")
+    with pytest.raises(ModelFileError, match="format version must be 1, got 2"):
+        load_model(path)
+
+
+def test_a_safetensors_file_of_another_program_is_refused(path: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, path)
+    with pytest.raises(ModelFileError, match="not one of ours"):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"stn__config": json.dumps({"filters": [4], "units": 8, "surprise": 1})}, "config.surprise is not a field"),
+        ({"stn__config": "{"}, "Expecting property name"),
+        ({"stn__config": json.dumps({"filters": [9], "units": 8})}, "must have shape"),
+        ({"stn__config": json.dumps({"filters": [4096] * 8, "units": 65536})}, "few enough|not those of the network"),
+        ({"stn__class_names": '["cat", "cat"]'}, "class_names must be all different"),
+        ({"stn__class_names": '{"cat": 1}'}, "class_names must be a list of texts"),
+        ({"stn__class_names": '["cat", "dog", "owl"]'}, "must have shape"),
+        ({"stn__scores": "[]"}, "items"),
+    ],
+)
+def test_metadata_that_do_not_fit_are_refused_with_the_reason(
+    path: Path, metadata: dict[str, str], message: str
+) -> None:
+    rewrite(path, **metadata)
+    with pytest.raises(ModelFileError, match=message):
+        load_model(path)
+
+
+def test_a_huge_network_is_refused_before_memory_is_taken_for_it(path: Path) -> None:
+    huge = {"filters": [4096, 4096], "units": 65536}  # 3 x 10^9 weights
+    rewrite(path, stn__config=json.dumps(huge))
+    with pytest.raises(ModelFileError, match="must have shape|not those of the network"):
+        load_model(path)
+
+
+def test_weights_that_are_not_finite_are_refused(path: Path) -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        next(model.features.parameters()).fill_(float("nan"))
+    save_model(path, model, INFO)
+    with pytest.raises(ModelFileError, match="not finite"):
+        load_model(path)
+
+
+def test_weights_of_another_type_are_refused(path: Path) -> None:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        kept = file.metadata()
+    save_file({name: tensor.double() for name, tensor in load_file(path).items()}, path, kept)
+    with pytest.raises(ModelFileError, match="must be F32, got F64"):
+        load_model(path)

@@ -1,0 +1,184 @@
+"""Whole training runs, small ones, through the command that users and jobs call."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from stn import load_model, read_model_info
+from stn.config import to_dict
+from training.config import TrainerConfig, TrainingConfig
+from training.presets import digits
+from training.runs import create_run, read_config
+
+
+def small(epochs: int = 2) -> TrainingConfig:
+    """The preset `digits` with a small network and few epochs."""
+    config = digits()
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, filters=(4, 8), units=16),
+        trainer=TrainerConfig(max_epochs=epochs, batch_size=128, accelerator="cpu"),
+    )
+
+
+def train(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "training", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_model(run / "model.safetensors").state_dict()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = create_run(tmp_path_factory.mktemp("runs"), small())
+    done = train("--resume", run)
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+def test_a_run_writes_all_of_its_folder(finished: Path) -> None:
+    names = {str(path.relative_to(finished)) for path in finished.rglob("*")}
+    assert {
+        "config.json",
+        "log.txt",
+        "metrics.jsonl",
+        "result.json",
+        "model.safetensors",
+        "checkpoints/last.ckpt",
+        "checkpoints/best.ckpt",
+        "samples/epoch-0001.png",
+        "samples/epoch-0002.png",
+    } <= names
+    assert any(name.startswith("tensorboard/events") for name in names)
+
+
+def test_the_metrics_file_has_a_line_per_epoch(finished: Path) -> None:
+    lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "step", "time"} <= set(lines[0])
+
+
+def test_the_model_file_says_where_it_comes_from(finished: Path) -> None:
+    info = read_model_info(finished / "model.safetensors")
+    result = json.loads((finished / "result.json").read_text())
+    assert info.scores == pytest.approx(result["scores"])
+    assert info.class_names == tuple("0123456789")
+    assert info.input.size == (42, 42)
+    assert {"command", "commit", "seed", "data", "torch"} <= set(info.provenance)
+
+
+def test_the_model_file_holds_the_best_checkpoint(finished: Path) -> None:
+    best = torch.load(finished / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    for name, tensor in weights(finished).items():
+        assert torch.equal(best[f"model.{name}"], tensor)
+
+
+def test_a_log_that_is_no_terminal_has_lines_and_no_bar(finished: Path) -> None:
+    log = (finished / "log.txt").read_text()
+    assert "epoch 2/2" in log
+    assert "\r" not in log
+
+
+def test_the_same_config_and_seed_give_the_same_weights(finished: Path, tmp_path: Path) -> None:
+    again = create_run(tmp_path, small())
+    assert train("--resume", again).returncode == 0
+    assert all(torch.equal(tensor, weights(finished)[name]) for name, tensor in weights(again).items())
+
+
+def test_a_killed_run_that_is_resumed_gives_the_weights_of_one_that_was_not(tmp_path: Path) -> None:
+    whole, cut = create_run(tmp_path / "whole", small(6)), create_run(tmp_path / "cut", small(6))
+    assert train("--resume", whole).returncode == 0
+    process = subprocess.Popen([sys.executable, "-m", "training", "--resume", str(cut)], stderr=subprocess.DEVNULL)
+    while not (cut / "checkpoints" / "last.ckpt").exists():
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert not (cut / "model.safetensors").exists()
+    done = train("--resume", cut)
+    assert done.returncode == 0, done.stderr
+    assert all(torch.equal(tensor, weights(whole)[name]) for name, tensor in weights(cut).items())
+    lines = [json.loads(line) for line in (cut / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5, 6]
+
+
+def test_an_interrupted_run_ends_in_good_order_and_can_be_resumed(tmp_path: Path) -> None:
+    run = create_run(tmp_path, small(200))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training", "--resume", str(run)], stderr=subprocess.PIPE, text=True
+    )
+    while not (run / "checkpoints" / "last.ckpt").exists():
+        assert process.poll() is None, "the run ended before it could be interrupted"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    errors = process.stderr.read()
+    assert process.wait(30) == 130
+    process.stderr.close()
+    assert "Traceback" not in errors
+    assert not (run / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": {"learnin_rate": 1.0}}, "optimizer.learnin_rate is not a field of OptimizerConfig"),
+        ({"trainer": {"max_epochs": 0}}, "trainer.max_epochs must be in [1, 1000000], got 0"),
+        (
+            {"data": {"name": "mnist", "root": "nowhere", "download": False}},
+            "data.root must be a folder with the MNIST",
+        ),
+        ({"model": {"filters": [4] * 8}}, "filters must be few enough"),
+    ],
+)
+def test_a_mistake_in_the_config_is_one_line_and_exit_code_2(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({**to_dict(small()), **change}))
+    done = train(config, "--runs", tmp_path / "runs")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_folder_that_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
+    done = train("--resume", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == f"error: config must be a file that exists, got '{tmp_path}/config.json'\n"
+
+
+def test_a_run_folder_holds_its_config(tmp_path: Path) -> None:
+    assert read_config(create_run(tmp_path, small()) / "config.json") == small()
+
+
+def test_two_runs_of_the_same_second_get_folders_of_their_own(tmp_path: Path) -> None:
+    assert create_run(tmp_path, small()) != create_run(tmp_path, small())
+
+
+def test_training_needs_neither_fastapi_nor_tyro_nor_pydantic() -> None:
+    code = (
+        "import sys; import training.fit, training.__main__; "
+        "print([m for m in ('fastapi', 'tyro', 'pydantic', 'sqlalchemy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.slow
+def test_the_preset_digits_reaches_99_percent(tmp_path: Path) -> None:
+    run = create_run(tmp_path, digits())
+    done = train("--resume", run)
+    assert done.returncode == 0, done.stderr
+    assert read_model_info(run / "model.safetensors").scores["test/accuracy"] >= 0.99

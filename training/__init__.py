@@ -1,0 +1,1 @@
+"""Training spatial transformer classifiers with PyTorch Lightning."""

@@ -1,0 +1,73 @@
+"""`python -m training`: one training run in this process."""
+
+import argparse
+import logging
+import sys
+import warnings
+from pathlib import Path
+
+from training.config import TrainingConfig
+from training.presets import PRESETS
+from training.runs import create_run, read_config
+
+log = logging.getLogger("training")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code: 0 when the model is written, 2 for a mistake in config or data, 130 when interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training",
+        description="Train a spatial transformer classifier and write a run folder with its checkpoints and model file.",
+    )
+    parser.add_argument(
+        "config", nargs="?", help=f"a preset ({', '.join(PRESETS)}) or a JSON file with a whole training config"
+    )
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder for new run folders (default: runs)")
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with this run folder, from its last checkpoint where it has one",
+    )
+    options = parser.parse_args(arguments)
+    if (options.config is None) == (options.resume is None):
+        parser.error("name either a preset or config file, or --resume RUN")
+    try:
+        run, config = _prepare(options)
+        _set_up_logging(run)
+        _train(config, run)
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, OSError) as error:
+        log.debug("the run ended with an error", exc_info=True)
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+def _prepare(options: argparse.Namespace) -> tuple[Path, TrainingConfig]:
+    if options.resume is not None:
+        return options.resume, read_config(options.resume / "config.json")
+    config = PRESETS[options.config]() if options.config in PRESETS else read_config(Path(options.config))
+    return create_run(options.runs, config), config
+
+
+def _train(config: TrainingConfig, run: Path) -> None:
+    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchmetrics")
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    from training.fit import fit
+
+    fit(config, run)
+
+
+def _set_up_logging(run: Path) -> None:
+    log.setLevel(logging.DEBUG)
+    terminal, file = logging.StreamHandler(), logging.FileHandler(run / "log.txt")
+    terminal.setLevel(logging.INFO)
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(terminal)
+    log.addHandler(file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Batches for Lightning: all pictures in memory, indexed and distorted a batch at a time."""
+
+from collections.abc import Callable, Iterator
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from stn.config import InputConfig
+from training.config import TrainingConfig
+from training.data import DATASETS
+from training.data.labelled import Labelled, split
+from training.distortions import distort
+from training.randomness import generator
+
+Batch = tuple[Tensor, Tensor]
+"""Images (B, C, H, W), bytes as read or floats in [0, 1] once distorted, and labels (B,)."""
+
+
+class Batches:
+    """The batches of one pass; without an order of its own, that of the pictures."""
+
+    def __init__(self, pictures: Labelled, batch_size: int, order: Callable[[], Tensor] | None = None) -> None:
+        self.pictures = pictures
+        self.batch_size = batch_size
+        self.order = order
+
+    def __len__(self) -> int:
+        return -(-len(self.pictures.labels) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        images, labels = self.pictures
+        if self.order is None:
+            yield from zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True)
+            return
+        for chosen in self.order().split(self.batch_size):
+            yield images[chosen], labels[chosen]
+
+
+class DataModule(pl.LightningDataModule):
+    """The data set of a config: training pictures distorted afresh at every step, the others once with a fixed seed.
+
+    The order of an epoch and the distortions of a step are functions of the seed and of their number, so that a run that
+    is resumed goes on as if it had never stopped.
+    """
+
+    def __init__(self, config: TrainingConfig) -> None:
+        super().__init__()
+        self.config = config
+        data = DATASETS[config.data.name](config.data)
+        self.class_names = data.class_names
+        self.train, validation = split(data.train, config.data.validation, config.seed, "validation")
+        self.validation = self._distort_once(validation, "validation")
+        self.test = self._distort_once(data.test, "test")
+        self.input = self._input()
+
+    def train_dataloader(self) -> Batches:
+        return Batches(self.train, self.config.trainer.batch_size, self._order)
+
+    def val_dataloader(self) -> Batches:
+        return Batches(self.validation, self.config.trainer.batch_size)
+
+    def test_dataloader(self) -> Batches:
+        return Batches(self.test, self.config.trainer.batch_size)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        images, labels = batch
+        if not images.is_floating_point():
+            step = self._trainer().global_step
+            draw = generator(self.config.seed, "train", step, device=images.device)
+            images = distort(images.float() / 255, self.config.distortion, draw)
+        return images, labels
+
+    def _order(self) -> Tensor:
+        epoch = self._trainer().current_epoch
+        return torch.randperm(len(self.train.labels), generator=generator(self.config.seed, "order", epoch))
+
+    def _trainer(self) -> pl.Trainer:
+        assert self.trainer is not None, "the data module is used through a trainer"
+        return self.trainer
+
+    def _distort_once(self, pictures: Labelled, purpose: str) -> Labelled:
+        """Fixed for every seed of the run, and made on the CPU, so that all runs are judged on the same images."""
+        draw = generator(0, purpose)
+        parts = [distort(part.float() / 255, self.config.distortion, draw) for part in pictures.images.split(1000)]
+        return Labelled(torch.cat(parts), pictures.labels)
+
+    def _input(self) -> InputConfig:
+        images = self.validation.images  # (N, C, H, W)
+        _, channels, height, width = images.shape
+        mean, std = images.mean(dim=(0, 2, 3)), images.std(dim=(0, 2, 3)).clamp(min=1e-3)
+        return InputConfig(
+            channels=channels,
+            height=height,
+            width=width,
+            mean=tuple(round(value, 4) for value in mean.tolist()),
+            std=tuple(round(value, 4) for value in std.tolist()),
+        )

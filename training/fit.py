@@ -1,0 +1,128 @@
+"""One training run, from its config to a model file."""
+
+import logging
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from stn import ModelInfo, build_model, save_model
+from stn.classifiers import Classifier
+from training.callbacks import MetricsFile, Progress, Samples
+from training.checkpoints import WholeFileIO, best_and_last
+from training.config import TrainingConfig
+from training.data.datamodule import DataModule
+from training.module import ClassificationModule
+from training.runs import write_json
+
+log = logging.getLogger(__name__)
+
+
+def fit(config: TrainingConfig, run: Path) -> dict[str, float]:
+    """Train, choose the best epoch, test it, write all of it into the run folder, and return the scores.
+
+    A run that was stopped goes on from its last checkpoint, or from the start where it had none yet.
+
+    Args:
+        config: what to train.
+        run: its folder; see `training.runs`.
+
+    Raises:
+        ValueError: what the config asks for is not there.
+        KeyboardInterrupt: the run was interrupted; it can be resumed.
+    """
+    checkpoints = run / "checkpoints"
+    last = checkpoints / "last.ckpt"
+    data = DataModule(config)
+    pl.seed_everything(config.seed, verbose=False)
+    model = build_model(config.model, data.input, len(data.class_names))
+    module = ClassificationModule(model, config, len(data.class_names))
+    trainer = pl.Trainer(
+        accelerator=config.trainer.accelerator,
+        devices=1,
+        max_epochs=config.trainer.max_epochs,
+        callbacks=[
+            Progress(config.name),
+            MetricsFile(run / "metrics.jsonl"),
+            Samples(run / "samples"),
+            *best_and_last(checkpoints),
+        ],
+        plugins=[WholeFileIO()],
+        logger=TensorBoardLogger(run, name="", version="tensorboard"),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+    )
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    log.info(
+        "%s: seed %d, device %s, %d parameters, %s",
+        config.name,
+        config.seed,
+        trainer.strategy.root_device,
+        parameters,
+        run,
+    )
+    began = time.monotonic()
+    _fit(trainer, module, data, last if last.exists() else None)
+    seconds = time.monotonic() - began
+    scores = _test_best(trainer, module, data, checkpoints / "best.ckpt")
+    _save(run, model, config, data, scores)
+    write_json(
+        run / "result.json", {"status": "succeeded", "scores": scores, "seconds": seconds, "parameters": parameters}
+    )
+    log.info("test accuracy %.2f %% after %.1f s of training", 100 * scores["test/accuracy"], seconds)
+    return scores
+
+
+def _fit(trainer: pl.Trainer, module: ClassificationModule, data: DataModule, checkpoint: Path | None) -> None:
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit:  # Lightning answers Ctrl-C with exit(1)
+        raise KeyboardInterrupt from None
+
+
+def _test_best(trainer: pl.Trainer, module: ClassificationModule, data: DataModule, best: Path) -> dict[str, float]:
+    module.load_state_dict(torch.load(best, weights_only=True, map_location="cpu")["state_dict"])
+    (scores,) = trainer.test(module, datamodule=data, verbose=False)
+    return dict(scores)
+
+
+def _save(run: Path, model: Classifier, config: TrainingConfig, data: DataModule, scores: dict[str, float]) -> None:
+    info = ModelInfo(
+        config=config.model,
+        input=data.input,
+        class_names=data.class_names,
+        scores=scores,
+        provenance={
+            "command": shlex.join(["python", "-m", "training", *sys.argv[1:]]),
+            "commit": _commit(),
+            "seed": str(config.seed),
+            "data": config.data.name,
+            "torch": torch.__version__,
+            "lightning": version("pytorch-lightning"),
+            "machine": platform.machine(),
+        },
+    )
+    save_model(run / "model.safetensors", model, info)
+
+
+def _commit() -> str:
+    """The commit of the code, with + where it was changed since; `unknown` outside a checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+        )
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() if done.returncode == 0 else "unknown"

@@ -1,0 +1,52 @@
+"""The run folder: everything that one training run reads and writes.
+
+config.json           the whole config
+checkpoints/          last.ckpt, to go on from, and best.ckpt, by validation loss
+metrics.jsonl         one line per epoch
+log.txt               what was logged
+tensorboard/          the same numbers, and pictures
+samples/              test pictures with the sampled region, and what the network made of them
+model.safetensors     the best weights, ready to be served
+result.json           written last: scores, seconds, parameters
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from stn.config import from_dict, to_dict
+from training.config import TrainingConfig
+
+
+def create_run(root: Path, config: TrainingConfig) -> Path:
+    """A new run folder with its config.json, named after the time and the config's name."""
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{config.name}"
+    for attempt in range(1000):
+        run = root / (f"{name}-{attempt}" if attempt else name)
+        try:
+            run.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        write_json(run / "config.json", to_dict(config))
+        return run
+    raise FileExistsError(f"{root} has too many runs named {name}")
+
+
+def read_config(path: Path) -> TrainingConfig:
+    """The config in this JSON file, or a ValueError that names the file and the field."""
+    try:
+        values = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"config must be a file that exists, got {str(path)!r}") from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} must be a JSON file ({error})") from None
+    return from_dict(TrainingConfig, values)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write beside the place and rename, so that a reader never sees half a file."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(json.dumps(values, indent=2) + "\n")
+    os.replace(beside, path)
