@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -31,11 +31,18 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         app.state.models.close()
 
-    app = FastAPI(title="Spatial transformers", version=version("stn"), description=_DESCRIPTION, lifespan=lifespan)
+    app = FastAPIOffline(
+        redoc_url=None,
+        favicon_url="/static/icon.svg",
+        title="Spatial transformers",
+        version=version("stn"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+    )
     app.state.settings = settings
     for module in (predict, models, health, pages):
         app.include_router(module.router)
-    app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
+    app.mount("/static", pages.PageFiles(directory=pages.STATIC), name="static")
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_invalid)

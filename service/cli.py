@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import itertools
 import logging
 import re
 import sys
@@ -27,13 +26,15 @@ SettingsArguments = Annotated[Settings, arg(name="")]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code: 0 done, 1 the service could not start, 2 a mistake in the arguments or files, 130 interrupted."""
+    """Exit code: 0 done, 1 an image could not be read, 2 a mistake in the arguments or files, 3 the service could not
+    start, 130 interrupted."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         return _parse(_commands(Settings()), sys.argv[1:] if arguments is None else arguments)()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        sys.stderr.write(f"error: {first['loc'][0]}: {first['msg']}, got {first['input']!r}\n")
+        message = f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}" if first["loc"] else first["msg"]
+        sys.stderr.write(f"error: {message.removeprefix('Value error, ')}\n")
         return 2
     except (ValueError, Problem) as error:
         sys.stderr.write(f"error: {error}\n")
@@ -130,12 +131,13 @@ def _predict(
     images: list[Path], model: str | None, url: str | None, as_json: bool, save: Path | None, settings: Settings
 ) -> int:
     from service.commands.predict import predict_files, print_predictions, save_transformed
+    from service.schemas import FailedImage
 
     answer = predict_files(images, model, url, settings)
     print_predictions(images, answer, as_json)
     if save:
         save_transformed(images, answer, save)
-    return 0
+    return 1 if any(isinstance(entry, FailedImage) for entry in answer.predictions) else 0
 
 
 def _parse(app: SubcommandApp, arguments: list[str]) -> Run:
@@ -153,11 +155,12 @@ def _parse(app: SubcommandApp, arguments: list[str]) -> Run:
 
 def _one_line(box: str) -> str:
     """The message in tyro's box, without its frame and the help below it; a suggestion is kept."""
-    lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
-    message = " ".join(itertools.takewhile(lambda line: not line.startswith("─"), lines))
+    lines = [line.strip("│ ") for line in box.splitlines()]
+    rules = [index for index, line in enumerate(lines) if re.search("[─-]{5}", line)]  # lines or, in ASCII, dashes
+    message = " ".join(lines[rules[0] + 1 : rules[1]]) if len(rules) > 1 else box
     message = re.sub(r"\[/?bold\]|`", "", message)
     message = re.sub(r"^Error parsing (?:__tyro-dummy-inner__\.)+config\.(\w+): ", r"\1.", message)
-    suggestions = [line.split()[0] for line in lines if line.startswith("--")]
+    suggestions = [line.split()[0] for line in lines if re.match(r"--\w", line)]
     return f"{message} (did you mean {suggestions[0]}?)" if suggestions and "Unrecognized" in message else message
 
 

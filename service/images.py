@@ -31,9 +31,9 @@ class Picture:
     width: int
     """Of the picture as a viewer shows it, in pixels."""
     height: int
-    left: float
+    left: int
     """Where the picture's left edge lies in `pixels`, in pixels of the network's input."""
-    top: float
+    top: int
     scale_x: float
     """Pixels of the picture per pixel of the network's input."""
     scale_y: float
@@ -54,20 +54,7 @@ def read_picture(data: bytes, wanted: InputConfig, max_pixels: int) -> Picture:
     """
     if not data:
         raise Problem(400, "the image is empty: send the bytes of a picture")
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise _too_large(f"{width} x {height}", max_pixels)
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            return _fit(_convert(upright, wanted.channels), wanted)
-    except UnidentifiedImageError:
-        raise Problem(415, f"the image must be one of {', '.join(FORMATS)}; these bytes are none of them") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_large("far more", max_pixels) from None
-    except _DAMAGED as error:
-        raise Problem(422, f"the image is damaged or incomplete ({error})") from None
+    return _fit(_convert(_decode(data, max_pixels), wanted.channels), wanted)
 
 
 def png(pixels: Float[Tensor, "c h w"]) -> bytes:
@@ -82,6 +69,23 @@ def png(pixels: Float[Tensor, "c h w"]) -> bytes:
 def data_uri(image: bytes) -> str:
     """A PNG as text that a browser shows."""
     return "data:image/png;base64," + base64.b64encode(image).decode()
+
+
+def _decode(data: bytes, max_pixels: int) -> Image.Image:
+    """The picture as a viewer shows it; its size is checked before its pixels are decoded."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise _too_large(f"{width} x {height}", max_pixels)
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except UnidentifiedImageError:
+        raise Problem(415, f"the image must be one of {', '.join(FORMATS)}; these bytes are none of them") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_large("far more", max_pixels) from None
+    except _DAMAGED as error:
+        raise Problem(422, f"the image is damaged or incomplete ({error})") from None
 
 
 def _too_large(found: str, max_pixels: int) -> Problem:

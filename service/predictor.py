@@ -38,28 +38,39 @@ class Predictor:
     def __init__(self, model: Classifier, max_batch: int, max_waiting: int) -> None:
         self.model = model
         self.max_batch = max_batch
-        self._room = threading.Semaphore(max_waiting)
+        self.max_waiting = max_waiting
+        self._unanswered = 0
+        self._lock = threading.Lock()
         self._waiting: queue.SimpleQueue[tuple[Tensor, Future[Prediction]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
         self._thread.start()
 
-    def submit(self, image: Float[Tensor, "c h w"]) -> "Future[Prediction]":
-        """The prediction to come for one image of the network's input size.
+    def submit(self, images: Sequence[Float[Tensor, "c h w"]]) -> "list[Future[Prediction]]":
+        """The predictions to come for images of the network's input size: all are taken or none.
 
         Raises:
             QueueFull: too many images wait already.
         """
-        if not self._room.acquire(blocking=False):
-            raise QueueFull
-        future: Future[Prediction] = Future()
-        future.add_done_callback(lambda _: self._room.release())
-        self._waiting.put((image, future))
-        return future
+        with self._lock:
+            if self._unanswered + len(images) > self.max_waiting:
+                raise QueueFull
+            self._unanswered += len(images)
+        return [self._put(image) for image in images]
 
     def close(self) -> None:
         """Answer what waits, then end the thread."""
         self._waiting.put(None)
         self._thread.join()
+
+    def _put(self, image: Tensor) -> "Future[Prediction]":
+        future: Future[Prediction] = Future()
+        future.add_done_callback(self._answered)
+        self._waiting.put((image, future))
+        return future
+
+    def _answered(self, _: "Future[Prediction]") -> None:
+        with self._lock:
+            self._unanswered -= 1
 
     def _run(self) -> None:
         while (first := self._waiting.get()) is not None:

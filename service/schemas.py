@@ -38,7 +38,7 @@ class ImagePrediction(_Schema):
     probability: float
     """Its probability."""
     probabilities: dict[str, float]
-    """The probability of every class, in the model's order."""
+    """The probability of every class by its name; `class_names` of the model has their order."""
     theta: Theta | None
     """None where the model has no transformer."""
     outline: list[list[float]]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -31,6 +31,12 @@ class Settings(BaseSettings):
     """Most images in one pass through the network."""
     drain_seconds: int = Field(default=20, ge=0)
     """How long accepted requests may take to be answered after a stop was asked for."""
+
+    @model_validator(mode="after")
+    def _one_request_fits(self) -> "Settings":
+        if self.max_waiting < self.max_images:
+            raise ValueError(f"max_waiting must be at least max_images ({self.max_images}), got {self.max_waiting}")
+        return self
 
     @property
     def models(self) -> Path:

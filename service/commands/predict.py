@@ -24,6 +24,8 @@ def predict_files(images: list[Path], model: str | None, url: str | None, settin
     Raises:
         Problem: no file could be predicted, with the reason of the first.
     """
+    if not images:
+        raise ValueError("images must be at least one file, got none")
     bodies = [_read(path) for path in images]
     return _ask(bodies, model, url) if url else _predict_here(bodies, model, settings)
 

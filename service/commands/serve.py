@@ -1,6 +1,8 @@
 """`stn serve` and `stn up`: the service in this process."""
 
 import logging
+import signal
+from types import FrameType
 
 import uvicorn
 
@@ -24,7 +26,13 @@ def up(settings: Settings) -> int:
 
 
 def serve(settings: Settings) -> int:
-    """Serve the models of the home folder until a signal ends it; accepted requests are answered first."""
+    """Serve the models of the home folder until a signal ends it; accepted requests are answered first.
+
+    The exit code: 0 after a signal, 3 where the service could not start.
+    """
+    # uvicorn repeats the signal that ended it, once it is done; it has then been answered and must not kill.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _already_answered)
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings),
@@ -36,4 +44,8 @@ def serve(settings: Settings) -> int:
         )
     )
     server.run()
-    return 0 if server.started else 1
+    return 0 if server.started else 3
+
+
+def _already_answered(number: int, frame: FrameType | None) -> None:
+    log.debug("signal %d, frame %s", number, frame)

@@ -164,14 +164,13 @@ def _read_pictures(bodies: list[bytes], served: Served, max_pixels: int) -> list
 
 
 async def _predict(served: Served, pictures: list[Picture | Problem]) -> list[Prediction | Problem]:
+    """The prediction for each picture, or the problem with it; no picture is taken where not all can be."""
     try:
-        waiting = [
-            picture if isinstance(picture, Problem) else asyncio.wrap_future(served.predictor.submit(picture.pixels))
-            for picture in pictures
-        ]
+        futures = served.predictor.submit([picture.pixels for picture in pictures if isinstance(picture, Picture)])
     except QueueFull:
         raise Problem(429, f"too many images wait for model {served.name}", {"Retry-After": "1"}) from None
-    return [item if isinstance(item, Problem) else await item for item in waiting]
+    predictions = iter(await asyncio.gather(*map(asyncio.wrap_future, futures)))
+    return [picture if isinstance(picture, Problem) else next(predictions) for picture in pictures]
 
 
 def _json_response(

@@ -1,0 +1,58 @@
+"""A service with a small real model, without a network."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from starlette.testclient import TestClient
+
+from service.app import create_app
+from service.settings import Settings
+from stn import InputConfig, ModelConfig, ModelInfo, build_model, save_model
+
+CLASSES = ("cat", "dog", "owl")
+
+
+def write_model(path: Path, channels: int = 1, classifier: str = "st_cnn", transform: str = "affine") -> None:
+    """A model of 20x16 images with random weights, whose theta is not the identity and depends on the image."""
+    torch.manual_seed(0)
+    config = ModelConfig(classifier=classifier, transform=transform, size=(12, 14), filters=(4,), units=8)
+    images = InputConfig(channels=channels, height=20, width=16, mean=(0.2,) * channels, std=(0.4,) * channels)
+    model = build_model(config, images, len(CLASSES)).eval()
+    if model.transformer is not None:
+        theta = model.transformer.localization[1].theta
+        with torch.no_grad():
+            theta.weight.normal_(std=0.1)
+            theta.bias += 0.1
+    path.parent.mkdir(parents=True, exist_ok=True)
+    provenance = {"command": "python -m training tiny", "seed": "0"}
+    save_model(path, model, ModelInfo(config=config, input=images, class_names=CLASSES, provenance=provenance))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    write_model(tmp_path / "models" / "tiny" / "1.safetensors")
+    return tmp_path
+
+
+@pytest.fixture
+def client(home: Path) -> Iterator[TestClient]:
+    with TestClient(create_app(Settings(home=home))) as client:
+        yield client
+
+
+def picture(width: int = 16, height: int = 20, mode: str = "L", seed: int = 0) -> Image.Image:
+    """A picture of random pixels."""
+    bands = len(Image.new(mode, (1, 1)).getbands())
+    values = np.random.default_rng(seed).integers(0, 256, (height, width, bands), dtype=np.uint8)
+    return Image.frombytes(mode, (width, height), values.tobytes())
+
+
+def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()

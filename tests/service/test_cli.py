@@ -1,0 +1,199 @@
+"""The `stn` command, as a user types it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from service.cli import main
+from tests.service.conftest import CLASSES, encode, picture
+
+SMALL = ["--trainer.max-epochs", "1", "--model.filters", "4", "8", "--trainer.accelerator", "cpu"]
+
+
+@contextmanager
+def stn(*arguments: str, home: Path) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """The command in a process of its own, and the lines of its log so far."""
+    lines: list[str] = []
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service.cli", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "STN_HOME": str(home)},
+    )
+    assert process.stderr is not None
+    reader = threading.Thread(target=lambda: lines.extend(iter(process.stderr.readline, "")))
+    reader.start()
+    try:
+        yield process, lines
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        reader.join()
+        process.stderr.close()
+
+
+def wait_for(pattern: str, process: subprocess.Popen[str], lines: list[str], seconds: float = 120) -> re.Match[str]:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for line in list(lines):
+            if match := re.search(pattern, line):
+                return match
+        assert process.poll() is None, "".join(lines)
+        time.sleep(0.05)
+    raise AssertionError(f"{pattern!r} did not come: {''.join(lines)}")
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "a.png"
+    path.write_bytes(encode(picture()))
+    return path
+
+
+@pytest.fixture
+def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STN_HOME", str(home))
+    return home
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["train", "digits", "--optimizer.learnin-rate", "1"],
+            "--optimizer.learnin-rate, 1 (did you mean --optimizer.",
+        ),
+        (["train", "digits", "--optimizer.learning-rate", "-1"], "optimizer.learning_rate must be in (0, 10), got -1"),
+        (
+            ["train", "digits", "--distortion.rotation", "400"],
+            "distortion.rotation must be in [0, 180] degrees, got 400",
+        ),
+        (["train", "digits", "--seed", "-1"], "seed must be in [0, 2^32), got -1"),
+        (["train", "digits", "--seed", "x"], "--seed: invalid literal for int() with base 10: 'x'"),
+        (["train", "digits", "--data.name", "x"], "invalid choice 'x' for argument '--data.name'"),
+        (["train", "nope"], "nope"),
+        (["train", "--resume", "nowhere"], "config must be a file that exists, got 'nowhere/config.json'"),
+        (["serve", "--port", "99999"], "port: Input should be less than or equal to 65535, got 99999"),
+        (["predict", "nowhere.png"], "image must be a file that can be read, got 'nowhere.png'"),
+        (["predict"], "images must be at least one file"),
+        (["nope"], "nope"),
+        ([], "Expected one of {up, serve, predict, train}"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it_and_exit_code_2(
+    arguments: list[str], message: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.startswith("error: ")
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_wrong_environment_variable_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STN_PORT", "http")
+    assert main(["serve"]) == 2
+    assert capsys.readouterr().err.startswith("error: port: Input should be a valid integer")
+
+
+def test_help_names_every_field_its_meaning_and_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "digits", "--help"])
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "--distortion.rotation FLOAT Largest rotation to either side, in degrees. (default: 45.0)" in text
+    assert "--trainer.max-epochs INT Passes over the training images. (default: " in text
+
+
+def test_predict_prints_a_line_per_image(here: Path, image: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(image), str(image)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert re.fullmatch(rf"{image}: ({'|'.join(CLASSES)})  \d+\.\d%  affine xx=.* y0=.*", lines[0])
+
+
+def test_predict_saves_the_transformed_images(here: Path, image: Path, tmp_path: Path) -> None:
+    assert main(["predict", str(image), "--save", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_of_several_files_a_bad_one_is_named_and_the_others_answered(
+    here: Path, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"nonsense")
+    assert main(["predict", str(image), str(bad)]) == 1
+    good_line, bad_line = capsys.readouterr().out.splitlines()
+    assert "affine" in good_line
+    assert bad_line.startswith(f"{bad}: error: the image must be one of PNG")
+
+
+def test_a_server_that_is_not_there_is_named(here: Path, image: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(image), "--url", "http://127.0.0.1:9"]) == 2
+    assert "url must be that of a running service, got 'http://127.0.0.1:9'" in capsys.readouterr().err
+
+
+def test_a_server_and_the_terminal_give_the_same_answer(
+    here: Path, image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with stn("serve", "--port", "0", home=here) as (process, lines):
+        url = wait_for(r"running on (http://\S+)", process, lines)[1]
+        assert main(["predict", str(image), "--json", "--url", url]) == 0
+        from_server = json.loads(capsys.readouterr().out)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert main(["predict", str(image), "--json"]) == 0
+    local = json.loads(capsys.readouterr().out)
+    assert local["predictions"][0]["probabilities"] == pytest.approx(
+        from_server["predictions"][0]["probabilities"], abs=1e-6
+    )
+    assert local.keys() == from_server.keys()
+    assert local["predictions"][0].keys() == from_server["predictions"][0].keys()
+
+
+def test_a_port_that_is_taken_is_named(here: Path) -> None:
+    with stn("serve", "--port", "0", home=here) as (first, lines):
+        port = wait_for(r"running on http://127.0.0.1:(\d+)", first, lines)[1]
+        with stn("serve", "--port", port, home=here) as (second, second_lines):
+            assert second.wait(60) == 3
+        assert "address already in use" in "".join(second_lines)
+
+
+def test_train_writes_a_run_and_registers_its_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with stn("train", "digits", *SMALL, home=tmp_path) as (process, lines):
+        assert process.wait(120) == 0, "".join(lines)
+    assert "model digits, version 1, is ready to be served" in "".join(lines)
+    assert (tmp_path / "models/digits/1.safetensors").exists()
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_up_trains_once_then_serves_then_starts_without_training(tmp_path: Path) -> None:
+    image = encode(picture(42, 42))
+    with stn("up", "--port", "0", home=tmp_path) as (process, lines):
+        wait_for("No model has been trained yet: training the preset `digits` first", process, lines)
+        url = wait_for(r"running on (http://\S+)", process, lines, 300)[1]
+        request = urllib.request.Request(f"{url}/v1/predict", image, {"Content-Type": "image/png"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert json.load(answer)["model"] == "digits"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert "Traceback" not in "".join(lines)
+    with stn("up", "--port", "0", home=tmp_path) as (process, lines):
+        wait_for(r"running on (http://\S+)", process, lines, 60)
+        assert not any("training" in line for line in lines)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0

@@ -1,0 +1,229 @@
+import base64
+import io
+import json
+import threading
+from concurrent.futures import wait
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from starlette.testclient import TestClient
+
+from service.app import create_app
+from service.settings import Settings
+from stn import load_model, sampling_grid, to_pixels
+from tests.service.conftest import CLASSES, encode, picture, write_model
+
+PNG = {"Content-Type": "image/png"}
+
+
+def post(client: TestClient, data: bytes, query: str = "", **headers: str):
+    return client.post(f"/v1/predict{query}", content=data, headers={**PNG, **headers})
+
+
+def entry(client: TestClient, data: bytes, query: str = "") -> dict:
+    answer = post(client, data, query)
+    assert answer.status_code == 200, answer.text
+    (prediction,) = answer.json()["predictions"]
+    return prediction
+
+
+def pixels_of(uri: str) -> torch.Tensor:
+    with Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,")))) as image:
+        return torch.from_numpy(np.array(image)).float() / 255
+
+
+def test_the_answer_is_the_librarys_own_on_the_same_pixels(client: TestClient, home: Path) -> None:
+    image = picture()
+    got = entry(client, encode(image))
+    with torch.inference_mode():
+        logits, (images, theta, _) = load_model(home / "models/tiny/1.safetensors")(
+            torch.from_numpy(np.array(image)).float()[None, None] / 255
+        )
+    assert list(got["probabilities"]) == list(CLASSES)
+    assert list(got["probabilities"].values()) == pytest.approx(logits.softmax(-1)[0].tolist(), abs=1e-6)
+    assert got["class"] == CLASSES[int(logits.argmax())]
+    assert got["probability"] == max(got["probabilities"].values())
+    assert list(got["theta"]["parameters"].values()) == pytest.approx(theta[0].tolist(), abs=1e-6)
+    assert sum(got["theta"]["matrix"], []) == pytest.approx(theta[0].tolist(), abs=1e-6)
+    # The PNG has 8 bits.
+    torch.testing.assert_close(pixels_of(got["transformed"]), images[0, 0], atol=0.5 / 255 + 1e-6, rtol=0)
+
+
+def test_the_outline_is_the_sampled_region_in_pixels_of_the_picture(client: TestClient) -> None:
+    got = entry(client, encode(picture(160, 200)))
+    theta = torch.tensor([list(got["theta"]["parameters"].values())])
+    # A 2x2 grid has its points halfway to the corners of the sampled region.
+    half = to_pixels(sampling_grid("affine", theta, (2, 2)), (200, 160)).flatten(0, 2)[[0, 1, 3, 2]]
+    centre = half.mean(0)
+    assert (got["width"], got["height"]) == (160, 200)
+    torch.testing.assert_close(torch.tensor(got["outline"]), centre + 2 * (half - centre), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("transform", ["attention", "similarity"])
+def test_theta_is_named_and_has_its_matrix_for_every_transform(home: Path, transform: str) -> None:
+    write_model(home / "models/tiny/2.safetensors", transform=transform)
+    with TestClient(create_app(Settings(home=home))) as client:
+        theta = entry(client, encode(picture()))["theta"]
+    assert theta["transform"] == transform
+    assert next(iter(theta["parameters"])) == "scale"
+    assert np.array(theta["matrix"]).shape == (2, 3)
+
+
+def test_a_model_without_a_transformer_has_no_theta_and_shows_its_input(home: Path) -> None:
+    write_model(home / "models/plain/1.safetensors", classifier="cnn")
+    with TestClient(create_app(Settings(home=home))) as client:
+        image = picture()
+        got = entry(client, encode(image), "?model=plain")
+    assert got["theta"] is None
+    assert got["outline"] == [[0, 0], [16, 0], [16, 20], [0, 20]]
+    assert torch.equal(pixels_of(got["transformed"]), torch.from_numpy(np.array(image)).float() / 255)
+
+
+def test_raw_form_and_json_bodies_give_the_same_answer(client: TestClient) -> None:
+    data = encode(picture())
+    raw = post(client, data).json()
+    form = client.post("/v1/predict", files={"image": ("a.png", data, "image/png")})
+    text = base64.b64encode(data).decode()
+    assert form.json() == raw
+    assert client.post("/v1/predict", json={"images": [text]}).json() == raw
+    assert client.post("/v1/predict", json={"images": [f"data:image/png;base64,{text}"]}).json() == raw
+
+
+def test_several_files_are_answered_in_order(client: TestClient) -> None:
+    bodies = [encode(picture(seed=seed)) for seed in range(5)]
+    form = client.post("/v1/predict", files=[("image", ("a.png", data, "image/png")) for data in bodies])
+    single = [entry(client, data) for data in bodies]
+    got = form.json()["predictions"]
+    assert len(got) == 5
+    for one, other in zip(got, single, strict=True):
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-6)
+
+
+def test_of_several_images_a_bad_one_fails_alone(client: TestClient) -> None:
+    bodies = [encode(picture()), b"nonsense", encode(picture())]
+    got = client.post("/v1/predict", files=[("image", ("a", data)) for data in bodies]).json()["predictions"]
+    assert got[0]["class"] == got[2]["class"]
+    assert got[1]["problem"]["status"] == 415
+    assert "none of them" in got[1]["problem"]["detail"]
+
+
+def test_accept_png_answers_the_transformed_image_with_class_and_theta_in_headers(client: TestClient) -> None:
+    data = encode(picture())
+    answer, expected = post(client, data, Accept="image/png"), entry(client, data)
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.content == base64.b64decode(expected["transformed"].partition(",")[2])
+    assert json.loads(answer.headers["x-stn-class"]) == expected["class"]
+    assert json.loads(answer.headers["x-stn-theta"]) == pytest.approx(expected["theta"]["parameters"], abs=1e-6)
+    assert answer.headers["x-stn-model"] == "tiny/1"
+
+
+def test_the_newest_version_answers_unless_one_is_named(home: Path) -> None:
+    write_model(home / "models/tiny/2.safetensors", channels=3)
+    with TestClient(create_app(Settings(home=home))) as client:
+        data = encode(picture())
+        assert post(client, data).json()["version"] == 2
+        assert post(client, data, "?version=1").json()["version"] == 1
+        assert post(client, data, "?model=tiny&version=2").json()["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        ({"content": b"", "headers": PNG}, 400, "the image is empty"),
+        ({"content": b"hello", "headers": PNG}, 415, "these bytes are none of them"),
+        ({"content": encode(picture())[:60], "headers": PNG}, 422, "the image is damaged or incomplete"),
+        ({"content": b"x"}, 415, "Content-Type must be image/png, image/jpeg, multipart/form-data or application/json"),
+        ({"content": b"x", "headers": {"Content-Type": "text/plain"}}, 415, "got 'text/plain'"),
+        ({"files": {"picture": ("a.png", b"x")}}, 422, "fields must be files named image, got 'picture'"),
+        ({"files": {"image": ("a.png", b"")}}, 400, "the image is empty"),
+        ({"data": {"image": "text"}, "files": {"image": ("a.png", b"x")}}, 422, "fields must be files named image"),
+        ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, 400, "boundary"),
+        ({"content": b"--b--\r\n", "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, 400, "no image"),
+        ({"json": {"images": []}}, 422, "images: List should have at least 1 item"),
+        ({"json": {"image": "x"}}, 422, "images: Field required"),
+        ({"json": {"images": [3]}}, 422, "images.0: Input should be a valid string"),
+        ({"json": {"images": ["!!!"]}}, 422, "images.0 must be base64"),
+        ({"json": {"images": ["aGVsbG8="]}}, 415, "these bytes are none of them"),
+        ({"json": {"images": ["aGVsbG8="] * 65}}, 413, "at most 64 images, got 65"),
+        ({"content": b"{", "headers": {"Content-Type": "application/json"}}, 422, "the body must be JSON like"),
+        ({"files": [("image", (f"{n}.png", b"x")) for n in range(10_000)]}, 413, "at most 64 images"),
+    ],
+)
+def test_a_bad_request_is_a_problem_that_says_what_to_mend_and_the_next_one_works(
+    client: TestClient, arguments: dict, status: int, message: str
+) -> None:
+    answer = client.post("/v1/predict", **arguments)
+    problem = answer.json()
+    assert answer.status_code == problem["status"] == status, problem
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert message in problem["detail"]
+    assert problem["error"] == problem["detail"]
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert post(client, encode(picture())).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "message"),
+    [
+        ("?model=nope", 404, "model must be one of tiny, got 'nope'"),
+        ("?model=../tiny", 404, "got '../tiny'"),
+        ("?version=9", 404, "version must be one of model tiny's (1), got 9"),
+        ("?version=0", 422, "query.version: Input should be greater than or equal to 1"),
+        ("?version=x", 422, "query.version: Input should be a valid integer"),
+    ],
+)
+def test_an_unknown_model_or_version_is_named_with_those_there_are(
+    client: TestClient, query: str, status: int, message: str
+) -> None:
+    answer = post(client, encode(picture()), query)
+    assert answer.status_code == status
+    assert message in answer.json()["detail"]
+
+
+def test_a_png_answer_for_several_images_is_refused(client: TestClient) -> None:
+    files = [("image", ("a.png", encode(picture())))] * 2
+    answer = client.post("/v1/predict", files=files, headers={"Accept": "image/png"})
+    assert answer.status_code == 406
+    assert "one image at a time, got 2" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_body_that_is_too_long_is_refused_whether_or_not_its_length_is_declared(home: Path, declared: bool) -> None:
+    body = b"x" * 5000
+    with TestClient(create_app(Settings(home=home, max_body_bytes=4096))) as client:
+        answer = client.post("/v1/predict", content=body if declared else iter([body]), headers=PNG)
+        assert answer.status_code == 413
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "at most 4,096 bytes" in answer.json()["detail"]
+        assert answer.json()["request_id"] == answer.headers["x-request-id"]
+        assert post(client, encode(picture())).status_code == 200
+
+
+def test_more_images_than_may_wait_are_answered_429_with_the_time_to_wait(home: Path) -> None:
+    app = create_app(Settings(home=home, max_images=4, max_waiting=4))
+    with TestClient(app) as client:
+        predictor = app.state.models.get().predictor
+        cue = threading.Event()
+        hook = predictor.model.register_forward_pre_hook(lambda *_: cue.wait(10) and None)
+        waiting = predictor.submit([torch.zeros(1, 20, 16)] * 3)
+        full = client.post("/v1/predict", files=[("image", ("a.png", encode(picture())))] * 2)
+        cue.set()
+        wait(waiting, 10)
+        hook.remove()
+        assert full.status_code == 429
+        assert full.headers["retry-after"] == "1"
+        assert post(client, encode(picture())).status_code == 200
+
+
+def test_an_unknown_path_and_a_wrong_method_are_problems_too(client: TestClient) -> None:
+    for answer, status in ((client.get("/nope"), 404), (client.get("/v1/predict"), 405)):
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_clients_own_request_id_is_kept_and_a_silly_one_is_not(client: TestClient) -> None:
+    assert client.get("/v2/health/live", headers={"X-Request-Id": "abc-1"}).headers["x-request-id"] == "abc-1"
+    assert client.get("/v2/health/live", headers={"X-Request-Id": "a b"}).headers["x-request-id"] != "a b"
