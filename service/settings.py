@@ -12,7 +12,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="STN_", frozen=True, use_attribute_docstrings=True)
 
     home: Path = Path("stn-data")
-    """Folder of run folders (`runs/`), served models (`models/`) and downloaded data sets (`data/`)."""
+    """Folder of run folders (`runs/`) and served models (`models/`)."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = Field(default=8000, ge=0, le=65535)

@@ -10,6 +10,7 @@ model.safetensors     the best weights, ready to be served
 result.json           written last: scores, seconds, parameters
 """
 
+import contextlib
 import json
 import os
 import time
@@ -32,6 +33,15 @@ def create_run(root: Path, config: TrainingConfig) -> Path:
         write_json(run / "config.json", to_dict(config))
         return run
     raise FileExistsError(f"{root} has too many runs named {name}")
+
+
+def find_unfinished(root: Path, config: TrainingConfig) -> Path | None:
+    """The newest run of exactly this config that was stopped before its end, or None."""
+    for path in sorted(root.glob("*/config.json"), reverse=True):
+        with contextlib.suppress(ValueError):
+            if not (path.parent / "result.json").exists() and read_config(path) == config:
+                return path.parent
+    return None
 
 
 def read_config(path: Path) -> TrainingConfig:

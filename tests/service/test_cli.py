@@ -17,6 +17,8 @@ import pytest
 
 from service.cli import main
 from tests.service.conftest import CLASSES, encode, picture
+from training.presets import digits
+from training.runs import find_unfinished
 
 SMALL = ["--trainer.max-epochs", "1", "--model.filters", "4", "8", "--trainer.accelerator", "cpu"]
 
@@ -30,6 +32,7 @@ def stn(*arguments: str, home: Path) -> Iterator[tuple[subprocess.Popen[str], li
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "STN_HOME": str(home)},
+        start_new_session=True,
     )
     assert process.stderr is not None
     reader = threading.Thread(target=lambda: lines.extend(iter(process.stderr.readline, "")))
@@ -38,7 +41,7 @@ def stn(*arguments: str, home: Path) -> Iterator[tuple[subprocess.Popen[str], li
         yield process, lines
     finally:
         if process.poll() is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         reader.join()
         process.stderr.close()
@@ -178,6 +181,22 @@ def test_train_writes_a_run_and_registers_its_model(tmp_path: Path, capsys: pyte
     assert "model digits, version 1, is ready to be served" in "".join(lines)
     assert (tmp_path / "models/digits/1.safetensors").exists()
     assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_up_that_is_stopped_while_it_trains_ends_in_good_order_and_goes_on_next_time(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with stn("up", "--port", "0", home=tmp_path) as (process, lines):
+        wait_for("epoch 1/", process, lines)
+        # A terminal sends Ctrl-C to the whole group, an operator sends SIGTERM to `stn` alone.
+        os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+        assert process.wait(60) == 130
+    assert "Traceback" not in "".join(lines)
+    (run,) = (tmp_path / "runs").iterdir()
+    assert find_unfinished(tmp_path / "runs", digits()) == run
+    with stn("up", "--port", "0", home=tmp_path) as (process, lines):
+        wait_for(str(run), process, lines)
 
 
 @pytest.mark.slow
