@@ -36,8 +36,8 @@ def main() -> None:
     config = PRESETS[options.preset]()
     if options.root:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=options.root))
-    runs = [_train(config, classifier, seed) for classifier in CLASSIFIERS for seed in options.seeds]
     commit = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=True)
+    runs = [_train(config, classifier, seed) for classifier in CLASSIFIERS for seed in options.seeds]
     write_json(
         RESULTS / f"accuracy-{options.preset}.json",
         {

@@ -28,7 +28,9 @@ SettingsArguments = Annotated[Settings, arg(name="")]
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 an image could not be read, 2 a mistake in the arguments or files, 3 the service could not
     start, 130 interrupted."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    for name in ("service", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.INFO)
     try:
         return _parse(_commands(Settings()), sys.argv[1:] if arguments is None else arguments)()
     except ValidationError as error:

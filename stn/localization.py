@@ -13,11 +13,12 @@ from stn.types import Images, Theta
 class ConvLocalization(nn.Module):
     """Average pooling by 2, conv 5x5, max pooling, conv 5x5, dense, theta.
 
-    The recipe of Jaderberg et al. 2015, A.2, with the convolutions padded, so that any image of at least 4x4 passes.
+    After Jaderberg et al. 2015, A.2, with the convolutions padded, so that any image of at least 4x4 passes, and with
+    pooling before ReLU, which gives the same numbers for a quarter of the work.
     """
 
     def __init__(
-        self, channels: int, size: tuple[int, int], transform: Transform, filters: int = 20, units: int = 32
+        self, channels: int, size: tuple[int, int], transform: Transform, filters: int = 16, units: int = 32
     ) -> None:
         super().__init__()
         height, width = size
@@ -26,8 +27,8 @@ class ConvLocalization(nn.Module):
         self.features = nn.Sequential(
             nn.AvgPool2d(2),
             nn.Conv2d(channels, filters, 5, padding=2),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
             nn.Conv2d(filters, filters, 5, padding=2),
             nn.ReLU(),
             nn.Flatten(),

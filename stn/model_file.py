@@ -99,15 +99,15 @@ def load_model(path: str | os.PathLike[str]) -> Classifier:
 
 
 def _open(path: str | os.PathLike[str]) -> Any:
-    with open(path, "rb") as file:
-        start = file.read(2)
-    if start == b"PK" or start[:1] == b"\x80":
-        raise ModelFileError(
-            f"{path}: this is a pickle (a torch checkpoint?), which can run code; only safetensors is read"
-        )
     try:
         return safe_open(path, framework="pt")
     except SafetensorError as error:
+        with open(path, "rb") as file:
+            start = file.read(2)
+        if start == b"PK" or start[:1] == b"\x80":
+            raise ModelFileError(
+                f"{path}: this is a pickle (a torch checkpoint?), which can run code; only safetensors is read"
+            ) from None
         raise ModelFileError(f"{path}: not a complete safetensors file ({error})") from None
 
 

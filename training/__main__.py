@@ -53,10 +53,11 @@ def _prepare(options: argparse.Namespace) -> tuple[Path, TrainingConfig]:
 
 
 def _train(config: TrainingConfig, run: Path) -> None:
+    """Import and run Lightning without its advertisements and its advice on data loaders."""
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchmetrics")
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     from training.fit import fit
 
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     fit(config, run)
 
 

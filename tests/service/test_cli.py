@@ -1,5 +1,6 @@
 """The `stn` command, as a user types it."""
 
+import dataclasses
 import json
 import os
 import re
@@ -17,7 +18,7 @@ import pytest
 
 from service.cli import main
 from tests.service.conftest import CLASSES, encode, picture
-from training.presets import digits
+from training.presets import PRESETS, digits
 from training.runs import find_unfinished
 
 SMALL = ["--trainer.max-epochs", "1", "--model.filters", "4", "8", "--trainer.accelerator", "cpu"]
@@ -113,12 +114,25 @@ def test_a_wrong_environment_variable_is_one_line(
     assert capsys.readouterr().err.startswith("error: port: Input should be a valid integer")
 
 
-def test_help_names_every_field_its_meaning_and_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("preset", PRESETS)
+def test_help_names_every_field_its_meaning_and_its_default(preset: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
-        main(["train", "digits", "--help"])
+        main(["train", preset, "--help"])
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "--distortion.rotation FLOAT Largest rotation to either side, in degrees. (default: 45.0)" in text
-    assert "--trainer.max-epochs INT Passes over the training images. (default: " in text
+    for name in field_names(PRESETS[preset]()):
+        flag = re.escape("--" + name.replace("_", "-"))
+        assert re.search(rf"{flag}(, --\S+)? ?[^a-z(]*\S+ .{{10,}}?\(default: .+?\)", text), name
+    if preset == "digits":
+        assert "--distortion.rotation FLOAT Largest rotation to either side, in degrees. (default: 45.0)" in text
+
+
+def field_names(config: object, prefix: str = "") -> Iterator[str]:
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from field_names(value, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name
 
 
 def test_predict_prints_a_line_per_image(here: Path, image: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,6 +90,20 @@ def test_a_pickle_is_refused_and_never_run(path: Path) -> None:
     assert not (path.parent / "ran").exists()
 
 
+@pytest.mark.parametrize("start", [0x80, 0x4B50])
+def test_a_file_whose_header_length_looks_like_a_pickles_first_bytes_is_read(path: Path, start: int) -> None:
+    """The first bytes of a safetensors file are the length of its header, the lowest byte first."""
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    modulus = 0x100 if start < 0x100 else 0x10000
+    filler = (start - length) % modulus
+    data = path.read_bytes()
+    header = data[8 : 8 + length] + b" " * filler
+    path.write_bytes(len(header).to_bytes(8, "little") + header + data[8 + length :])
+    assert path.read_bytes()[:2] in (b"PK", bytes([0x80, path.read_bytes()[1]]))
+    assert read_model_info(path) == INFO
+    load_model(path)
+
+
 def test_another_format_version_is_refused(path: Path) -> None:
     rewrite(path, stn__version="2")
     with pytest.raises(ModelFileError, match="format version must be 1, got 2"):
