@@ -14,7 +14,7 @@ def digits() -> TrainingConfig:
         distortion=DistortionConfig(rotation=45.0, scale=(0.7, 1.2), translation=True, size=(42, 42)),
         model=ModelConfig(size=(20, 20), filters=(16, 64), units=128),
         optimizer=OptimizerConfig(learning_rate=5e-3),
-        trainer=TrainerConfig(max_epochs=40, batch_size=64),
+        trainer=TrainerConfig(max_epochs=60, batch_size=64),
     )
 
 
