@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from service.middleware import BodyLimit, RequestId
@@ -28,6 +30,8 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.models = ModelStore(settings)
+        for name, versions in app.state.models.served.items():
+            log.info("serving model %s, version %s", name, ", ".join(map(str, versions)))
         yield
         app.state.models.close()
 
@@ -40,12 +44,14 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.settings = settings
+    app.state.decoding = CapacityLimiter(settings.max_decoding)
     for module in (predict, models, health, pages):
         app.include_router(module.router)
     app.mount("/static", pages.PageFiles(directory=pages.STATIC), name="static")
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(ClientDisconnect, _forget)
     app.add_exception_handler(Exception, _answer_bug)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestId)
@@ -70,6 +76,11 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))
     return problem_response(request, Problem(422, f"{place}: {first['msg']}"))
+
+
+async def _forget(request: Request, error: Exception) -> Response:
+    log.debug("request %s: the client went away", getattr(request.state, "request_id", None), exc_info=error)
+    return Response(status_code=400)  # nobody reads it
 
 
 async def _answer_bug(request: Request, error: Exception) -> Response:

@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         message = f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}" if first["loc"] else first["msg"]
         sys.stderr.write(f"error: {message.removeprefix('Value error, ')}\n")
         return 2
-    except (ValueError, Problem) as error:
+    except (ValueError, OSError, Problem) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:
@@ -132,13 +132,14 @@ def _resume(run: Path, settings: Settings) -> int:
 def _predict(
     images: list[Path], model: str | None, url: str | None, as_json: bool, save: Path | None, settings: Settings
 ) -> int:
-    from service.commands.predict import predict_files, print_predictions, save_transformed
+    from service.commands.predict import predict_files, print_predictions, save_transformed, transformed_files
     from service.schemas import FailedImage
 
+    targets = transformed_files(images, save) if save else []
     answer = predict_files(images, model, url, settings)
     print_predictions(images, answer, as_json)
     if save:
-        save_transformed(images, answer, save)
+        save_transformed(answer, targets)
     return 1 if any(isinstance(entry, FailedImage) for entry in answer.predictions) else 0
 
 

@@ -95,8 +95,7 @@ def _too_large(found: str, max_pixels: int) -> Problem:
 def _convert(image: Image.Image, channels: int) -> Image.Image:
     """The image in 8 bits, grey or RGB, what is transparent black."""
     if image.mode.startswith("I"):  # 16 bits of grey
-        values = np.asarray(image).astype(np.int64).clip(0, 65535)
-        image = Image.fromarray((values // 257).astype(np.uint8))
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)

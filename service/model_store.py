@@ -4,8 +4,9 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.model_folder import choose_version, find_model_files, name_and_version
+from service.model_folder import find_model_files, name_and_version
 from service.predictor import Predictor
+from service.problems import Problem
 from service.settings import Settings
 from stn import ModelFileError, ModelInfo, load_model, read_model_info
 
@@ -20,6 +21,8 @@ class Served:
     version: int
     info: ModelInfo
     predictor: Predictor
+    registered: float
+    """When its file was written, in seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,22 @@ class ModelStore:
         Raises:
             Problem: 404 where there is none of that name or version.
         """
-        name, version = choose_version(self.served, self.settings, name, version)
-        return self.served[name][version]
+        name = name or self.default_name()
+        if name is None:
+            raise Problem(404, "there is no model yet: train one with `stn train digits`, then start the service again")
+        if name not in self.served:
+            raise Problem(404, f"model must be one of {', '.join(sorted(self.served)) or 'none'}, got {name[:64]!r}")
+        versions = self.served[name]
+        if version is not None and version not in versions:
+            known = ", ".join(map(str, sorted(versions)))
+            raise Problem(404, f"version must be one of model {name}'s ({known}), got {version}")
+        return versions[version or max(versions)]
+
+    def default_name(self) -> str | None:
+        """The configured default model, or the one registered first, so that a new model changes nobody's answers."""
+        if self.settings.default_model or not self.served:
+            return self.settings.default_model
+        return min(self.served, key=lambda name: (min(v.registered for v in self.served[name].values()), name))
 
     def close(self) -> None:
         """Answer what waits, then end every predictor."""
@@ -61,11 +78,13 @@ class ModelStore:
         try:
             name, version = name_and_version(file)
             model, info = load_model(path), read_model_info(path)
+            if info.input.channels not in (1, 3):
+                raise ModelFileError(f"only grey and RGB pictures can be posted, not {info.input.channels} channels")
+            registered = path.stat().st_mtime
         except (ModelFileError, OSError) as error:
             reason = str(error).removeprefix(f"{path}: ")
             log.warning("model file %s is refused: %s", file, reason)
             self.refused.append(Refused(str(file), reason))
             return
         predictor = Predictor(model, self.settings.max_batch, self.settings.max_waiting)
-        self.served.setdefault(name, {})[version] = Served(name, version, info, predictor)
-        log.info("serving model %s, version %d", name, version)
+        self.served.setdefault(name, {})[version] = Served(name, version, info, predictor, registered)

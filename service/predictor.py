@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stn import Classifier, MatrixTransform
+from stn import Classifier, MatrixTransform, outline
 from stn.types import Images
 
 
@@ -109,7 +109,7 @@ def predict(model: Classifier, images: Images) -> list[Prediction]:
     if transformed is None:
         return [Prediction(*parts, None, None, whole) for parts in zip(probabilities, images, strict=True)]
     transform, theta = model.transformer.transform, transformed.theta  # type: ignore[union-attr]
-    corners = transform(theta, whole.expand(len(theta), -1, -1))
+    corners = outline(transform, theta)
     matrices = transform.matrix(theta) if isinstance(transform, MatrixTransform) else [None] * len(theta)
     return [
         Prediction(*parts) for parts in zip(probabilities, transformed.images, theta, matrices, corners, strict=True)

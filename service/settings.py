@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     """Most images in one request."""
     max_pixels: int = Field(default=32_000_000, ge=1)
     """Most pixels (width x height) of one posted picture."""
+    max_decoding: int = Field(default=2, ge=1)
+    """Most requests whose pictures are decoded at a time; each may take 16 bytes of memory per pixel."""
     max_waiting: int = Field(default=1024, ge=1)
     """Most images of one model that wait for their prediction; beyond it requests are answered 429."""
     max_batch: int = Field(default=64, ge=1)

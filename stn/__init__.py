@@ -4,7 +4,7 @@ from stn.build import build_model
 from stn.classifiers import Classified, Classifier
 from stn.config import InputConfig, ModelConfig
 from stn.coordinates import from_pixels, lattice, to_pixels
-from stn.grid import sampling_grid
+from stn.grid import outline, sampling_grid
 from stn.localization import LOCALIZATIONS, ConvLocalization, DenseLocalization
 from stn.model_file import ModelFileError, ModelInfo, load_model, read_model_info, save_model
 from stn.normalise import Normalise
@@ -35,6 +35,7 @@ __all__ = [
     "from_pixels",
     "lattice",
     "load_model",
+    "outline",
     "read_model_info",
     "sample",
     "sampling_grid",

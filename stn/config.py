@@ -17,7 +17,7 @@ class InputConfig:
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     channels: int
-    """Colour channels: 1 for grey, 3 for RGB."""
+    """Channels: 1 for grey, 3 for RGB, any other number for anything else."""
     height: int
     """Rows of pixels."""
     width: int
@@ -28,7 +28,7 @@ class InputConfig:
     """Standard deviation of each channel over the same images."""
 
     def __post_init__(self) -> None:
-        require(self.channels in (1, 3), "channels", "1 (grey) or 3 (RGB)", self.channels)
+        require(1 <= self.channels <= 4096, "channels", "in [1, 4096]", self.channels)
         require(4 <= self.height <= 4096, "height", "in [4, 4096]", self.height)
         require(4 <= self.width <= 4096, "width", "in [4, 4096]", self.width)
         require(len(self.mean) == self.channels, "mean", f"{self.channels} numbers", self.mean)
@@ -121,6 +121,7 @@ def _read(hint: Any, value: object, path: str) -> Any:
         require(value in choices, path, f"one of {', '.join(map(str, choices))}", value)
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        require(abs(value) < 1e300, path, "a number", value)
         return float(value)
     require(type(value) is hint, path, _NAMES[hint], value)
     return value

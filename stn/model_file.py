@@ -6,6 +6,7 @@ The metadata hold JSON texts under `stn.version`, `stn.config`, `stn.input`, `st
 
 import dataclasses
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -44,6 +45,8 @@ class ModelInfo:
 
     def __post_init__(self) -> None:
         require(len(self.class_names) >= 2, "class_names", "at least 2 names", self.class_names)
+        for name, score in self.scores.items():
+            require(math.isfinite(score), f"scores.{name}", "finite", score)
         require(len(set(self.class_names)) == len(self.class_names), "class_names", "all different", self.class_names)
 
 
@@ -127,13 +130,15 @@ def _read_info(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> Mod
         )
     except KeyError as error:
         raise ModelFileError(f"{path}: {error.args[0]} is missing from the metadata") from None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise ModelFileError(f"{path}: {error}") from None
 
 
 def _names(values: object) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise ValueError("class_names must be a list of texts")
+    for value in values:
+        require(value.isprintable(), "class_names", "printable", value)
     return tuple(values)
 
 

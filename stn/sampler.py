@@ -11,8 +11,8 @@ def sample(images: Images, grid: Grid) -> Sampled:
     """The images' values at the points of the grid, interpolated bilinearly; zero outside the image.
 
     A point on a pixel's centre gives that pixel's value to the bit, for every image size, so the identity grid returns
-    the images unchanged. Positions are resolved to 1/2,000,000 of the image in float32 (3e-5 pixels at 224), coarser by
-    a factor of at most 4 than float32 coordinates themselves.
+    the images unchanged. Positions are rounded to a multiple of 2^-23 of the padded image's extent in float32 (3e-5
+    pixels for 224 pixels, which are padded to 257), 2^-52 in float64.
 
     Args:
         images: any channel count; float16 and bfloat16 are sampled in the grid's precision and

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from stn.choice import choose
-from stn.coordinates import lattice
+from stn.grid import sampling_grid
 from stn.sampler import sample
 from stn.transforms import TRANSFORMS, Transform
 from stn.types import Grid, Images, Sampled, Theta
@@ -42,19 +42,15 @@ class SpatialTransformer(nn.Module):
     (torch.Size([3, 1, 20, 20]), torch.Size([3, 6]), torch.Size([3, 20, 20, 2]))
     """
 
-    points: Tensor
-
     def __init__(self, localization: nn.Module, transform: str | Transform, size: tuple[int, int]) -> None:
         super().__init__()
         self.localization = localization
         self.transform = choose(TRANSFORMS, transform, "transform")() if isinstance(transform, str) else transform
         self.size = size
-        self.register_buffer("points", lattice(size), persistent=False)
 
     def forward(self, images: Images) -> Transformed:
         theta = self.localization(images)
         with torch.autocast(images.device.type, enabled=False):
             theta = theta.to(torch.promote_types(theta.dtype, torch.float32))
-            points = self.points.to(theta.dtype).expand(len(theta), -1, -1)  # (B, N, 2)
-            grid = self.transform(theta, points).unflatten(1, self.size)  # (B, H, W, 2)
+            grid = sampling_grid(self.transform, theta, self.size)  # (B, H, W, 2)
             return Transformed(sample(images, grid), theta, grid)

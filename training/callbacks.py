@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from torchvision.transforms.functional import pil_to_tensor
 from tqdm import tqdm
@@ -101,10 +100,8 @@ class Samples(pl.Callback):
         assert isinstance(data, DataModule)
         images = data.test.images[: self.count].to(pl_module.device)
         pl_module.eval()
-        with torch.no_grad():
-            prediction = pl_module.model(images)
+        sheet = sample_sheet(pl_module.model, images, data.class_names)
         pl_module.train()
-        sheet = sample_sheet(images, prediction, data.class_names)
         self.folder.mkdir(exist_ok=True)
         sheet.save(self.folder / f"epoch-{epoch:04d}.png")
         if isinstance(trainer.logger, TensorBoardLogger):

@@ -1,7 +1,6 @@
 """Everything that decides how a training run comes out, as frozen dataclasses.
 
-The same classes are the command line (`stn train PRESET --field value`), the request body of a job and `config.json` in
-the run folder.
+The same classes are the command line (`stn train PRESET --field value`) and `config.json` in the run folder.
 """
 
 from dataclasses import dataclass, field
@@ -100,7 +99,7 @@ class TrainingConfig:
     name: str
     """Name under which the trained model is served."""
     seed: int = 0
-    """Decides the weights at the start, the order of the images and every distortion."""
+    """Decides the weights at the start, the split, the order of the images and every distortion in training."""
     data: DataConfig = field(default_factory=DataConfig)
     distortion: DistortionConfig = field(default_factory=DistortionConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

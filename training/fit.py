@@ -40,6 +40,8 @@ def fit(config: TrainingConfig, run: Path) -> dict[str, float]:
     """
     checkpoints = run / "checkpoints"
     last = checkpoints / "last.ckpt"
+    if config.trainer.accelerator == "gpu" and not torch.accelerator.is_available():
+        raise ValueError("trainer.accelerator must be auto or cpu where there is no GPU, got 'gpu'")
     data = DataModule(config)
     pl.seed_everything(config.seed, verbose=False)
     model = build_model(config.model, data.input, len(data.class_names))

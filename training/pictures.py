@@ -4,37 +4,37 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from stn import Classified, to_pixels
-from stn.types import Grid, Images
+from stn import Classifier, outline, to_pixels
+from stn.types import Images
 
 _TILE, _GAP, _TEXT = 112, 6, 18
 _INK, _LINE, _PAPER = (40, 40, 40), (255, 120, 40), (255, 255, 255)
 
 
-def sample_sheet(images: Images, prediction: Classified, class_names: tuple[str, ...]) -> Image.Image:
+@torch.no_grad()
+def sample_sheet(model: Classifier, images: Images, class_names: tuple[str, ...]) -> Image.Image:
     """One column per image: the input with the sampled region, the transformed image below it, and the class."""
-    probabilities, labels = prediction.logits.softmax(-1).max(-1)
-    rows = 2 if prediction.transformed else 1
+    logits, transformed = model(images)
+    probabilities, labels = logits.softmax(-1).max(-1)
+    rows = 2 if transformed else 1
     sheet = Image.new("RGB", (len(images) * (_TILE + _GAP) + _GAP, rows * (_TILE + _GAP) + _GAP + _TEXT), _PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for column, image in enumerate(images):
         left = _GAP + column * (_TILE + _GAP)
-        tile = to_pil(image).resize((_TILE, _TILE), Image.Resampling.NEAREST).convert("RGB")
-        if prediction.transformed:
-            corners = outline(prediction.transformed.grid[column])
+        tile = _tile(image)
+        if transformed and model.transformer:
+            corners = outline(model.transformer.transform, transformed.theta)[column]
             points = to_pixels(corners, (_TILE, _TILE)).tolist()
             ImageDraw.Draw(tile).polygon([tuple(point) for point in points], outline=_LINE, width=2)
-            straight = to_pil(prediction.transformed.images[column]).resize((_TILE, _TILE), Image.Resampling.NEAREST)
-            sheet.paste(straight.convert("RGB"), (left, 2 * _GAP + _TILE))
+            sheet.paste(_tile(transformed.images[column]), (left, 2 * _GAP + _TILE))
         sheet.paste(tile, (left, _GAP))
         text = f"{class_names[int(labels[column])]}  {float(probabilities[column]):.0%}"
         draw.text((left + _TILE / 2, sheet.height - _TEXT), text, _INK, font, anchor="ma")
     return sheet
 
 
-def outline(grid: Grid) -> Tensor:
-    """The corner pixels' centres of one grid (height, width, 2), clockwise from the upper left: (4, 2)."""
-    return torch.stack([grid[0, 0], grid[0, -1], grid[-1, -1], grid[-1, 0]])
+def _tile(image: Tensor) -> Image.Image:
+    return to_pil(image).resize((_TILE, _TILE), Image.Resampling.NEAREST).convert("RGB")
 
 
 def to_pil(image: Tensor) -> Image.Image:

@@ -11,9 +11,11 @@ result.json           written last: scores, seconds, parameters
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +38,11 @@ def create_run(root: Path, config: TrainingConfig) -> Path:
 
 
 def find_unfinished(root: Path, config: TrainingConfig) -> Path | None:
-    """The newest run of exactly this config that was stopped before its end, or None."""
+    """The newest run of exactly this config that was stopped before its end and is not running, or None."""
     for path in sorted(root.glob("*/config.json"), reverse=True):
         with contextlib.suppress(ValueError):
-            if not (path.parent / "result.json").exists() and read_config(path) == config:
+            unfinished = not (path.parent / "result.json").exists() and not is_held(path.parent)
+            if unfinished and read_config(path) == config:
                 return path.parent
     return None
 
@@ -50,9 +53,32 @@ def read_config(path: Path) -> TrainingConfig:
         values = json.loads(path.read_text())
     except FileNotFoundError:
         raise ValueError(f"config must be a file that exists, got {str(path)!r}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} must be a JSON file ({error})") from None
     return from_dict(TrainingConfig, values)
+
+
+@contextlib.contextmanager
+def hold(run: Path) -> Iterator[None]:
+    """Keep the run folder to this process, or a ValueError where another process runs it.
+
+    The lock goes with the process, however that ends.
+    """
+    with (run / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"run must be one that no other process is running, got {str(run)!r}") from None
+        yield
+
+
+def is_held(run: Path) -> bool:
+    """Whether a process runs in this folder now."""
+    try:
+        with hold(run):
+            return False
+    except ValueError:
+        return True
 
 
 def write_json(path: Path, values: Any) -> None:

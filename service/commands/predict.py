@@ -1,7 +1,6 @@
 """`stn predict`: the answer of `/v1/predict` in the terminal, from a local model or from a server."""
 
 import base64
-import contextlib
 import sys
 from pathlib import Path
 from urllib.parse import urlencode
@@ -10,20 +9,14 @@ import httpx2
 
 from service.answers import describe
 from service.images import read_picture
-from service.model_folder import choose_version, find_model_files, name_and_version
-from service.predictor import predict
+from service.model_store import ModelStore
 from service.problems import Problem
 from service.schemas import FailedImage, ImagePrediction, Predictions, ProblemDocument
 from service.settings import Settings
-from stn import ModelFileError, load_model, read_model_info
 
 
 def predict_files(images: list[Path], model: str | None, url: str | None, settings: Settings) -> Predictions:
-    """One entry per file, in order, from the server at this URL or, without one, from the models of the home folder.
-
-    Raises:
-        Problem: no file could be predicted, with the reason of the first.
-    """
+    """One entry per file, in order, from the server at this URL or, without one, from the models of the home folder."""
     if not images:
         raise ValueError("images must be at least one file, got none")
     bodies = [_read(path) for path in images]
@@ -39,12 +32,21 @@ def print_predictions(images: list[Path], answer: Predictions, as_json: bool) ->
         sys.stdout.write(f"{path}: {_line(entry)}\n")
 
 
-def save_transformed(images: list[Path], answer: Predictions, folder: Path) -> None:
-    """The transformed image of each file as FOLDER/NAME.png."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, entry in zip(images, answer.predictions, strict=True):
+def transformed_files(images: list[Path], folder: Path) -> list[Path]:
+    """Where the transformed image of each file goes, FOLDER/NAME.png, or a ValueError where a file would be lost."""
+    targets = [folder / f"{path.stem}.png" for path in images]
+    for index, target in enumerate(targets):
+        if target.exists() or target in targets[:index]:
+            raise ValueError(f"save must be a folder where nothing is overwritten, got {str(target)!r} twice")
+    return targets
+
+
+def save_transformed(answer: Predictions, targets: list[Path]) -> None:
+    """Write the transformed image of each entry into its file."""
+    for target, entry in zip(targets, answer.predictions, strict=True):
         if isinstance(entry, ImagePrediction):
-            (folder / f"{path.stem}.png").write_bytes(base64.b64decode(entry.transformed.partition(",")[2]))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(base64.b64decode(entry.transformed.partition(",")[2]))
 
 
 def _line(entry: ImagePrediction | FailedImage) -> str:
@@ -87,32 +89,22 @@ def _ask(bodies: list[bytes], model: str | None, url: str) -> Predictions:
                 raise ValueError(
                     f"url must be that of a running service, got {url!r} (it answers {response.status_code})"
                 )
-    return _whole(answer.model if answer else "", answer.version if answer else 0, entries)
+    if answer is None and isinstance(entries[0], FailedImage) and entries[0].problem.status == 404:
+        raise ValueError(entries[0].problem.detail)
+    return Predictions(
+        model=answer.model if answer else model or "", version=answer.version if answer else 0, predictions=entries
+    )
 
 
 def _predict_here(bodies: list[bytes], model: str | None, settings: Settings) -> Predictions:
-    versions: dict[str, dict[int, Path]] = {}
-    for file in find_model_files(settings.models):
-        with contextlib.suppress(ModelFileError):  # a misplaced file, which the service names in its list of models
-            name, version = name_and_version(file.relative_to(settings.models))
-            versions.setdefault(name, {})[version] = file
-    name, version = choose_version(versions, settings, model, None)
-    path = versions[name][version]
-    network, info = load_model(path), read_model_info(path)
+    served = ModelStore(settings).get(model)
     entries: list[ImagePrediction | FailedImage] = []
     for body in bodies:
         try:
-            picture = read_picture(body, info.input, settings.max_pixels)
+            picture = read_picture(body, served.info.input, settings.max_pixels)
         except Problem as problem:
             entries.append(FailedImage(problem=ProblemDocument(**problem.document())))
             continue
-        (prediction,) = predict(network, picture.pixels[None])
-        entries.append(describe(picture, prediction, info))
-    return _whole(name, version, entries)
-
-
-def _whole(model: str, version: int, entries: list[ImagePrediction | FailedImage]) -> Predictions:
-    failed = [entry for entry in entries if isinstance(entry, FailedImage)]
-    if len(failed) == len(entries):
-        raise Problem(failed[0].problem.status, failed[0].problem.detail)
-    return Predictions(model=model, version=version, predictions=entries)
+        (future,) = served.predictor.submit([picture.pixels])
+        entries.append(describe(picture, future.result(), served.info))
+    return Predictions(model=served.name, version=served.version, predictions=entries)

@@ -2,7 +2,6 @@
 
 from fastapi import APIRouter, Request
 
-from service.model_folder import default_name
 from service.model_store import ModelStore, Served
 from service.schemas import Model, Models, ModelVersion, ProblemDocument, RefusedFile
 
@@ -13,8 +12,9 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 async def list_models(request: Request) -> Models:
     """Every model with its versions, and the files in the models folder that are not served, with the reason."""
     store: ModelStore = request.app.state.models
+    default = store.default_name()
     return Models(
-        default_model=_default(store),
+        default_model=default if default in store.served else None,
         models=[_describe(store, name) for name in sorted(store.served)],
         refused=[RefusedFile(file=refused.file, reason=refused.reason) for refused in store.refused],
     )
@@ -25,11 +25,6 @@ async def get_model(request: Request, name: str) -> Model:
     """One model: its versions, input, classes, scores and where its weights come from."""
     store: ModelStore = request.app.state.models
     return _describe(store, store.get(name).name)
-
-
-def _default(store: ModelStore) -> str | None:
-    name = default_name(store.served, store.settings) if store.served else None
-    return name if name in store.served else None
 
 
 def _describe(store: ModelStore, name: str) -> Model:

@@ -2,10 +2,11 @@
 
 import asyncio
 import base64
-import binascii
 import json
+import re
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -84,7 +85,9 @@ async def predict(
     as_png = _wants_png(request)
     if as_png and len(bodies) != 1:
         raise Problem(406, f"Accept: image/png answers one image at a time, got {len(bodies)}")
-    pictures = await run_in_threadpool(_read_pictures, bodies, served, settings.max_pixels)
+    pictures = await to_thread.run_sync(
+        _read_pictures, bodies, served, settings.max_pixels, limiter=request.app.state.decoding
+    )
     predictions = await _predict(served, pictures)
     if as_png:
         return await run_in_threadpool(_png_response, served, predictions[0])
@@ -135,8 +138,8 @@ def _decode_base64(text: str, index: int) -> bytes:
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError as error:
         raise Problem(422, f"images.{index} must be base64 ({error})") from None
 
 
@@ -145,9 +148,14 @@ def _no_image() -> list[bytes]:
 
 
 def _wants_png(request: Request) -> bool:
-    accept = request.headers.get("accept", "*/*")
-    kinds = [part.partition(";")[0].strip() for part in accept.split(",")]
-    return "image/png" in kinds and "application/json" not in kinds
+    """Whether the client prefers image/png to JSON; by the weights (q) of its Accept header, JSON where they tie."""
+    weights: dict[str, float] = {}
+    for part in request.headers.get("accept", "").lower().split(","):
+        kind, *parameters = (text.strip() for text in part.split(";"))
+        weight = next((text[2:] for text in parameters if text.startswith("q=")), "1")
+        weights[kind] = float(weight) if re.fullmatch(r"[01](\.\d*)?", weight) else 0.0
+    json_weight = weights.get("application/json", weights.get("application/*", 0.0))
+    return weights.get("image/png", 0.0) > json_weight
 
 
 def _read_pictures(bodies: list[bytes], served: Served, max_pixels: int) -> list[Picture | Problem]:

@@ -147,6 +147,32 @@ def test_predict_saves_the_transformed_images(here: Path, image: Path, tmp_path:
     assert (tmp_path / "out" / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_save_never_overwrites_a_file(
+    here: Path, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = image.read_bytes()
+    assert main(["predict", str(image), "--save", str(tmp_path)]) == 2
+    assert image.read_bytes() == before
+    assert main(["predict", str(image), str(image), "--save", str(tmp_path / "out")]) == 2
+    assert "save must be a folder where nothing is overwritten" in capsys.readouterr().err
+
+
+def test_a_broken_newest_version_is_passed_over(here: Path, image: Path) -> None:
+    (here / "models/tiny/2.safetensors").write_bytes(b"nonsense")
+    assert main(["predict", str(image)]) == 0
+
+
+def test_a_home_that_is_a_file_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("STN_HOME", str(tmp_path / "file"))
+    assert main(["train", "digits"]) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: ")
+    assert len(errors.splitlines()) == 1
+
+
 def test_of_several_files_a_bad_one_is_named_and_the_others_answered(
     here: Path, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

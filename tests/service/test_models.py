@@ -101,3 +101,20 @@ def test_the_interactive_documentation_is_there_and_the_schema_names_every_route
     paths = client.get("/openapi.json").json()["paths"]
     assert set(paths) == {"/v1/predict", "/v1/models", "/v1/models/{name}", "/v2/health/live", "/v2/health/ready"}
     assert set(paths["/v1/predict"]["post"]["responses"]) >= {"200", "400", "404", "413", "415", "422", "429"}
+
+
+def test_a_file_that_vanishes_is_served_on_until_the_service_is_started_again(client: TestClient, home: Path) -> None:
+    (home / "models/tiny/1.safetensors").unlink()
+    assert client.get("/v1/models").status_code == 200
+    answer = client.post("/v1/predict", content=encode(picture()), headers={"Content-Type": "image/png"})
+    assert answer.status_code == 200
+
+
+def test_a_model_of_other_channels_than_grey_or_rgb_is_refused(home: Path) -> None:
+    write_model(home / "models/many/1.safetensors", channels=5)
+    (home / "models/gone").mkdir()
+    (home / "models/gone/1.safetensors").symlink_to(home / "nowhere")
+    with TestClient(create_app(Settings(home=home))) as client:
+        refused = {entry["file"]: entry["reason"] for entry in client.get("/v1/models").json()["refused"]}
+    assert "only grey and RGB pictures can be posted, not 5 channels" in refused["many/1.safetensors"]
+    assert "gone/1.safetensors" in refused

@@ -146,6 +146,7 @@ def test_the_newest_version_answers_unless_one_is_named(home: Path) -> None:
         ({"json": {"image": "x"}}, 422, "images: Field required"),
         ({"json": {"images": [3]}}, 422, "images.0: Input should be a valid string"),
         ({"json": {"images": ["!!!"]}}, 422, "images.0 must be base64"),
+        ({"json": {"images": ["é"]}}, 422, "images.0 must be base64"),
         ({"json": {"images": ["aGVsbG8="]}}, 415, "these bytes are none of them"),
         ({"json": {"images": ["aGVsbG8="] * 65}}, 413, "at most 64 images, got 65"),
         ({"content": b"{", "headers": {"Content-Type": "application/json"}}, 422, "the body must be JSON like"),
@@ -227,3 +228,25 @@ def test_an_unknown_path_and_a_wrong_method_are_problems_too(client: TestClient)
 def test_a_clients_own_request_id_is_kept_and_a_silly_one_is_not(client: TestClient) -> None:
     assert client.get("/v2/health/live", headers={"X-Request-Id": "abc-1"}).headers["x-request-id"] == "abc-1"
     assert client.get("/v2/health/live", headers={"X-Request-Id": "a b"}).headers["x-request-id"] != "a b"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("image/png", "image/png"),
+        ("IMAGE/PNG", "image/png"),
+        ("application/json;q=0.1, image/png", "image/png"),
+        ("application/json;q=0, image/png", "image/png"),
+        ("image/png;q=0", "application/json"),
+        ("image/png;q=0.5, application/json", "application/json"),
+        ("image/png, application/json", "application/json"),
+        ("text/html,*/*;q=0.8", "application/json"),
+    ],
+)
+def test_the_answer_is_of_the_kind_that_the_client_prefers(client: TestClient, accept: str, kind: str) -> None:
+    assert post(client, encode(picture()), Accept=accept).headers["content-type"] == kind
+
+
+def test_pictures_are_decoded_a_few_requests_at_a_time(home: Path) -> None:
+    app = create_app(Settings(home=home, max_decoding=3))
+    assert app.state.decoding.total_tokens == 3

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from stn import TRANSFORMS, lattice, sampling_grid
+from stn import TRANSFORMS, lattice, outline, sampling_grid
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
@@ -16,6 +16,12 @@ def test_the_affine_grid_is_torchs() -> None:
     theta = torch.randn(3, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     expected = torch.nn.functional.affine_grid(theta.view(3, 2, 3), [3, 1, 5, 9], align_corners=False)
     torch.testing.assert_close(sampling_grid("affine", theta, (5, 9)), expected)
+
+
+def test_the_outline_has_the_outer_corners_of_the_sampled_region() -> None:
+    corners = outline(TRANSFORMS["attention"](), torch.tensor([[0.5, 0.1, -0.2]]))
+    expected = torch.tensor([[[-0.4, -0.7], [0.6, -0.7], [0.6, 0.3], [-0.4, 0.3]]])
+    torch.testing.assert_close(corners, expected)
 
 
 def test_an_unknown_transform_is_refused_with_the_known_names() -> None:

@@ -126,7 +126,14 @@ def test_a_safetensors_file_of_another_program_is_refused(path: Path) -> None:
         ({"stn__class_names": '["cat", "cat"]'}, "class_names must be all different"),
         ({"stn__class_names": '{"cat": 1}'}, "class_names must be a list of texts"),
         ({"stn__class_names": '["cat", "dog", "owl"]'}, "must have shape"),
+        ({"stn__class_names": '["cat", "\\ud800"]'}, "class_names must be printable"),
         ({"stn__scores": "[]"}, "items"),
+        ({"stn__scores": '{"test/accuracy": NaN}'}, "scores.test/accuracy must be finite"),
+        ({"stn__scores": '{"test/accuracy": %s}' % ("9" * 400)}, "too large"),
+        (
+            {"stn__input": '{"channels":1,"height":12,"width":10,"mean":[%s],"std":[1]}' % ("9" * 400)},
+            "input.mean must",
+        ),
     ],
 )
 def test_metadata_that_do_not_fit_are_refused_with_the_reason(

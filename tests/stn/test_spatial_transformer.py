@@ -22,6 +22,13 @@ def test_the_output_has_the_asked_size_on_any_channel_count() -> None:
     assert transformed.grid.shape == (2, 5, 8, 2)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_the_identity_stays_exact_in_a_module_that_was_cast(dtype: torch.dtype) -> None:
+    layer = SpatialTransformer(LOCALIZATIONS["conv"](1, (27, 31), TRANSFORMS["affine"]()), "affine", (27, 31)).to(dtype)
+    images = torch.rand(2, 1, 27, 31).to(dtype)
+    assert torch.equal(layer(images).images, images)
+
+
 def test_theta_learns() -> None:
     net = LOCALIZATIONS["dense"](1, (8, 8), TRANSFORMS["attention"]())
     layer = SpatialTransformer(net, "attention", (8, 8))

@@ -16,7 +16,7 @@ from stn import load_model, read_model_info
 from stn.config import to_dict
 from training.config import TrainerConfig, TrainingConfig
 from training.presets import digits
-from training.runs import create_run, read_config
+from training.runs import create_run, find_unfinished, hold, read_config
 
 
 def small(epochs: int = 2) -> TrainingConfig:
@@ -139,6 +139,12 @@ def test_an_interrupted_run_ends_in_good_order_and_can_be_resumed(tmp_path: Path
             "data.root must be a folder with the MNIST",
         ),
         ({"model": {"filters": [4] * 8}}, "filters must be few enough"),
+        ({"optimizer": {"learning_rate": 10**400}}, "optimizer.learning_rate must be a number"),
+        pytest.param(
+            {"trainer": {"accelerator": "gpu"}},
+            "trainer.accelerator must be auto or cpu where there is no GPU",
+            marks=pytest.mark.skipif(torch.accelerator.is_available(), reason="there is a GPU"),
+        ),
     ],
 )
 def test_a_mistake_in_the_config_is_one_line_and_exit_code_2(
@@ -157,6 +163,16 @@ def test_a_folder_that_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
     done = train("--resume", tmp_path)
     assert done.returncode == 2
     assert done.stderr == f"error: config must be a file that exists, got '{tmp_path}/config.json'\n"
+
+
+def test_no_two_processes_train_in_one_run_folder(tmp_path: Path) -> None:
+    run = create_run(tmp_path, small())
+    assert find_unfinished(tmp_path, small()) == run
+    with hold(run):
+        done = train("--resume", run)
+        assert find_unfinished(tmp_path, small()) is None
+    assert done.returncode == 2
+    assert "run must be one that no other process is running" in done.stderr
 
 
 def test_a_run_folder_holds_its_config(tmp_path: Path) -> None:
