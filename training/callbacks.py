@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -31,7 +32,10 @@ class Progress(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if sys.stderr.isatty():
             total = int(trainer.estimated_stepping_batches)
-            self.bar = tqdm(desc=self.title, total=total, initial=trainer.global_step, unit="step", dynamic_ncols=True)
+            columns, rows = shutil.get_terminal_size()  # sensible where the terminal does not know its own
+            self.bar = tqdm(
+                desc=self.title, total=total, initial=trainer.global_step, unit="step", ncols=columns, nrows=rows
+            )
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if self.bar is not None:
@@ -43,7 +47,7 @@ class Progress(pl.Callback):
             trainer.callback_metrics["train/loss"], trainer.callback_metrics["val/accuracy"]
         )
         if self.bar is not None:
-            self.bar.set_postfix_str(f"epoch {epoch}/{epochs}, {text}")
+            self.bar.set_postfix_str(f"epoch {epoch}/{epochs}, {trainer.callback_metrics['val/accuracy']:.1%} right")
         elif time.monotonic() - self.last_line > self.seconds_between_lines or epoch == epochs:
             log.info("epoch %d/%d, %s", epoch, epochs, text)
             self.last_line = time.monotonic()
