@@ -37,7 +37,7 @@ def transformed_files(images: list[Path], folder: Path) -> list[Path]:
     targets = [folder / f"{path.stem}.png" for path in images]
     for index, target in enumerate(targets):
         if target.exists() or target in targets[:index]:
-            raise ValueError(f"save must be a folder where nothing is overwritten, got {str(target)!r} twice")
+            raise ValueError(f"save must be a folder where nothing is overwritten, got {str(target)!r} again")
     return targets
 
 
