@@ -3,7 +3,7 @@
 from service.images import Picture, data_uri, png
 from service.predictor import Prediction
 from service.schemas import ImagePrediction, Theta
-from stn import TRANSFORMS, ModelInfo
+from stn import ModelInfo
 
 
 def describe(picture: Picture, prediction: Prediction, info: ModelInfo) -> ImagePrediction:
@@ -15,7 +15,7 @@ def describe(picture: Picture, prediction: Prediction, info: ModelInfo) -> Image
         probability=probabilities[best],
         probabilities=probabilities,
         theta=describe_theta(prediction, info),
-        outline=picture.from_input(prediction.corners).tolist(),
+        outline=picture.from_input(prediction.outline).tolist(),
         width=picture.width,
         height=picture.height,
         transformed=data_uri(png(prediction.transformed)),
@@ -26,9 +26,8 @@ def describe_theta(prediction: Prediction, info: ModelInfo) -> Theta | None:
     """theta by parameter name and as a matrix, or None where the network has no transformer."""
     if prediction.theta is None:
         return None
-    names = TRANSFORMS[info.config.transform].parameter_names
     return Theta(
         transform=info.config.transform,
-        parameters=dict(zip(names, prediction.theta.tolist(), strict=True)),
+        parameters=dict(zip(prediction.parameter_names, prediction.theta.tolist(), strict=True)),
         matrix=None if prediction.matrix is None else prediction.matrix.tolist(),
     )

@@ -26,10 +26,14 @@ class Prediction:
     transformed: Float[Tensor, "c h_out w_out"]
     """What its class layers saw: the input itself where it has no transformer."""
     theta: Float[Tensor, " p"] | None
-    matrix: Float[Tensor, "2 3"] | None
-    """[A | t] where the transform is a matrix: p_in = A p_out + t in normalised coordinates."""
-    corners: Float[Tensor, "4 2"]
-    """The corners of the sampled region in normalised input coordinates, clockwise from the upper left."""
+    parameter_names: tuple[str, ...]
+    """One name per entry of theta."""
+    matrix: Float[Tensor, "rows 3"] | None
+    """[A | t] where the transform is a matrix: p_in = A p_out + t in normalised coordinates; 3x3, with a division by the
+    last coordinate, where it is projective."""
+    outline: Float[Tensor, "n 2"]
+    """The border of the sampled region in normalised input coordinates, clockwise from the upper left corner: four
+    corners where its sides are straight."""
 
 
 class Predictor:
@@ -107,10 +111,12 @@ def predict(model: Classifier, images: Images) -> list[Prediction]:
     probabilities = logits.softmax(-1)
     whole = images.new_tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])  # (4, 2)
     if transformed is None:
-        return [Prediction(*parts, None, None, whole) for parts in zip(probabilities, images, strict=True)]
+        return [Prediction(*parts, None, (), None, whole) for parts in zip(probabilities, images, strict=True)]
     transform, theta = model.transformer.transform, transformed.theta  # type: ignore[union-attr]
-    corners = outline(transform, theta)
+    borders = outline(transform, theta)
     matrices = transform.matrix(theta) if isinstance(transform, MatrixTransform) else [None] * len(theta)
+    names = [transform.parameter_names] * len(theta)
     return [
-        Prediction(*parts) for parts in zip(probabilities, transformed.images, theta, matrices, corners, strict=True)
+        Prediction(*parts)
+        for parts in zip(probabilities, transformed.images, theta, names, matrices, borders, strict=True)
     ]

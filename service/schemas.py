@@ -27,7 +27,8 @@ class Theta(_Schema):
     transform: str
     parameters: dict[str, float]
     matrix: list[list[float]] | None
-    """The rows [A | t] of p_in = A p_out + t, where the transform is a matrix."""
+    """The rows [A | t] of p_in = A p_out + t, where the transform is a matrix; of 3x3, with a division by the third
+    coordinate, where it is projective."""
 
 
 class ImagePrediction(_Schema):
@@ -42,8 +43,8 @@ class ImagePrediction(_Schema):
     theta: Theta | None
     """None where the model has no transformer."""
     outline: list[list[float]]
-    """The corners (x, y) of the sampled region in pixels of the posted image, clockwise from the one that becomes the
-    upper left; (0, 0) is the image's upper left edge."""
+    """The border of the sampled region as points (x, y) in pixels of the posted image, clockwise from the one that becomes
+    the upper left corner; four corners, or more points where its sides are bent. (0, 0) is the image's upper left edge."""
     width: int
     """Of the posted image, in pixels, as a viewer shows it."""
     height: int

@@ -1,14 +1,22 @@
 """From a config to the network it describes."""
 
+import dataclasses
+from collections.abc import Callable
+
+import torch
 from torch import nn
 
-from stn.choice import choose
-from stn.classifiers import Classifier, conv_features
+from stn.backbones import BACKBONES, backbone
+from stn.build_transformer import build_localization, build_transform, build_transformer
+from stn.classifiers import Classifier, class_layer
 from stn.config import InputConfig, ModelConfig, require
-from stn.localization import LOCALIZATIONS
+from stn.networks import Network, cnn, convnet, fcn
 from stn.normalise import Normalise
-from stn.spatial_transformer import SpatialTransformer
-from stn.transforms import TRANSFORMS
+from stn.transforms import Transform
+from stn.widths import nearest_width
+
+PARAMETERS = 400_000
+"""Of the paper's networks, whole, where the config leaves their width open."""
 
 
 def build_model(config: ModelConfig, images: InputConfig, classes: int) -> Classifier:
@@ -21,17 +29,83 @@ def build_model(config: ModelConfig, images: InputConfig, classes: int) -> Class
     (torch.Size([2, 10]), torch.Size([2, 4]))
     """
     require(2 <= classes <= 65536, "classes", "in [2, 65536]", classes)
-    normalise = Normalise(images.mean, images.std)
-    if config.classifier == "cnn":
-        return Classifier(
-            None, normalise, conv_features(images.channels, images.size, config.filters, config.units, classes)
-        )
-    size = config.size or images.size
-    features = conv_features(images.channels, size, config.filters, config.units, classes)
-    return Classifier(_transformer(config, images, size), normalise, features)
+    transform = build_transform(config)
+    config = _with_width(config, images, classes, transform)
+    network, last, localization = _parts(config, images, classes, transform)
+    transformer = None
+    if transform is not None and localization is not None:
+        transformer = build_transformer(config, images, transform, localization)
+    return Classifier(
+        transformer,
+        Normalise(images.mean, images.std),
+        network,
+        last,
+        pool=config.pool,
+        shared=transform is not None and config.localization == "shared",
+        theta_to_classes=config.theta_to_classes,
+    )
 
 
-def _transformer(config: ModelConfig, images: InputConfig, size: tuple[int, int]) -> SpatialTransformer:
-    transform = choose(TRANSFORMS, config.transform, "transform")()
-    localization = choose(LOCALIZATIONS, config.localization, "localization")(images.channels, images.size, transform)
-    return SpatialTransformer(nn.Sequential(Normalise(images.mean, images.std), localization), transform, size)
+def _parts(
+    config: ModelConfig, images: InputConfig, classes: int, transform: Transform | None
+) -> tuple[Network, nn.Module, nn.Module | None]:
+    """All that has weights: the network, its class layer, and the localization net where there is a transform."""
+    size = images.size if transform is None else config.size or images.size
+    divides = all(side % config.pool == 0 for side in size)
+    require(divides, "pool", f"a factor of both sides of the {size[0]}x{size[1]} image", config.pool)
+    network = NETWORKS[config.classifier](config, images.channels, (size[0] // config.pool, size[1] // config.pool))
+    theta = len(transform.parameter_names) if transform is not None and config.theta_to_classes else 0
+    dropout = network.dropout if config.dropout is None else config.dropout
+    last = class_layer(network.features + theta, classes, dropout)
+    localization = None if transform is None else build_localization(config, images, transform, network)
+    return network, last, localization
+
+
+def _fcn(config: ModelConfig, channels: int, size: tuple[int, int]) -> Network:
+    assert config.units is not None
+    return fcn(channels, size, config.units, bool(config.batch_norm))
+
+
+def _cnn(config: ModelConfig, channels: int, size: tuple[int, int]) -> Network:
+    assert config.filters is not None
+    first, second = config.filters
+    return cnn(channels, size, (first, second), bool(config.batch_norm))
+
+
+def _convnet(config: ModelConfig, channels: int, size: tuple[int, int]) -> Network:
+    return convnet(channels, size, config.filters or (32, 64), config.units or 128, config.batch_norm is not False)
+
+
+def _backbone(config: ModelConfig, channels: int, size: tuple[int, int]) -> Network:
+    return backbone(config.classifier, channels, size)
+
+
+NETWORKS: dict[str, Callable[[ModelConfig, int, tuple[int, int]], Network]] = {
+    "fcn": _fcn,
+    "cnn": _cnn,
+    "convnet": _convnet,
+    **dict.fromkeys(BACKBONES, _backbone),
+}
+
+
+def _with_width(config: ModelConfig, images: InputConfig, classes: int, transform: Transform | None) -> ModelConfig:
+    """The config with a width for the paper's networks, chosen by the number of parameters where it leaves it open."""
+
+    def widened(width: int) -> ModelConfig:
+        if config.classifier == "fcn":
+            return dataclasses.replace(config, units=width)
+        return dataclasses.replace(config, filters=(width, width))
+
+    def count(width: int) -> int:
+        with torch.device("meta"):  # shapes without memory
+            network, *others = _parts(widened(width), images, classes, transform)
+        return sum(_parameters(module) for module in (network.trunk, network.head, *others) if module is not None)
+
+    field = {"fcn": "units", "cnn": "filters"}.get(config.classifier)
+    if field is None or getattr(config, field) is not None:
+        return config
+    return widened(nearest_width(count, PARAMETERS, field))
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -2,8 +2,10 @@
 
 from typing import NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from stn.networks import Network
 from stn.normalise import Normalise
 from stn.spatial_transformer import SpatialTransformer, Transformed
 from stn.types import Images, Logits
@@ -19,36 +21,56 @@ class Classified(NamedTuple):
 
 
 class Classifier(nn.Module):
-    """Images in [0, 1] in, class scores out: transformer, normalisation, features, class layers."""
+    """Images in [0, 1] in, class scores out: transformer, average pooling, normalisation, network, class layer.
 
-    def __init__(self, transformer: SpatialTransformer | None, normalise: Normalise, features: nn.Module) -> None:
+    Args:
+        transformer: what straightens the images, or None.
+        normalise: of the transformed images.
+        network: the pieces between image and class layer; see `stn.networks`.
+        classes: the class layer, `class_layer(...)`.
+        pool: factor by which the transformed images are averaged before the network sees them.
+        shared: whether the transformer's localization net reads the network's trunk. The trunk then sees every image
+            twice, untransformed and transformed, with the same weights; what is transformed is the image. The running
+            statistics of its batch norms, where it has any, are then those of both.
+        theta_to_classes: whether the class layer reads theta behind the network's vector.
+    """
+
+    def __init__(
+        self,
+        transformer: SpatialTransformer | None,
+        normalise: Normalise,
+        network: Network,
+        classes: nn.Module,
+        *,
+        pool: int = 1,
+        shared: bool = False,
+        theta_to_classes: bool = False,
+    ) -> None:
         super().__init__()
         self.transformer = transformer
         self.normalise = normalise
-        self.features = features
+        self.pool = nn.AvgPool2d(pool) if pool > 1 else nn.Identity()
+        self.trunk = network.trunk
+        self.head = network.head
+        self.classes = classes
+        self.shared = shared
+        self.theta_to_classes = theta_to_classes
 
     def forward(self, images: Images) -> Classified:
         if self.transformer is None:
-            return Classified(self.features(self.normalise(images)), None)
-        transformed = self.transformer(images)
-        return Classified(self.features(self.normalise(transformed.images)), transformed)
+            return Classified(self.classes(self.head(self._features(images))), None)
+        transformed = self.transformer(images, self._features(images) if self.shared else None)
+        vector = self.head(self._features(transformed.images))  # (B, F)
+        if self.theta_to_classes:
+            vector = torch.cat([vector, transformed.theta.to(vector.dtype)], dim=-1)  # (B, F + P)
+        return Classified(self.classes(vector), transformed)
+
+    def _features(self, images: Images) -> Tensor:
+        """What the trunk makes of these images: maps (B, C, H, W), or vectors (B, C)."""
+        return self.trunk(self.normalise(self.pool(images)))
 
 
-def conv_features(
-    channels: int, size: tuple[int, int], filters: tuple[int, ...], units: int, classes: int
-) -> nn.Sequential:
-    """Blocks of conv 5x5, batch norm, ReLU and max pooling by 2, then a dense layer and the classes."""
-    layers: list[nn.Module] = []
-    height, width = size
-    for count in filters:
-        layers += [
-            nn.Conv2d(channels, count, 5, padding=2, bias=False),
-            nn.BatchNorm2d(count),
-            nn.MaxPool2d(2),
-            nn.ReLU(),
-        ]
-        channels, height, width = count, height // 2, width // 2
-    if height < 1 or width < 1:
-        raise ValueError(f"filters must be few enough for a {size[0]}x{size[1]} image to be halved, got {filters}")
-    layers += [nn.Flatten(), nn.Linear(channels * height * width, units), nn.ReLU(), nn.Linear(units, classes)]
-    return nn.Sequential(*layers)
+def class_layer(features: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+    """A vector in, one score per class out; in training a share of the vector is dropped."""
+    layers: list[nn.Module] = [nn.Dropout(dropout)] if dropout else []
+    return nn.Sequential(*layers, nn.Linear(features, classes))

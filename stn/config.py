@@ -47,25 +47,123 @@ class ModelConfig:
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
-    classifier: Literal["st_cnn", "cnn"] = "st_cnn"
-    """`st_cnn`: a spatial transformer in front of a convolutional network; `cnn`: the same network without it."""
-    transform: Literal["affine", "attention", "similarity"] = "affine"
-    """What the transformer may do to the image."""
-    localization: Literal["conv", "dense"] = "conv"
-    """The net that predicts the transform's parameters."""
+    classifier: Literal[
+        "fcn",
+        "cnn",
+        "convnet",
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "mobilenet_v3_small",
+        "mobilenet_v3_large",
+        "efficientnet_b0",
+        "convnext_tiny",
+    ] = "convnet"
+    """What names the class. `fcn`, `cnn`: the networks of Jaderberg et al. 2015; `convnet`: 5x5 convolutions with batch
+    norm; the others: torchvision's networks, for images of at least 32x32."""
+    transform: Literal[
+        "none", "affine", "attention", "similarity", "translation", "rigid", "projective", "thin_plate_spline"
+    ] = "affine"
+    """What the transformer in front may do to the image; `none` leaves the transformer out."""
+    lattice: tuple[int, int] = (4, 4)
+    """Rows and columns of control points of `thin_plate_spline`."""
+    bounds: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    """The range that a parameter of theta is kept in, by its name or a pattern of names, as in `x*`."""
+    localization: Literal["conv", "dense", "shared"] | None = None
+    """The net that predicts theta; `shared` reads the classifier's first layers. `dense` for `fcn` and `conv` for the
+    others by default."""
+    localization_filters: int = 20
+    """Channels of both convolutions of the `conv` localization net."""
+    localization_units: int | None = None
+    """Width of its dense layers: 32 for `dense` and 20 for the others by default."""
+    localization_pooled: tuple[int, int] | None = None
+    """Height and width that its features are averaged to, so that its weights fit images of every size; by default that
+    is done for torchvision's networks only."""
+    localization_rate: float = 1.0
+    """Factor on the learning rate of the localization net."""
+    gradient_factor: float = 1.0
+    """Factor on the gradient that reaches theta."""
+    outside_penalty: float = 0.0
+    """Weight in the loss of how far the sampled points lie outside the image."""
+    identity_penalty: float = 0.0
+    """Weight in the loss of how far the sampled points lie from where the identity has them."""
+    iterations: int = 1
+    """How often the transformer looks at what it made and corrects theta, with the same weights."""
     size: tuple[int, int] | None = None
     """Height and width of the transformed image; those of the input by default."""
-    filters: tuple[int, ...] = (32, 64)
-    """Channels of each 5x5 convolution; each is followed by max pooling, which halves the size."""
-    units: int = 128
-    """Width of the dense layer before the classes."""
+    kernel: Literal["integer", "bilinear", "bicubic", "catmull_rom", "lanczos3"] = "bilinear"
+    """How a value between pixels is made of the pixels around it."""
+    padding: Literal["zeros", "border", "reflection", "constant"] = "zeros"
+    """What lies outside the image; `constant` is `background`."""
+    background: tuple[float, ...] | None = None
+    """One value in [0, 1] per channel, or one for all, for padding `constant`."""
+    antialias: int = 1
+    """Samples per output pixel along each axis: more than 1 where the transformer shrinks the image."""
+    pool: int = 1
+    """Factor by which the (transformed) image is averaged before the classifier sees it."""
+    filters: tuple[int, ...] | None = None
+    """Channels of each convolution: two numbers for `cnn`, by default the equal ones that bring the whole network nearest
+    to 400 thousand parameters; one per halving for `convnet`, (32, 64) by default."""
+    units: int | None = None
+    """Width of the dense layers: of both for `fcn`, by default the one that brings the whole network nearest to 400
+    thousand parameters; of that before the classes for `convnet`, 128 by default."""
+    batch_norm: bool | None = None
+    """Batch norm after each layer of `fcn` and `cnn` (off by default) and `convnet` (on by default)."""
+    dropout: float | None = None
+    """Share of the class layer's input that is dropped in training; 0 by default, for torchvision's networks theirs."""
+    theta_to_classes: bool = False
+    """Let the class layer read theta too."""
 
     def __post_init__(self) -> None:
-        if self.size is not None:
-            require(all(1 <= side <= 4096 for side in self.size), "size", "in [1, 4096]", self.size)
-        require(1 <= len(self.filters) <= 8, "filters", "1 to 8 numbers", self.filters)
-        require(all(1 <= count <= 4096 for count in self.filters), "filters", "in [1, 4096]", self.filters)
-        require(1 <= self.units <= 65536, "units", "in [1, 65536]", self.units)
+        self._check_transformer()
+        self._check_network()
+
+    def _check_transformer(self) -> None:
+        require(all(2 <= side <= 32 for side in self.lattice), "lattice", "in [2, 32]", self.lattice)
+        require(len(self.bounds) <= 64, "bounds", "at most 64 ranges", self.bounds)
+        for name, (low, high) in self.bounds.items():
+            require(
+                -math.inf < low < high < math.inf,
+                f"bounds.{name}",
+                "two finite numbers, the smaller first",
+                (low, high),
+            )
+        filters, units = self.localization_filters, self.localization_units
+        require(1 <= filters <= 4096, "localization_filters", "in [1, 4096]", filters)
+        require(units is None or 1 <= units <= 65536, "localization_units", "in [1, 65536]", units)
+        _require_sides("localization_pooled", self.localization_pooled, 64)
+        for name in ("localization_rate", "gradient_factor"):
+            require(0 <= getattr(self, name) <= 1000, name, "in [0, 1000]", getattr(self, name))
+        for name in ("outside_penalty", "identity_penalty"):
+            require(0 <= getattr(self, name) <= 1e6, name, "in [0, 1000000]", getattr(self, name))
+        require(1 <= self.iterations <= 16, "iterations", "in [1, 16]", self.iterations)
+        alone = self.iterations == 1 or self.localization != "shared"
+        require(alone, "iterations", "1 where the localization is shared", self.iterations)
+        _require_sides("size", self.size, 4096)
+        require(1 <= self.antialias <= 8, "antialias", "in [1, 8]", self.antialias)
+        constant = self.padding == "constant"
+        require(
+            constant == (self.background is not None), "background", "given for padding constant only", self.background
+        )
+        require(self.background != (), "background", "at least 1 number", self.background)
+        inside = all(0 <= value <= 1 for value in self.background or ())
+        require(inside, "background", "in [0, 1]", self.background)
+        theta = not self.theta_to_classes or self.transform != "none"
+        require(theta, "theta_to_classes", "false where there is no transformer", self.theta_to_classes)
+
+    def _check_network(self) -> None:
+        require(1 <= self.pool <= 64, "pool", "in [1, 64]", self.pool)
+        if self.filters is not None:
+            require(1 <= len(self.filters) <= 8, "filters", "1 to 8 numbers", self.filters)
+            require(all(1 <= count <= 4096 for count in self.filters), "filters", "in [1, 4096]", self.filters)
+            fits = self.classifier != "cnn" or len(self.filters) == 2
+            require(fits, "filters", "2 numbers for classifier cnn", self.filters)
+        require(self.units is None or 1 <= self.units <= 65536, "units", "in [1, 65536]", self.units)
+        require(self.dropout is None or 0 <= self.dropout < 1, "dropout", "in [0, 1)", self.dropout)
+
+
+def _require_sides(name: str, size: tuple[int, int] | None, largest: int) -> None:
+    require(size is None or all(1 <= side <= largest for side in size), name, f"in [1, {largest}]", size)
 
 
 def require(holds: bool, name: str, rule: str, value: object) -> None:
@@ -86,7 +184,7 @@ def from_dict(cls: type[Config], values: object, path: str = "") -> Config:
     (16,)
     >>> from_dict(ModelConfig, {"tranform": "attention"})
     Traceback (most recent call last):
-    ValueError: tranform is not a field of ModelConfig; fields are classifier, transform, localization, size, filters, units
+    ValueError: tranform is not a field of ModelConfig; fields are classifier, transform, ...
     """
     if not isinstance(values, Mapping):
         raise ValueError(f"{path or cls.__name__} must be an object of named fields, got {values!r}")
@@ -111,12 +209,14 @@ def _read(hint: Any, value: object, path: str) -> Any:
     origin, choices = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
         return from_dict(typing.cast(type, hint), value, path)
-    if origin is types.UnionType:
+    if origin in (types.UnionType, typing.Union):  # the latter for a Literal or None
         if value is None and types.NoneType in choices:
             return None
         return _read(next(choice for choice in choices if choice is not types.NoneType), value, path)
     if origin is tuple:
         return _read_tuple(choices, value, path)
+    if origin is dict:
+        return _read_dict(choices[1], value, path)
     if origin is Literal:
         require(value in choices, path, f"one of {', '.join(map(str, choices))}", value)
         return value
@@ -137,3 +237,9 @@ def _read_tuple(choices: tuple[Any, ...], value: object, path: str) -> tuple[Any
         choices = (choices[0],) * len(items)
     require(len(items) == len(choices), path, f"a list of {len(choices)}", value)
     return tuple(_read(choice, item, path) for choice, item in zip(choices, items, strict=True))
+
+
+def _read_dict(hint: Any, value: object, path: str) -> dict[str, Any]:
+    require(isinstance(value, Mapping), path, "an object of named values", value)
+    items = typing.cast(Mapping[object, object], value).items()
+    return {_read(str, name, path): _read(hint, item, f"{path}.{name}") for name, item in items}

@@ -1,36 +1,104 @@
 """The sampling grid: a transform applied to the pixel centres of the output."""
 
+import math
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from stn.choice import choose
+from stn.constants import Constants
 from stn.coordinates import lattice
-from stn.transforms import TRANSFORMS, Transform
-from stn.types import Grid, Theta
+from stn.transforms import TRANSFORMS, MatrixTransform, Transform
+from stn.types import Basis, Grid, Theta
+
+
+class GridGenerator(Constants):
+    """Makes the grids of one transform and one output size.
+
+    What the transform needs to know of the output's pixels never changes: it is computed once and kept, so a step is one
+    matrix product.
+
+    Args:
+        transform: a transform, or its name in `stn.TRANSFORMS`.
+        size: (height, width) of the output.
+
+    >>> generator = stn.GridGenerator("thin_plate_spline", (20, 30))
+    >>> generator(generator.transform.identity().expand(5, -1)).shape
+    torch.Size([5, 20, 30, 2])
+    """
+
+    def __init__(self, transform: str | Transform, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.transform = choose(TRANSFORMS, transform, "transform")() if isinstance(transform, str) else transform
+        self.size = check_size(size)
+        self.values = self.values.to(torch.get_default_dtype())
+        self.refresh()
+
+    def compute(self, dtype: torch.dtype) -> Basis:
+        return self.transform.basis(lattice(self.size, dtype=torch.float64)).to(dtype)
+
+    def forward(self, theta: Theta) -> Grid:
+        """For every output pixel the input point it is sampled from, in float32 or wider; see `sampling_grid`."""
+        theta = theta.to(torch.promote_types(theta.dtype, torch.float32))
+        return self.transform.place(theta, self.get(theta)).unflatten(1, self.size)
+
+    def identity(self, grid: Grid) -> Float[Tensor, "h_out w_out 2"]:
+        """The grid of the identity, in the dtype and on the device of another grid."""
+        return self.get(grid)[:2].mT.unflatten(0, self.size)
 
 
 def sampling_grid(transform: str | Transform, theta: Theta, size: tuple[int, int]) -> Grid:
     """For every output pixel the input point it is sampled from.
 
+    Where the same transform and size are used again and again, `GridGenerator` does the preparation once.
+
     Args:
         transform: a transform, or its name in `stn.TRANSFORMS`.
-        theta: its parameters, one row per image.
+        theta: its parameters, one row per image; finite, or it is a ValueError.
         size: (height, width) of the output.
 
     Returns:
-        (B, height, width, 2) in normalised input coordinates.
+        (B, height, width, 2) in normalised input coordinates, in float32 or wider.
 
     >>> sampling_grid("attention", torch.tensor([[0.5, 0.0, 0.0]]), (1, 2))
     tensor([[[[-0.2500,  0.0000],
               [ 0.2500,  0.0000]]]])
     """
-    if isinstance(transform, str):
-        transform = choose(TRANSFORMS, transform, "transform")()
-    points = lattice(size, dtype=theta.dtype, device=theta.device)
-    return transform(theta, points.expand(len(theta), -1, -1)).unflatten(1, size)
+    return GridGenerator(transform, size)(check_finite(theta, "theta"))
 
 
-def outline(transform: Transform, theta: Theta) -> Float[Tensor, "b 4 2"]:
-    """The corners of the region of the input that is sampled, clockwise from the one that becomes the upper left."""
-    corners = theta.new_tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])  # (4, 2)
-    return transform(theta, corners.expand(len(theta), -1, -1))
+def outline(transform: Transform, theta: Theta) -> Float[Tensor, "b n 2"]:
+    """The border of the region of the input that is sampled, clockwise from the point that becomes the upper left corner.
+
+    Four corners where the transform keeps lines straight, 16 points a side where it bends them.
+    """
+    side = 1 if isinstance(transform, MatrixTransform) else 16
+    edge = (2 * torch.arange(side, dtype=theta.dtype, device=theta.device) - side) / side  # from -1 to just before 1
+    end = torch.ones_like(edge)
+    x, y = torch.cat([edge, end, -edge, -end]), torch.cat([-end, edge, end, -edge])
+    return transform(theta, torch.stack([x, y], dim=-1).expand(theta.shape[0], -1, -1))
+
+
+def check_size(size: tuple[int, int]) -> tuple[int, int]:
+    """The size itself, or a ValueError that says what it must be."""
+    if len(size) != 2 or not all(isinstance(side, int) and side >= 1 for side in size):
+        raise ValueError(f"size must be (height, width) of at least (1, 1), got {tuple(size)}")
+    return (size[0], size[1])
+
+
+def check_finite(values: Tensor, argument: str) -> Tensor:
+    """The values themselves, or a ValueError that says which image's are not finite.
+
+    While a graph is compiled or exported nothing is checked: a graph cannot branch on values.
+    """
+    # The sum is finite where all values are, and costs a fraction of looking at each; only absurdly large values, whose
+    # sum overflows, are looked at twice.
+    if torch.compiler.is_compiling() or math.isfinite(values.detach().sum().item()):
+        return values
+    bad = ~values.detach().flatten(1).isfinite().all(1)
+    if bad.any():
+        index = int(bad.nonzero()[0])
+        found = values.detach()[index][~values[index].isfinite()][0]
+        raise ValueError(f"{argument} must be finite, got {float(found)} for image {index}")
+    return values

@@ -1,10 +1,13 @@
-"""Localization nets: images in, theta out, starting at the identity.
+"""Localization nets: images in, theta out, starting at the identity or at a theta of one's own.
 
 Any module that gives (B, P) can stand in their place.
 """
 
+from collections.abc import Sequence
+
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from stn.transforms import Transform
 from stn.types import Images, Theta
@@ -15,15 +18,33 @@ class ConvLocalization(nn.Module):
 
     After Jaderberg et al. 2015, A.2, with the convolutions padded, so that any image of at least 4x4 passes, and with
     pooling before ReLU, which gives the same numbers for a quarter of the work.
+
+    Args:
+        channels: of the images.
+        size: (height, width) of the images.
+        transform: whose theta is predicted.
+        filters: channels of both convolutions.
+        units: width of the dense layer.
+        pooled: (height, width) that the last features are averaged to; the weights then fit images of every size.
+        start: the theta (P,) that every image gets before training; the identity by default.
     """
 
     def __init__(
-        self, channels: int, size: tuple[int, int], transform: Transform, filters: int = 16, units: int = 32
+        self,
+        channels: int,
+        size: tuple[int, int],
+        transform: Transform,
+        filters: int = 20,
+        units: int = 20,
+        *,
+        pooled: tuple[int, int] | None = None,
+        start: Sequence[float] | Tensor | None = None,
     ) -> None:
         super().__init__()
         height, width = size
         if height < 4 or width < 4:
             raise ValueError(f"size must be at least (4, 4) for a convolutional localization net, got {tuple(size)}")
+        pooling, places = _pool((height // 4, width // 4), pooled)
         self.features = nn.Sequential(
             nn.AvgPool2d(2),
             nn.Conv2d(channels, filters, 5, padding=2),
@@ -31,45 +52,109 @@ class ConvLocalization(nn.Module):
             nn.ReLU(),
             nn.Conv2d(filters, filters, 5, padding=2),
             nn.ReLU(),
+            pooling,
             nn.Flatten(),
-            nn.Linear(filters * (height // 4) * (width // 4), units),
+            nn.Linear(filters * places, units),
             nn.ReLU(),
         )
-        self.theta = theta_layer(units, transform)
+        self.theta = theta_layer(units, transform, start)
 
     def forward(self, images: Images) -> Theta:
         return self.theta(self.features(images))
 
 
 class DenseLocalization(nn.Module):
-    """Two dense layers and theta; the recipe of Jaderberg et al. 2015, A.2, for fully connected networks."""
+    """Three dense layers and theta; the recipe of Jaderberg et al. 2015, A.2, for fully connected networks.
 
-    def __init__(self, channels: int, size: tuple[int, int], transform: Transform, units: int = 32) -> None:
+    The arguments are those of `ConvLocalization`; `pooled` averages the images themselves.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: tuple[int, int],
+        transform: Transform,
+        units: int = 32,
+        *,
+        pooled: tuple[int, int] | None = None,
+        start: Sequence[float] | Tensor | None = None,
+    ) -> None:
         super().__init__()
-        height, width = size
+        pooling, places = _pool(size, pooled)
         self.features = nn.Sequential(
+            pooling,
             nn.Flatten(),
-            nn.Linear(channels * height * width, units),
+            nn.Linear(channels * places, units),
+            nn.ReLU(),
+            nn.Linear(units, units),
             nn.ReLU(),
             nn.Linear(units, units),
             nn.ReLU(),
         )
-        self.theta = theta_layer(units, transform)
+        self.theta = theta_layer(units, transform, start)
 
     def forward(self, images: Images) -> Theta:
         return self.theta(self.features(images))
 
 
-LOCALIZATIONS: dict[str, type[ConvLocalization] | type[DenseLocalization]] = {
+class SharedLocalization(nn.Module):
+    """One dense layer and theta on what the first layers of a classifier make of the untransformed image.
+
+    The transformer still samples the image: features of an image cannot be turned or rescaled into those of the turned or
+    rescaled image. Source: Finnveden et al. 2020, "Understanding when spatial transformer networks do not support
+    invariance, and what to do about it".
+
+    Args:
+        channels: of the features.
+        size: (height, width) of the features; (1, 1) where they are vectors (B, channels).
+        transform: whose theta is predicted.
+        units: width of the dense layer.
+        pooled: (height, width) that the features are averaged to; the weights then fit images of every size.
+        start: the theta (P,) that every image gets before training; the identity by default.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: tuple[int, int],
+        transform: Transform,
+        units: int = 20,
+        *,
+        pooled: tuple[int, int] | None = None,
+        start: Sequence[float] | Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        pooling, places = _pool(size, pooled)
+        self.features = nn.Sequential(pooling, nn.Flatten(), nn.Linear(channels * places, units), nn.ReLU())
+        self.theta = theta_layer(units, transform, start)
+
+    def forward(self, features: Float[Tensor, "b *places"]) -> Theta:
+        return self.theta(self.features(features))
+
+
+LOCALIZATIONS: dict[str, type[ConvLocalization] | type[DenseLocalization] | type[SharedLocalization]] = {
     "conv": ConvLocalization,
     "dense": DenseLocalization,
+    "shared": SharedLocalization,
 }
 
 
-def theta_layer(features: int, transform: Transform) -> nn.Linear:
-    """The last layer of a localization net: zero weights and the identity theta as bias."""
-    layer = nn.Linear(features, len(transform.parameter_names))
+def theta_layer(features: int, transform: Transform, start: Sequence[float] | Tensor | None = None) -> nn.Linear:
+    """The last layer of a localization net: zero weights, and as bias the identity theta or the start that is given."""
+    count = len(transform.parameter_names)
+    bias = transform.identity() if start is None else torch.as_tensor(start)
+    if bias.shape != (count,):
+        raise ValueError(f"start must have shape ({count},) for {type(transform).__name__}, got {tuple(bias.shape)}")
+    layer = nn.Linear(features, count)
     with torch.no_grad():
         layer.weight.zero_()
-        layer.bias.copy_(transform.identity())
+        layer.bias.copy_(bias)
     return layer
+
+
+def _pool(size: tuple[int, int], pooled: tuple[int, int] | None) -> tuple[nn.Module, int]:
+    """The layer that averages features of this size to the pooled one, where one is asked for, and the places left."""
+    height, width = pooled or size
+    if height < 1 or width < 1:
+        raise ValueError(f"pooled must be two sides of at least 1, got {pooled}")
+    return (nn.AdaptiveAvgPool2d(pooled) if pooled else nn.Identity()), height * width

@@ -8,9 +8,7 @@ import dataclasses
 import json
 import math
 import os
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,8 +18,9 @@ from safetensors.torch import save_file
 from stn.build import build_model
 from stn.classifiers import Classifier
 from stn.config import InputConfig, ModelConfig, from_dict, require, to_dict
+from stn.whole_file import written_beside
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class ModelFileError(ValueError):
@@ -52,9 +51,14 @@ class ModelInfo:
 
 def save_model(path: str | os.PathLike[str], model: Classifier, info: ModelInfo) -> None:
     """Write the network and what is known of it; the file is complete or absent, whatever interrupts the writing."""
-    target = Path(path)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    metadata = {
+    with written_beside(path) as beside:
+        save_file(tensors, beside, to_metadata(info))
+
+
+def to_metadata(info: ModelInfo) -> dict[str, str]:
+    """What a model file's metadata say of the network, as texts by name."""
+    return {
         "stn.version": str(FORMAT_VERSION),
         "stn.config": json.dumps(to_dict(info.config)),
         "stn.input": json.dumps(to_dict(info.input)),
@@ -62,14 +66,6 @@ def save_model(path: str | os.PathLike[str], model: Classifier, info: ModelInfo)
         "stn.scores": json.dumps(dict(info.scores)),
         "stn.provenance": json.dumps(dict(info.provenance)),
     }
-    handle, beside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    os.close(handle)
-    try:
-        save_file(tensors, beside, metadata)
-        os.chmod(beside, 0o644)
-        os.replace(beside, target)
-    finally:
-        Path(beside).unlink(missing_ok=True)
 
 
 def read_model_info(path: str | os.PathLike[str]) -> ModelInfo:
@@ -106,8 +102,9 @@ def _open(path: str | os.PathLike[str]) -> Any:
         return safe_open(path, framework="pt")
     except SafetensorError as error:
         with open(path, "rb") as file:
-            start = file.read(2)
-        if start == b"PK" or start[:1] == b"\x80":
+            start = file.read(9)
+        # A safetensors file starts with the length of its header, which may look like anything, and a brace.
+        if (start[:2] == b"PK" or start[:1] == b"\x80") and start[8:] != b"{":
             raise ModelFileError(
                 f"{path}: this is a pickle (a torch checkpoint?), which can run code; only safetensors is read"
             ) from None

@@ -1,57 +1,106 @@
-"""Bilinear sampling of images at the points of a grid."""
+"""Sampling of images at the points of a grid."""
+
+from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from stn.antialias import average, supersample
+from stn.choice import choose
+from stn.grid import check_finite
+from stn.interpolation import interpolate
+from stn.kernels import KERNELS, Kernel
+from stn.padding import PADDINGS
 from stn.types import Grid, Images, Sampled
 
 
-def sample(images: Images, grid: Grid) -> Sampled:
-    """The images' values at the points of the grid, interpolated bilinearly; zero outside the image.
+def sample(
+    images: Images,
+    grid: Grid,
+    kernel: str | Kernel = "bilinear",
+    padding: str = "zeros",
+    background: Sequence[float] | None = None,
+    antialias: int = 1,
+) -> Sampled:
+    """The images' values at the points of the grid.
 
     A point on a pixel's centre gives that pixel's value to the bit, for every image size, so the identity grid returns
-    the images unchanged. Positions are rounded to a multiple of 2^-23 of the padded image's extent in float32 (3e-5
-    pixels for 224 pixels, which are padded to 257), 2^-52 in float64.
+    the images unchanged (for every kernel here). Positions are rounded to multiples of 2^-23 of the image's extent, itself
+    rounded up to a power of two: in float32 to 3e-5 pixels in an image of 224; in float64 it is 2^-52. Where the image
+    has far more pixels than the grid has points they are rounded as torch rounds them, and the image is not copied.
 
     Args:
-        images: any channel count; float16 and bfloat16 are sampled in the grid's precision and
-            returned in their own.
+        images: any channel count; float16 and bfloat16 are sampled in the grid's precision and returned in their own.
         grid: normalised (x, y) input coordinates, float32 or float64; see `stn.coordinates`.
+        kernel: `integer` (nearest, ties to the right and down), `bilinear`, `bicubic` (a = -0.75), `catmull_rom`
+            (bicubic with a = -0.5), `lanczos3`, or any `stn.Kernel`.
+        padding: what lies outside the image: `zeros`, `border` (the nearest pixel), `reflection` (the image mirrored at
+            its edges) or `constant` (the background).
+        background: for `constant`: one value for each channel, or one for all.
+        antialias: samples per output pixel along each axis. Where the grid zooms out they are spread over the input that
+            an output pixel covers, and averaged; where it does not, they change nothing.
 
     Returns:
-        (B, C, height, width) with the grid's height and width and the images' dtype.
+        (B, C, height, width) with the grid's height and width and the images' dtype. It has first and second derivatives
+        with respect to images and grid; at kinks of the kernel (pixel centres, for bilinear) those of one side.
 
-    Source: Jaderberg et al. 2015, eq. 5.
+    Raises:
+        ValueError: shapes that do not fit, an unknown name, or a point that is not finite.
+
+    Source: Jaderberg et al. 2015, eq. 3 to 5.
 
     >>> sample(torch.tensor([[[[0.0, 1.0]]]]), torch.tensor([[[[0.0, 0.0], [0.5, 0.0]]]]))
     tensor([[[[0.5000, 1.0000]]]])
     """
-    if len(images) != len(grid):
-        raise ValueError(f"images and grid must have the same batch size, got {len(images)} and {len(grid)}")
+    check_sampling(kernel, padding, background, antialias)
+    _check_shapes(images, grid, background)
+    return resample(images, check_finite(grid, "grid"), kernel, padding, background, antialias)
+
+
+def resample(
+    images: Images,
+    grid: Grid,
+    kernel: str | Kernel,
+    padding: str,
+    background: Sequence[float] | None,
+    antialias: int,
+) -> Sampled:
+    """`sample` for arguments that are known to be right."""
+    if antialias == 1:
+        return interpolate(images, grid, kernel, padding, background)
     height, width = images.shape[-2:]
-    if height < 1 or width < 1:
-        raise ValueError(f"images must have at least one pixel, got shape {tuple(images.shape)}")
-    # torch's kernel turns a coordinate back into a pixel by (g + 1) * (n - 1) / 2. That is exact when n - 1 is a power of
-    # two and for no other size, so the image is padded with the zeros that lie outside it anyway.
-    padded_height, padded_width = _power_of_two_plus_one(height), _power_of_two_plus_one(width)
-    dtype = torch.promote_types(images.dtype, grid.dtype)
-    padded = F.pad(images.to(dtype), (0, padded_width - width, 0, padded_height - height))
-    aligned = _align(grid.to(dtype), (width, height), (padded_width, padded_height))
-    return F.grid_sample(padded, aligned, mode="bilinear", padding_mode="zeros", align_corners=True).to(images.dtype)
+    finer = supersample(grid, (height, width), antialias)
+    return average(interpolate(images, finer, kernel, padding, background), antialias)
 
 
-def _align(grid: Tensor, size: tuple[int, int], padded: tuple[int, int]) -> Tensor:
-    """The grid in coordinates whose -1 and +1 are the centres of the padded image's border pixels.
+def check_sampling(kernel: str | Kernel, padding: str, background: Sequence[float] | None, antialias: int) -> None:
+    """A ValueError that names the argument, the rule and the value, unless these settings go together."""
+    if isinstance(kernel, str):
+        choose(KERNELS, kernel, "kernel")
+    choose(PADDINGS, padding, "padding")
+    if (padding == "constant") != (background is not None):
+        raise ValueError(f"background must be given for padding 'constant' and for no other, got {background}")
+    if not 1 <= antialias <= 16:
+        raise ValueError(f"antialias must be in [1, 16], got {antialias}")
 
-    g' = (2 px / (m - 1)) - 1 with px = (g n + n - 1) / 2, for n pixels padded to m. Adding 3 and taking it away again
-    rounds g' to a multiple of 2^-22 (in float32), which removes the rounding error that g carries: up to 2 units of 2^-25.
-    """
-    scale = grid.new_tensor([n / (m - 1) for n, m in zip(size, padded, strict=True)])
-    shift = grid.new_tensor([(n - 1) / (m - 1) - 1 + 3 for n, m in zip(size, padded, strict=True)])
-    return torch.addcmul(shift, grid, scale) - 3
+
+PRECISE = (torch.float32, torch.float64)
 
 
-def _power_of_two_plus_one(least: int) -> int:
-    """The smallest 2^k + 1 that is at least this; 2 for one pixel, because 1 has no extent to divide by."""
-    return 2 ** max(least - 2, 0).bit_length() + 1
+def _check_shapes(images: Tensor, grid: Tensor, background: Sequence[float] | None) -> None:
+    if images.ndim != 4 or 0 in images.shape[1:]:
+        raise ValueError(
+            f"images must have shape (B, C, H, W) with at least one pixel, got shape {tuple(images.shape)}"
+        )
+    if not images.is_floating_point():
+        raise ValueError(f"images must be floating point, got {images.dtype}")
+    if grid.ndim != 4 or grid.shape[-1] != 2 or 0 in grid.shape[1:]:
+        raise ValueError(f"grid must have shape (B, height, width, 2) and at least one point, got {tuple(grid.shape)}")
+    if grid.dtype not in PRECISE:
+        raise ValueError(f"grid must be float32 or float64, got {grid.dtype}")
+    if images.shape[0] != grid.shape[0]:
+        raise ValueError(f"images and grid must have the same batch size, got {len(images)} and {len(grid)}")
+    if images.device != grid.device:
+        raise ValueError(f"images and grid must be on one device, got {images.device} and {grid.device}")
+    if background is not None and len(background) not in (1, images.shape[1]):
+        raise ValueError(f"background must have 1 or {images.shape[1]} values, got {len(background)}")

@@ -12,7 +12,7 @@ def digits() -> TrainingConfig:
         name="digits",
         data=DataConfig(name="digits"),
         distortion=DistortionConfig(rotation=45.0, scale=(0.7, 1.2), translation=True, size=(42, 42)),
-        model=ModelConfig(size=(20, 20), filters=(16, 64), units=128),
+        model=ModelConfig(localization_filters=16, localization_units=32, size=(20, 20), filters=(16, 64), units=128),
         optimizer=OptimizerConfig(learning_rate=5e-3),
         trainer=TrainerConfig(max_epochs=60, batch_size=64),
     )
@@ -23,7 +23,7 @@ def mnist() -> TrainingConfig:
     return TrainingConfig(
         name="mnist",
         data=DataConfig(name="mnist"),
-        model=ModelConfig(filters=(16, 32), units=128),
+        model=ModelConfig(localization_filters=16, localization_units=32, filters=(16, 32), units=128),
         trainer=TrainerConfig(max_epochs=8, batch_size=128),
     )
 

@@ -41,7 +41,7 @@ def _describe_version(served: Served) -> ModelVersion:
     return ModelVersion(
         version=served.version,
         classifier=info.config.classifier,
-        transform=info.config.transform if info.config.classifier == "st_cnn" else None,
+        transform=None if info.config.transform == "none" else info.config.transform,
         channels=info.input.channels,
         height=info.input.height,
         width=info.input.width,

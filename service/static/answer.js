@@ -79,7 +79,8 @@ function bar(name, probability, best) {
 function thetaBlocks({ theta, outline, width, height }, sizes) {
   const parameters = Object.entries(theta.parameters).map(([name, value]) => [name, number(value)]);
   const blocks = [block("Parameters", pairs(parameters, "numbers"))];
-  if (theta.matrix) {
+  if (theta.matrix?.length === 3) blocks.push(block("Matrix, then divided by its third row", matrix(theta.matrix)));
+  if (theta.matrix?.length === 2) {
     const words = describeMotion(theta.matrix, outline, { picture: [width, height], ...sizes });
     blocks.unshift(block("In words", pairs(words, "words")));
     blocks.push(block("Matrix [A | t]", matrix(theta.matrix)));

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stn.transforms.transform import MatrixTransform
+from stn.transforms.matrix import MatrixTransform
 from stn.types import Matrix, Theta
 
 
@@ -18,3 +18,6 @@ class Affine(MatrixTransform):
 
     def matrix(self, theta: Theta) -> Matrix:
         return theta.unflatten(-1, (2, 3))
+
+    def from_matrix(self, matrix: Matrix) -> Theta:
+        return matrix[:, :2].flatten(1)

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stn.transforms.transform import MatrixTransform
+from stn.transforms.matrix import MatrixTransform, nearest_similarity
 from stn.types import Matrix, Theta
 
 
@@ -20,3 +20,7 @@ class Attention(MatrixTransform):
         scale, x0, y0 = theta.unbind(-1)
         zero = torch.zeros_like(scale)
         return torch.stack([scale, zero, x0, zero, scale, y0], dim=-1).unflatten(-1, (2, 3))
+
+    def from_matrix(self, matrix: Matrix) -> Theta:
+        scale, _ = nearest_similarity(matrix)
+        return torch.stack([scale, matrix[:, 0, 2], matrix[:, 1, 2]], dim=-1)

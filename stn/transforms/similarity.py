@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stn.transforms.transform import MatrixTransform
+from stn.transforms.matrix import MatrixTransform, nearest_similarity
 from stn.types import Matrix, Theta
 
 
@@ -24,3 +24,8 @@ class Similarity(MatrixTransform):
         scale, angle, x0, y0 = theta.unbind(-1)
         cos, sin = scale * torch.cos(angle), scale * torch.sin(angle)
         return torch.stack([cos, -sin, x0, sin, cos, y0], dim=-1).unflatten(-1, (2, 3))
+
+    def from_matrix(self, matrix: Matrix) -> Theta:
+        cos, sin = nearest_similarity(matrix)
+        scale = torch.linalg.vector_norm(torch.stack([cos, sin]), dim=0)
+        return torch.stack([scale, torch.atan2(sin, cos), matrix[:, 0, 2], matrix[:, 1, 2]], dim=-1)

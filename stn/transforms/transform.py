@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stn.types import Matrix, Points, Theta
+from stn.types import Basis, Coefficients, Matrix, Points, Theta
 
 
 class Transform(nn.Module, ABC):
@@ -14,6 +14,9 @@ class Transform(nn.Module, ABC):
 
     `transform(theta, points)` with theta (B, P) and points (B, N, 2) gives (B, N, 2), all in the coordinates of
     `stn.coordinates`. It holds no parameters: theta comes from a localization net.
+
+    Every map here is a product of `coefficients`, which depend on theta alone, and a `basis`, which depends on the points
+    alone. For the fixed points of a grid the basis is a constant, and a step is one matrix product.
     """
 
     parameter_names: tuple[str, ...]
@@ -24,43 +27,65 @@ class Transform(nn.Module, ABC):
         """The theta that leaves every point where it is."""
 
     @abstractmethod
-    def forward(self, theta: Theta, points: Points) -> Points:
-        """Input points for these output points; outside [-1, 1] where the transform leaves the image."""
-
-
-class MatrixTransform(Transform, ABC):
-    """A transform whose map is p_in = A p_out + t for every theta."""
+    def basis(self, points: Float[Tensor, "*b n 2"]) -> Basis:
+        """What the map needs to know of the points, (..., M, N); the first two rows are x and y."""
 
     @abstractmethod
-    def matrix(self, theta: Theta) -> Matrix:
-        """The rows [A | t] of each theta, in (x, y) order."""
+    def coefficients(self, theta: Theta) -> Coefficients:
+        """The weight of each function of the basis in x and y of the input point, and in the divisor if there is one."""
+
+    @abstractmethod
+    def from_matrix(self, matrix: Matrix) -> Theta:
+        """The theta whose map is nearest to p_in = A p_out + t; exact where the transform can express it.
+
+        Args:
+            matrix: rows [A | t] in (x, y) order.
+        """
 
     def forward(self, theta: Theta, points: Points) -> Points:
-        return warp_affine(self.matrix(check_theta(self, theta)), points)
+        """Input points for these output points; outside [-1, 1] where the transform leaves the image."""
+        return self.place(theta, self.basis(points))
+
+    def place(self, theta: Theta, basis: Basis) -> Points:
+        """Input points for the output points that this basis stands for, (M, N) for all images or (B, M, N).
+
+        The result lies in memory coordinate by coordinate, which is what `stn.sample` reads fastest.
+        """
+        rows = product(self.coefficients(check_theta(self, theta)), basis)  # (B, 2 or 3, N)
+        return (divide(rows) if rows.shape[1] == 3 else rows).mT
 
 
-def warp_affine(matrix: Matrix, points: Points) -> Points:
-    """Map output points to input points: p_in = A p_out + t.
+def product(coefficients: Tensor, basis: Tensor) -> Tensor:
+    """coefficients @ basis in full precision, whatever autocast or the precision of matrix products is set to.
 
-    Written as two multiply-adds, not as a matrix product, so that reduced-precision matrix units (TF32, autocast) never
-    touch coordinates. The identity matrix returns every point to the bit.
-
-    Args:
-        matrix: rows [A | t] in (x, y) order; [[1, 0, 0], [0, 1, 0]] is the identity.
-        points: normalised coordinates in the output image.
-
-    Returns:
-        Normalised input coordinates; outside [-1, 1] where the transform leaves the image.
-
-    Source: Jaderberg et al. 2015, eq. 1.
-
-    >>> half_turn = torch.tensor([[[-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]])
-    >>> warp_affine(half_turn, torch.tensor([[[0.5, 0.25]]]))
-    tensor([[[-0.5000, -0.2500]]])
+    The identity's coefficients are ones and zeros, so it returns every point to the bit.
     """
-    x, y = points.split(1, dim=-1)  # (B, N, 1)
-    columns = matrix.unsqueeze(1)  # (B, 1, 2, 3)
-    return torch.addcmul(torch.addcmul(columns[..., 2], x, columns[..., 0]), y, columns[..., 1])
+    if torch.compiler.is_exporting():
+        return coefficients @ basis
+    if not torch.compiler.is_compiling() and _products_are_exact(coefficients.device):
+        with torch.autocast("cpu", enabled=False):
+            return coefficients @ basis
+    columns, rows = coefficients.unbind(-1), basis.unbind(-2)
+    total = columns[0].unsqueeze(-1) * rows[0].unsqueeze(-2)
+    for column, row in zip(columns[1:], rows[1:], strict=True):
+        total = torch.addcmul(total, column.unsqueeze(-1), row.unsqueeze(-2))
+    return total
+
+
+def _products_are_exact(device: torch.device) -> bool:
+    return device.type == "cpu" and torch.get_float32_matmul_precision() == "highest"
+
+
+NEAREST_DIVISOR = 2.0**-10
+
+
+def divide(rows: Float[Tensor, "b 3 n"]) -> Float[Tensor, "b 2 n"]:
+    """(x, y) / w. A divisor nearer to zero than 2^-10 counts as that, so values and gradients stay finite.
+
+    Points with so small a divisor lie a thousand images away; no picture shows the difference.
+    """
+    w = rows[:, 2:]
+    return rows[:, :2] / torch.where(w < 0, w.clamp(max=-NEAREST_DIVISOR), w.clamp(min=NEAREST_DIVISOR))
 
 
 def check_theta(transform: Transform, theta: Tensor) -> Tensor:

@@ -17,10 +17,10 @@ from stn import InputConfig, ModelConfig, ModelInfo, build_model, save_model
 CLASSES = ("cat", "dog", "owl")
 
 
-def write_model(path: Path, channels: int = 1, classifier: str = "st_cnn", transform: str = "affine") -> None:
+def write_model(path: Path, channels: int = 1, transform: str = "affine") -> None:
     """A model of 20x16 images with random weights, whose theta is not the identity and depends on the image."""
     torch.manual_seed(0)
-    config = ModelConfig(classifier=classifier, transform=transform, size=(12, 14), filters=(4,), units=8)
+    config = ModelConfig(transform=transform, size=(12, 14), filters=(4,), units=8)
     images = InputConfig(channels=channels, height=20, width=16, mean=(0.2,) * channels, std=(0.4,) * channels)
     model = build_model(config, images, len(CLASSES)).eval()
     if model.transformer is not None:

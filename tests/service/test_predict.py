@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.settings import Settings
-from stn import load_model, sampling_grid, to_pixels
+from stn import TRANSFORMS, load_model, sampling_grid, to_pixels
 from tests.service.conftest import CLASSES, encode, picture, write_model
 
 PNG = {"Content-Type": "image/png"}
@@ -62,18 +62,20 @@ def test_the_outline_is_the_sampled_region_in_pixels_of_the_picture(client: Test
     torch.testing.assert_close(torch.tensor(got["outline"]), centre + 2 * (half - centre), atol=1e-3, rtol=0)
 
 
-@pytest.mark.parametrize("transform", ["attention", "similarity"])
+@pytest.mark.parametrize("transform", TRANSFORMS)
 def test_theta_is_named_and_has_its_matrix_for_every_transform(home: Path, transform: str) -> None:
     write_model(home / "models/tiny/2.safetensors", transform=transform)
     with TestClient(create_app(Settings(home=home))) as client:
-        theta = entry(client, encode(picture()))["theta"]
+        got = entry(client, encode(picture()))
+    theta, rows = got["theta"], {"projective": 3, "thin_plate_spline": 0}.get(transform, 2)
     assert theta["transform"] == transform
-    assert next(iter(theta["parameters"])) == "scale"
-    assert np.array(theta["matrix"]).shape == (2, 3)
+    assert tuple(theta["parameters"]) == TRANSFORMS[transform]().parameter_names
+    assert np.array(theta["matrix"] or []).shape == ((rows, 3) if rows else (0,))
+    assert len(got["outline"]) == 4 if rows else len(got["outline"]) > 4
 
 
 def test_a_model_without_a_transformer_has_no_theta_and_shows_its_input(home: Path) -> None:
-    write_model(home / "models/plain/1.safetensors", classifier="cnn")
+    write_model(home / "models/plain/1.safetensors", transform="none")
     with TestClient(create_app(Settings(home=home))) as client:
         image = picture()
         got = entry(client, encode(image), "?model=plain")

@@ -6,6 +6,7 @@ import torch
 
 from service.predictor import Predictor, QueueFull
 from stn import Classifier, InputConfig, ModelConfig, Normalise, build_model
+from stn.networks import Network
 
 IMAGES = InputConfig(channels=1, height=8, width=8, mean=(0.0,), std=(1.0,))
 
@@ -28,7 +29,8 @@ class Waiting(torch.nn.Module):
 
 def waiting_model() -> tuple[Classifier, Waiting]:
     layers = Waiting()
-    return Classifier(None, Normalise((0.0,), (1.0,)), layers), layers
+    network = Network(trunk=layers, channels=3, size=(1, 1), head=torch.nn.Identity(), features=3)
+    return Classifier(None, Normalise((0.0,), (1.0,)), network, torch.nn.Identity()), layers
 
 
 def image(value: float = 0.0) -> torch.Tensor:

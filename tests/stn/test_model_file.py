@@ -1,5 +1,9 @@
 import json
 import pickle
+import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -102,11 +106,14 @@ def test_a_file_whose_header_length_looks_like_a_pickles_first_bytes_is_read(pat
     assert path.read_bytes()[:2] in (b"PK", bytes([0x80, path.read_bytes()[1]]))
     assert read_model_info(path) == INFO
     load_model(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ModelFileError, match="not a complete safetensors file"):
+        load_model(path)
 
 
 def test_another_format_version_is_refused(path: Path) -> None:
-    rewrite(path, stn__version="2")
-    with pytest.raises(ModelFileError, match="format version must be 1, got 2"):
+    rewrite(path, stn__version="1")
+    with pytest.raises(ModelFileError, match="format version must be 2, got 1"):
         load_model(path)
 
 
@@ -151,10 +158,63 @@ def test_a_huge_network_is_refused_before_memory_is_taken_for_it(path: Path) -> 
         load_model(path)
 
 
+@pytest.mark.parametrize(
+    "huge",
+    [
+        {"classifier": "fcn", "units": 65536},
+        {"classifier": "cnn", "filters": [4096, 4096]},
+        {"classifier": "resnet50", "localization_filters": 4096, "localization_units": 65536},
+        {"classifier": "convnet", "localization": "shared", "localization_units": 65536},
+    ],
+)
+def test_a_huge_network_of_any_kind_is_refused_before_memory_is_taken_for_it(tmp_path: Path, huge: object) -> None:
+    images = InputConfig(channels=1, height=64, width=64, mean=(0.1,), std=(0.3,))
+    info = ModelInfo(config=ModelConfig(filters=(4,), units=8), input=images, class_names=("cat", "dog"))
+    file = tmp_path / "model.safetensors"
+    save_model(file, build_model(info.config, images, 2), info)
+    rewrite(file, stn__config=json.dumps(huge))
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_DATA, (2 << 30, 2 << 30))\n"
+    code = f"{limit}import stn\ntry: stn.load_model({str(file)!r})\nexcept stn.ModelFileError as error: print(error)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert re.search("must have shape|not those of the network", done.stdout), done.stderr
+
+
+def test_a_network_whose_width_is_left_open_is_refused_in_time_where_none_fits(path: Path) -> None:
+    images = {"channels": 4096, "height": 4096, "width": 4096, "mean": [0.5] * 4096, "std": [1.0] * 4096}
+    for classifier in ("fcn", "cnn"):
+        rewrite(path, stn__config=json.dumps({"classifier": classifier}), stn__input=json.dumps(images))
+        began = time.monotonic()
+        with pytest.raises(ModelFileError, match="must be given"):
+            load_model(path)
+        assert time.monotonic() - began < 30  # some dozen networks without memory; far less on an idle machine
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"classifier": "fcn", "transform": "projective"},
+        {"classifier": "cnn", "transform": "thin_plate_spline", "pool": 2},
+        {"classifier": "convnet", "localization": "shared", "theta_to_classes": True},
+        {"classifier": "convnet", "transform": "similarity", "bounds": {"scale": (0.5, 2.0)}, "iterations": 2},
+        {"classifier": "convnet", "transform": "none", "batch_norm": False, "dropout": 0.5},
+        {"classifier": "convnet", "padding": "constant", "background": (0.5,), "kernel": "bicubic", "antialias": 2},
+        {"classifier": "mobilenet_v3_small", "localization": "shared"},
+    ],
+)
+def test_every_kind_of_network_survives_its_file(tmp_path: Path, fields: dict[str, object]) -> None:
+    images = InputConfig(channels=1, height=42, width=44, mean=(0.1,), std=(0.3,))
+    info = ModelInfo(config=ModelConfig(**fields), input=images, class_names=("cat", "dog"))
+    model, file = build_model(info.config, images, 2).eval(), tmp_path / "model.safetensors"
+    save_model(file, model, info)
+    batch = torch.rand(2, 1, 42, 44)
+    assert read_model_info(file) == info
+    assert torch.equal(load_model(file)(batch).logits, model(batch).logits)
+
+
 def test_weights_that_are_not_finite_are_refused(path: Path) -> None:
     model = tiny_model()
     with torch.no_grad():
-        next(model.features.parameters()).fill_(float("nan"))
+        next(model.trunk.parameters()).fill_(float("nan"))
     save_model(path, model, INFO)
     with pytest.raises(ModelFileError, match="not finite"):
         load_model(path)

@@ -89,5 +89,7 @@ def test_different_batch_sizes_are_refused() -> None:
 
 
 def test_an_empty_image_is_refused() -> None:
-    with pytest.raises(ValueError, match="images must have at least one pixel"):
+    with pytest.raises(
+        ValueError, match=r"images must have shape \(B, C, H, W\) with at least one pixel, got shape \(1, 1, 0, 4\)"
+    ):
         sample(torch.zeros(1, 1, 0, 4), torch.zeros(1, 4, 4, 2))

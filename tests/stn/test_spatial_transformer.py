@@ -1,8 +1,20 @@
+import math
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
-from stn import LOCALIZATIONS, TRANSFORMS, SpatialTransformer
+from stn import (
+    LOCALIZATIONS,
+    TRANSFORMS,
+    ParallelTransformers,
+    SpatialTransformer,
+    parameter_groups,
+    sample,
+    sampling_grid,
+)
+from tests.stn.predicts import Predicts
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
@@ -61,3 +73,211 @@ def test_a_localization_net_of_the_wrong_width_is_refused() -> None:
 def test_images_too_small_for_a_convolutional_localization_net_are_refused() -> None:
     with pytest.raises(ValueError, match=r"size must be at least \(4, 4\)"):
         LOCALIZATIONS["conv"](1, (3, 28), TRANSFORMS["affine"]())
+
+
+def test_all_settings_of_the_sampler_reach_it() -> None:
+    images, theta = torch.rand(2, 2, 9, 11), torch.tensor([[2.0, 0.3, -0.4]])
+    settings: dict[str, Any] = {
+        "kernel": "catmull_rom",
+        "padding": "constant",
+        "background": (0.5, 0.25),
+        "antialias": 3,
+    }
+    layer = SpatialTransformer(Predicts(*theta[0].tolist()), "attention", (5, 6), **settings)
+    expected = sample(images, sampling_grid("attention", theta.expand(2, -1), (5, 6)), **settings)
+    torch.testing.assert_close(layer(images).images, expected)
+    assert not torch.allclose(expected, sample(images, sampling_grid("attention", theta.expand(2, -1), (5, 6))))
+
+
+def test_deeper_features_can_place_the_grid_on_the_input() -> None:
+    trunk = nn.Sequential(nn.Conv2d(1, 5, 3, stride=2), nn.ReLU())
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(20, 3))
+    layer = SpatialTransformer(head, "attention", (8, 8))
+    images = torch.rand(2, 1, 16, 16)
+    transformed = layer(images, trunk(images))
+    torch.testing.assert_close(transformed.theta, head(trunk(images)))
+    assert transformed.images.shape == (2, 1, 8, 8)
+    transformed.images.sum().backward()
+    assert trunk[0].weight.grad is not None and trunk[0].weight.grad.abs().sum() > 0
+
+
+def test_iterations_compose_theta_and_sample_the_original() -> None:
+    images = torch.rand(2, 1, 12, 12)
+    net = Predicts(0.9, 0.2, 0.1, -0.05)
+    once, twice = (SpatialTransformer(net, "similarity", (12, 12), iterations=count)(images) for count in (1, 2))
+    similarity = TRANSFORMS["similarity"]()
+    composed = similarity.compose(once.theta, once.theta)
+    torch.testing.assert_close(twice.theta, composed)
+    torch.testing.assert_close(twice.images, sample(images, sampling_grid(similarity, composed, (12, 12))))
+    assert torch.equal(net.seen[0], images)
+    assert torch.equal(net.seen[2], once.images)  # the second look sees what the first theta made
+
+
+@pytest.mark.parametrize("name", ["affine", "attention", "similarity", "translation", "rigid", "projective"])
+def test_every_transform_that_composes_can_be_iterated_and_learns(name: str) -> None:
+    net = LOCALIZATIONS["dense"](1, (8, 8), TRANSFORMS[name]())
+    layer = SpatialTransformer(net, name, (8, 8), iterations=3)
+    images = torch.rand(2, 1, 8, 8)
+    transformed = layer(images)
+    torch.testing.assert_close(transformed.images, images, atol=2e-6, rtol=0)  # angles are added up in float32
+    transformed.images.square().sum().backward()
+    gradient = net.theta.bias.grad
+    assert gradient is not None and gradient.isfinite().all() and gradient.abs().sum() > 0
+
+
+def test_transformers_stand_in_series_and_between_layers() -> None:
+    network = nn.ModuleList(
+        [
+            SpatialTransformer(LOCALIZATIONS["conv"](3, (16, 20), TRANSFORMS["affine"]()), "affine", (12, 14)),
+            nn.Conv2d(3, 6, 3, padding=1),
+            SpatialTransformer(
+                LOCALIZATIONS["conv"](6, (12, 14), TRANSFORMS["thin_plate_spline"]()), "thin_plate_spline", (9, 8)
+            ),
+        ]
+    )
+    values = torch.rand(2, 3, 16, 20)
+    for layer in network:
+        values = layer(values).images if isinstance(layer, SpatialTransformer) else layer(values)
+    assert values.shape == (2, 6, 9, 8)
+    values.sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_parallel_transformers_start_from_their_own_regions() -> None:
+    starts = [[0.5, 0.0, x, 0.0, 0.5, y] for x in (-0.5, 0.5) for y in (-0.5, 0.5)]
+    nets = [LOCALIZATIONS["conv"](2, (16, 16), TRANSFORMS["affine"](), start=start) for start in starts]
+    layer = ParallelTransformers([SpatialTransformer(net, "affine", (8, 8)) for net in nets])
+    images = torch.rand(3, 2, 16, 16)
+    transformed = layer(images)
+    assert transformed.images.shape == (3, 8, 8, 8)
+    assert transformed.grid.shape == (3, 32, 8, 2)
+    torch.testing.assert_close(transformed.theta, torch.tensor(starts).flatten().expand(3, -1))
+    quarters = [images[:, :, top : top + 8, left : left + 8] for left in (0, 8) for top in (0, 8)]
+    assert torch.equal(transformed.images, torch.cat(quarters, dim=1))
+
+
+def test_the_gradient_factor_scales_what_reaches_the_localization_net_alone() -> None:
+    images = torch.rand(1, 1, 8, 8)
+    gradients = []
+    for factor in (1.0, 0.25, 0.0):
+        net = Predicts(0.8, 0.1, 0.1)
+        transformed = SpatialTransformer(net, "attention", (8, 8), gradient_factor=factor)(images)
+        transformed.images.square().sum().backward()
+        assert net.theta.grad is not None
+        assert torch.equal(transformed.theta[0], net.theta)
+        gradients.append(net.theta.grad)
+    torch.testing.assert_close(gradients[1], 0.25 * gradients[0])
+    assert torch.equal(gradients[2], torch.zeros(3))
+
+
+def test_penalties_are_the_mean_squared_distances() -> None:
+    net = Predicts(1.5, 0.0, 0.0)
+    layer = SpatialTransformer(net, "attention", (2, 1), outside_penalty=2.0, identity_penalty=10.0)
+    transformed = layer(torch.rand(1, 1, 4, 4))  # its points are (0, -0.75) and (0, 0.75): inside, 0.25 from (0, -+0.5)
+    torch.testing.assert_close(layer.penalty(transformed), torch.tensor(10 * 0.25**2))
+    with torch.no_grad():
+        net.theta.copy_(torch.tensor([4.0, 0.0, 0.0]))  # (0, -2) and (0, 2): 1 outside, 1.5 from the identity's
+    penalty = layer.penalty(layer(torch.rand(1, 1, 4, 4)))
+    torch.testing.assert_close(penalty, torch.tensor(2 * 1.0 + 10 * 1.5**2))
+    penalty.backward()
+    assert net.theta.grad is not None and net.theta.grad[0] > 0
+
+
+def test_without_weights_there_is_no_penalty() -> None:
+    layer = SpatialTransformer(Predicts(4.0, 0.0, 0.0), "attention", (2, 2))
+    assert layer.penalty(layer(torch.rand(1, 1, 4, 4))) == 0
+
+
+def test_parallel_penalties_add_up() -> None:
+    layers = [
+        SpatialTransformer(Predicts(s, 0.0, 0.0), "attention", (4, 4), outside_penalty=w)
+        for s, w in ((3.0, 1.0), (5.0, 2.0))
+    ]
+    images = torch.rand(2, 1, 4, 4)
+    parallel = ParallelTransformers(layers)
+    expected = sum(layer.penalty(layer(images)) for layer in layers)
+    torch.testing.assert_close(parallel.penalty(parallel(images)), expected)
+
+
+def test_parameter_groups_scale_the_learning_rate_of_localization_nets_alone() -> None:
+    slow = SpatialTransformer(nn.Linear(4, 3), "attention", (4, 4), localization_rate=0.1)
+    plain = SpatialTransformer(nn.Linear(4, 3), "attention", (4, 4))
+    model = nn.Sequential(nn.Linear(4, 4), slow, plain)
+    groups = parameter_groups(model, 0.5)
+    assert {group["lr"]: len(group["params"]) for group in groups} == {0.5: 4, 0.05: 2}
+    assert {id(p) for g in groups for p in g["params"]} == {id(p) for p in model.parameters()}
+    assert len(parameter_groups(plain, 0.5)) == 1
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_theta_that_is_not_finite_is_an_error_that_names_the_image(value: float) -> None:
+    def localization(images: torch.Tensor) -> torch.Tensor:
+        theta = TRANSFORMS["affine"]().identity().repeat(len(images), 1)
+        theta[2, 4] = value
+        return theta
+
+    class Net(nn.Module):
+        forward = staticmethod(localization)
+
+    with pytest.raises(ValueError, match=f"theta must be finite, got {value} for image 2"):
+        SpatialTransformer(Net(), "affine", (4, 4))(torch.rand(4, 1, 4, 4))
+    SpatialTransformer(Net(), "affine", (4, 4), check=False)(torch.rand(4, 1, 4, 4))
+    with pytest.raises(ValueError, match="theta must be finite"):
+        sampling_grid("affine", localization(torch.rand(4, 1, 4, 4)), (4, 4))
+    with pytest.raises(ValueError, match="grid must be finite, got .* for image 1"):
+        sample(torch.rand(2, 1, 4, 4), torch.tensor([0.0, value]).view(2, 1, 1, 1).expand(2, 3, 3, 2))
+
+
+def test_a_huge_theta_is_no_error() -> None:
+    theta = torch.tensor([[3e38, 0.0, 0.0]])
+    assert torch.equal(
+        sample(torch.ones(1, 1, 4, 4), sampling_grid("attention", theta, (2, 2))), torch.zeros(1, 1, 2, 2)
+    )
+
+
+def test_a_state_dict_loads_whatever_the_output_size() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 32))
+    small = SpatialTransformer(net, "thin_plate_spline", (10, 12), bounds={"*": 0.5})
+    assert set(small.state_dict()) == {f"localization.{name}" for name in net.state_dict()}
+    large = SpatialTransformer(net, "thin_plate_spline", (40, 52))
+    assert not any(large.load_state_dict(small.state_dict()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"kernel": "bilinaer"},
+            "kernel must be one of bicubic, bilinear, catmull_rom, integer, lanczos3, got 'bilinaer'",
+        ),
+        ({"padding": "zero"}, "padding must be one of border, constant, reflection, zeros, got 'zero'"),
+        ({"padding": "constant"}, "background must be given for padding 'constant' and for no other, got None"),
+        ({"background": (0.5,)}, r"background must be given for padding 'constant' and for no other, got \(0.5,\)"),
+        ({"antialias": 0}, r"antialias must be in \[1, 16\], got 0"),
+        ({"size": (0, 4)}, r"size must be \(height, width\) of at least \(1, 1\), got \(0, 4\)"),
+        ({"transform": "afine"}, "transform must be one of affine, .*, got 'afine'"),
+        ({"iterations": 0}, r"iterations must be in \[1, 64\], got 0"),
+        ({"iterations": 2, "transform": "thin_plate_spline"}, "iterations must be 1 for ThinPlateSpline, got 2"),
+        ({"gradient_factor": -1.0}, "gradient_factor must be finite and not negative, got -1.0"),
+        ({"outside_penalty": math.inf}, "outside_penalty must be finite and not negative, got inf"),
+    ],
+)
+def test_wrong_settings_are_refused_with_argument_rule_and_value(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SpatialTransformer(nn.Identity(), **{"transform": "affine", "size": (4, 4)} | settings)
+
+
+def test_features_and_iterations_exclude_each_other() -> None:
+    layer = SpatialTransformer(Predicts(1.0, 0.0, 0.0), "attention", (4, 4), iterations=2)
+    with pytest.raises(ValueError, match="features must be None for iterations above 1, got 2 iterations"):
+        layer(torch.rand(1, 1, 4, 4), torch.rand(1, 3))
+
+
+def test_parallel_transformers_of_different_sizes_are_refused() -> None:
+    layers = [SpatialTransformer(nn.Identity(), "affine", size) for size in ((4, 4), (5, 4))]
+    with pytest.raises(
+        ValueError, match=r"transformers must be one or more of one size, got sizes \[\(4, 4\), \(5, 4\)\]"
+    ):
+        ParallelTransformers(layers)
+    with pytest.raises(ValueError, match="transformers must be one or more"):
+        ParallelTransformers([])

@@ -7,7 +7,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stn import TRANSFORMS, Affine, Attention, MatrixTransform, Similarity, Transform, warp_affine
+from stn import (
+    TRANSFORMS,
+    Affine,
+    Attention,
+    GridGenerator,
+    MatrixTransform,
+    Projective,
+    Rigid,
+    Similarity,
+    ThinPlateSpline,
+    Transform,
+    Translation,
+    lattice,
+    warp_affine,
+)
 
 numbers = st.floats(-2, 2)
 
@@ -64,7 +78,112 @@ class TestContract:
         if isinstance(transform, MatrixTransform):
             theta, points = near_identity(transform, 2), some_points(2)
             homogeneous = torch.cat([points, torch.ones(2, 7, 1, dtype=torch.float64)], dim=-1)
-            torch.testing.assert_close(transform(theta, points), homogeneous @ transform.matrix(theta).mT)
+            rows = homogeneous @ transform.matrix(theta).mT
+            torch.testing.assert_close(
+                transform(theta, points), rows[..., :2] / rows[..., 2:] if rows.shape[-1] == 3 else rows
+            )
+
+    def test_the_matrix_gives_its_theta_back(self, name: str) -> None:
+        transform = TRANSFORMS[name]()
+        if isinstance(transform, MatrixTransform):
+            theta = near_identity(transform, 5)
+            torch.testing.assert_close(transform.from_matrix(transform.matrix(theta)), theta)
+
+    def test_the_theta_of_a_matrix_is_nearest_to_its_map(self, name: str) -> None:
+        transform = TRANSFORMS[name]()
+        matrix = near_identity(Affine(), 3).view(3, 2, 3)
+        theta, points = transform.from_matrix(matrix), some_points(1).expand(3, -1, -1)
+        # On a lattice that is the same in x and y, distances of maps are distances of matrices.
+        lattice = torch.cartesian_prod(*[torch.linspace(-1, 1, 5, dtype=torch.float64)] * 2).expand(3, -1, -1)
+        wanted = warp_affine(matrix, lattice)
+        best = (transform(theta, lattice) - wanted).square().sum((1, 2))
+        for step in torch.eye(theta.shape[1], dtype=torch.float64):
+            for sign in (-0.01, 0.01):
+                other = (transform(theta + sign * step, lattice) - wanted).square().sum((1, 2))
+                assert (other > best).all() or torch.allclose(best, torch.zeros(3, dtype=torch.float64))
+        if name in {"affine", "projective", "thin_plate_spline"}:
+            torch.testing.assert_close(transform(theta, points), warp_affine(matrix, points))
+
+    def test_the_inverse_undoes_the_map(self, name: str) -> None:
+        transform = TRANSFORMS[name]()
+        if isinstance(transform, MatrixTransform):
+            theta, points = near_identity(transform, 2), some_points(2)
+            torch.testing.assert_close(transform(transform.inverse(theta), transform(theta, points)), points)
+
+    def test_composition_is_one_map_after_the_other(self, name: str) -> None:
+        transform = TRANSFORMS[name]()
+        if isinstance(transform, MatrixTransform):
+            a, b, points = near_identity(transform, 2), near_identity(transform, 2).flip(0), some_points(2)
+            torch.testing.assert_close(transform(transform.compose(a, b), points), transform(a, transform(b, points)))
+
+    def test_a_grid_is_the_map_of_the_pixel_centres(self, name: str) -> None:
+        generator = GridGenerator(name, (5, 7))
+        theta = near_identity(generator.transform, 2)
+        centres = lattice((5, 7), dtype=torch.float64).expand(2, -1, -1)
+        torch.testing.assert_close(generator(theta).flatten(1, 2), generator.transform(theta, centres))
+        torch.testing.assert_close(
+            generator(theta.float()).double(), generator(theta), atol=2e-6, rtol=0
+        )  # float32's eps
+
+    def test_reduced_precision_of_matrix_products_does_not_touch_coordinates(self, name: str) -> None:
+        generator = GridGenerator(name, (6, 6))
+        theta = near_identity(generator.transform, 2).float()
+        exact = generator(theta)
+        torch.set_float32_matmul_precision("medium")
+        try:
+            torch.testing.assert_close(generator(theta), exact, atol=1e-6, rtol=0)  # sums in another order
+            assert torch.equal(generator(generator.transform.identity()[None])[0], lattice((6, 6)).unflatten(0, (6, 6)))
+        finally:
+            torch.set_float32_matmul_precision("highest")
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(generator(theta), exact)
+
+    @pytest.mark.parametrize("cast", ["half", "bfloat16", "double", "float"])
+    def test_a_cast_grid_generator_keeps_exact_coordinates(self, name: str, cast: str) -> None:
+        generator = getattr(GridGenerator(name, (5, 7)), cast)()
+        theta = near_identity(generator.transform, 2)
+        theta = theta if cast == "double" else theta.float()
+        fresh = GridGenerator(TRANSFORMS[name](), (5, 7))
+        assert torch.equal(generator(theta), fresh(theta))
+        assert not generator.state_dict()
+
+
+def test_a_divisor_near_zero_gives_finite_points_and_gradients() -> None:
+    theta = torch.tensor([[1.0, 0, 0, 0, 1, 0, -1.0, 0.0]], requires_grad=True)
+    points = torch.tensor([[[1.0, 0.3], [1.0 - 1e-7, 0.3], [1.0 + 1e-7, 0.3], [0.0, 0.0]]])
+    mapped = Projective()(theta, points)
+    mapped.abs().sum().backward()
+    assert mapped.isfinite().all()
+    assert theta.grad is not None and theta.grad.isfinite().all()
+    assert (mapped[0, :3].abs() > 100).any(-1).all()  # far outside, not somewhere in the image
+
+
+@pytest.mark.parametrize("lattice_size", [(2, 2), (4, 4), (3, 5)])
+def test_the_spline_takes_its_control_points_where_theta_says(lattice_size: tuple[int, int]) -> None:
+    spline = ThinPlateSpline(lattice_size)
+    theta = near_identity(spline, 2)
+    points = spline.control_points(torch.float64).expand(2, -1, -1)
+    torch.testing.assert_close(spline(theta, points), theta.unflatten(1, (-1, 2)))
+
+
+def test_the_spline_has_finite_derivatives_at_its_control_points() -> None:
+    spline = ThinPlateSpline()
+    points = spline.control_points(torch.float64)[None].requires_grad_()
+    (slope,) = torch.autograd.grad(spline(near_identity(spline, 1), points).sum(), points, create_graph=True)
+    assert slope.isfinite().all()
+    (curvature,) = torch.autograd.grad(slope.sum(), points)
+    assert curvature.isfinite().all()
+
+
+@pytest.mark.parametrize("lattice_size", [(1, 4), (4, 1), (33, 32)])
+def test_a_lattice_too_small_or_too_large_is_refused(lattice_size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=r"lattice must be at least \(2, 2\) and at most 1024 points, got \("):
+        ThinPlateSpline(lattice_size)
+
+
+def test_a_theta_without_inverse_is_refused() -> None:
+    with pytest.raises(ValueError, match="theta must be invertible, got"):
+        Attention().inverse(torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
 
 
 @given(st.lists(numbers, min_size=6, max_size=6), st.lists(numbers, min_size=6, max_size=6))
@@ -97,3 +216,25 @@ def test_a_positive_angle_turns_the_picture_anticlockwise_on_screen() -> None:
     right_of_input = torch.tensor([[[1.0, 0.0]]])
     # What was at the right is seen at the top.
     torch.testing.assert_close(Similarity()(quarter_turn, top_of_output), right_of_input, atol=1e-6, rtol=0)
+
+
+@given(st.floats(-math.pi, math.pi), numbers, numbers)
+def test_rigid_is_similarity_of_scale_one(angle: float, x0: float, y0: float) -> None:
+    points = some_points(1)
+    rigid = Rigid()(torch.tensor([[angle, x0, y0]], dtype=torch.float64), points)
+    similarity = Similarity()(torch.tensor([[1.0, angle, x0, y0]], dtype=torch.float64), points)
+    torch.testing.assert_close(rigid, similarity)
+
+
+@given(numbers, numbers)
+def test_translation_is_attention_of_scale_one(x0: float, y0: float) -> None:
+    points = some_points(1)
+    translation = Translation()(torch.tensor([[x0, y0]], dtype=torch.float64), points)
+    torch.testing.assert_close(translation, Attention()(torch.tensor([[1.0, x0, y0]], dtype=torch.float64), points))
+
+
+@given(st.lists(numbers, min_size=6, max_size=6))
+def test_affine_is_projective_without_perspective(values: list[float]) -> None:
+    theta, points = torch.tensor([values], dtype=torch.float64), some_points(1)
+    projective = Projective()(torch.cat([theta, torch.zeros(1, 2, dtype=torch.float64)], dim=1), points)
+    torch.testing.assert_close(projective, Affine()(theta, points))

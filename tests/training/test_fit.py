@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stn import load_model, read_model_info
+from stn import ModelConfig, load_model, read_model_info
 from stn.config import to_dict
 from training.config import TrainerConfig, TrainingConfig
 from training.presets import digits
@@ -153,6 +153,23 @@ def test_a_mistake_in_the_config_is_one_line_and_exit_code_2(
     assert message in done.stderr
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_run_with_other_networks_and_stabilisers_writes_a_model_and_its_penalty(tmp_path: Path) -> None:
+    model = ModelConfig(
+        classifier="fcn",
+        transform="thin_plate_spline",
+        units=16,
+        padding="border",
+        localization_rate=0.1,
+        identity_penalty=0.1,
+        theta_to_classes=True,
+    )
+    run = create_run(tmp_path, dataclasses.replace(small(1), model=model))
+    done = train("--resume", run)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((run / "metrics.jsonl").read_text())["train/penalty"] >= 0
+    assert load_model(run / "model.safetensors")(torch.rand(2, 1, 42, 42)).transformed.theta.shape == (2, 32)
 
 
 def test_a_folder_that_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:

@@ -1,0 +1,45 @@
+"""Modules whose tensors are computed, not learned."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+class Constants(nn.Module, ABC):
+    """Holds one tensor that is computed from its settings and stays out of the state dict.
+
+    The tensor moves with the module. Cast to another precision it is computed anew, in float32 at least, never rounded, so
+    a module in float16 keeps exact coordinates and one in float64 gets all its digits.
+    """
+
+    values: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("values", torch.empty(0), persistent=False)
+
+    @abstractmethod
+    def compute(self, dtype: torch.dtype) -> Tensor:
+        """The tensor in this dtype, on the CPU."""
+
+    def refresh(self) -> None:
+        """Compute the tensor, in the precision and on the device of the one that is there."""
+        dtype = torch.promote_types(self.values.dtype, torch.float32)
+        with torch.device("cpu"):
+            self.values = self.compute(dtype).to(self.values.device)
+
+    def get(self, like: Tensor) -> Tensor:
+        """The tensor in the dtype and on the device of another."""
+        if self.values.dtype == like.dtype:
+            return self.values.to(like.device)
+        with torch.device("cpu"):
+            return self.compute(like.dtype).to(like.device)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
+        before = self.values
+        super()._apply(fn, recurse)
+        if self.values.dtype != before.dtype or (before.is_meta and not self.values.is_meta):
+            self.refresh()
+        return self

@@ -1,0 +1,87 @@
+"""2K parameters: a smooth warp that takes K points of the output where theta says."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from stn.transforms.matrix import warp_affine
+from stn.transforms.transform import Transform
+from stn.types import Basis, Coefficients, Matrix, Theta
+
+
+class ThinPlateSpline(Transform):
+    """The map of least bending that takes control point k to (x, y) number k of theta.
+
+    The control points are a lattice on [-1, 1], row by row, its outer ones on the outer edges of the image. They never
+    change, so the spline's linear system is solved once, here. The map is then p + sum over k of (theta_k - c_k) phi_k(p)
+    with fixed functions phi_k: 1 at control point k and 0 at the others.
+
+    Args:
+        lattice: rows and columns of control points, at least (2, 2) and at most 1,024 points.
+
+    Source: Bookstein 1989; Jaderberg et al. 2015, section 3.2.
+
+    >>> spline = stn.ThinPlateSpline((3, 3))
+    >>> theta = spline.identity()[None]
+    >>> theta[0, 8:10] += torch.tensor([0.1, 0.2])
+    >>> spline(theta, torch.zeros(1, 1, 2)).round(decimals=4)  # the middle point goes where theta says
+    tensor([[[0.1000, 0.2000]]])
+    """
+
+    def __init__(self, lattice: tuple[int, int] = (4, 4)) -> None:
+        super().__init__()
+        rows, columns = lattice
+        if rows < 2 or columns < 2 or rows * columns > 1024:
+            raise ValueError(f"lattice must be at least (2, 2) and at most 1024 points, got {tuple(lattice)}")
+        self.lattice = (rows, columns)
+        self.parameter_names = tuple(f"{axis}{i}_{j}" for i in range(rows) for j in range(columns) for axis in "xy")
+        self._weights = cardinal_weights(self.control_points(torch.float64, torch.device("cpu")))  # (K + 3, K)
+
+    def control_points(
+        self, dtype: torch.dtype = torch.float32, device: torch.device | None = None
+    ) -> Float[Tensor, "k 2"]:
+        """The fixed points of the output, (x, y), row by row; the same float32 numbers in every dtype."""
+        # Written with one division per number, which every device rounds alike; torch.linspace is not.
+        y, x = (
+            (2 * torch.arange(count, dtype=torch.float32, device=device) + 1 - count) / (count - 1)
+            for count in self.lattice
+        )
+        return torch.cartesian_prod(y, x).flip(-1).to(dtype)
+
+    def identity(self) -> Float[Tensor, " p"]:
+        return self.control_points(torch.float32, torch.device("cpu")).flatten()
+
+    def basis(self, points: Float[Tensor, "*b n 2"]) -> Basis:
+        control = self.control_points(points.dtype, points.device)
+        phi = radial_functions(points, control) @ self._weights.to(points)  # (..., N, K)
+        return torch.cat([points.mT, phi.mT], dim=-2)
+
+    def coefficients(self, theta: Theta) -> Coefficients:
+        control = self.control_points(theta.dtype, theta.device)
+        moved = theta.unflatten(-1, (-1, 2)) - control  # (B, K, 2)
+        straight = torch.eye(2, dtype=theta.dtype, device=theta.device).expand(theta.shape[0], 2, 2)
+        return torch.cat([straight, moved.mT], dim=-1)
+
+    def from_matrix(self, matrix: Matrix) -> Theta:
+        control = self.control_points(matrix.dtype, matrix.device)
+        return warp_affine(matrix[:, :2], control.expand(matrix.shape[0], -1, -1)).flatten(1)
+
+
+def cardinal_weights(control: Float[Tensor, "k 2"]) -> Float[Tensor, "q k"]:
+    """What to multiply the radial functions with to get the functions that are 1 at one control point and 0 at the others.
+
+    [ U   P ] [ weights ]   [ I ]      U_ij = U(|c_i - c_j|), P = (1, x, y) of each control point;
+    [ P^T 0 ] [ affine  ] = [ 0 ]      the last three rows keep the bending finite.
+    """
+    count = len(control)
+    system = control.new_zeros(count + 3, count + 3)
+    system[:count] = radial_functions(control, control)
+    system[count:, :count] = system[:count, count:].mT
+    return torch.linalg.solve(system, torch.eye(count + 3, count, dtype=control.dtype, device=control.device))
+
+
+def radial_functions(points: Float[Tensor, "*b n 2"], control: Float[Tensor, "k 2"]) -> Float[Tensor, "*b n q"]:
+    """U(r) = r^2 log r^2 of the distances to the control points, then 1, x and y."""
+    squares = (points.unsqueeze(-2) - control).square().sum(-1)  # (..., N, K)
+    radial = squares * torch.where(squares > 0, squares, 1.0).log()
+    return torch.cat([radial, torch.ones_like(points[..., :1]), points], dim=-1)
