@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ValidationError
 from tyro.conf import FlagCreatePairsOff, Positional, arg
@@ -18,6 +18,9 @@ from service.problems import Problem
 from service.settings import Settings
 from training.config import TrainingConfig
 from training.presets import PRESETS
+
+ExportTarget = Literal["flux", "onnx"]
+ImportSource = Literal["flux"]
 
 Run = Callable[[], int]
 """What a parsed command line does; its exit code."""
@@ -81,6 +84,53 @@ def _commands(defaults: Settings) -> SubcommandApp:
     app.command(
         _train_commands(defaults), name="train", help="Train a model, with progress, and register it to be served."
     )
+
+    @app.command
+    def export(
+        model: Positional[str],
+        to: ExportTarget,
+        output: Path | None = None,
+    ) -> Run:
+        """Write a model for other frameworks and runtimes.
+
+        Args:
+            model: A model file, or the name of a served model, whose newest version is taken.
+            to: `flux`: the weights for Flux in Julia, as docs/flux.md describes; `onnx`: the network for ONNX Runtime,
+                OpenVINO and others.
+            output: File to write, which must not exist yet: FILE.safetensors, FILE.jld2 or FILE.h5 for flux, FILE.onnx
+                for onnx. By default NAME.flux.safetensors or NAME.onnx in this folder.
+        """
+        return partial(_export, model, to, output, defaults)
+
+    app.command(_models_commands(), name="models", help="Make model files: stn models import FILE --from flux.")
+    return app
+
+
+def _models_commands() -> SubcommandApp:
+    app = SubcommandApp()
+
+    @app.command(name="import")
+    def import_(
+        file: Positional[Path],
+        source: Annotated[ImportSource, arg(name="from")],
+        like: Path | None = None,
+        config: Path | None = None,
+        output: Path | None = None,
+    ) -> Run:
+        """Make a model file of weights that were trained elsewhere.
+
+        Args:
+            file: The weights: FILE.safetensors, FILE.jld2 or FILE.h5, with the names and sizes that
+                `stn export --to flux` gives them.
+            source: What wrote them.
+            like: A model file of the same network; its description, input and class names are taken over.
+            config: A JSON file that describes the network instead: {"config": {...}, "input": {...},
+                "class_names": [...]}.
+            output: Model file to write, which must not exist yet; by default FILE.model.safetensors in this folder. Write
+                STN_HOME/models/NAME/1.safetensors for it to be served.
+        """
+        return partial(_import, file, source, like, config, output)
+
     return app
 
 
@@ -127,6 +177,18 @@ def _resume(run: Path, settings: Settings) -> int:
     from service.commands.train import resume
 
     return resume(run, settings)
+
+
+def _export(model: str, target: ExportTarget, output: Path | None, settings: Settings) -> int:
+    from service.commands.export import export
+
+    return export(model, target, output, settings)
+
+
+def _import(file: Path, source: ImportSource, like: Path | None, config: Path | None, output: Path | None) -> int:
+    from service.commands.models import import_model
+
+    return import_model(file, source, like, config, output)
 
 
 def _predict(

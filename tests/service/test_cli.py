@@ -84,6 +84,11 @@ def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             ["train", "digits", "--distortion.rotation", "400"],
             "distortion.rotation must be in [0, 180] degrees, got 400",
         ),
+        (["train", "digits", "--model.pool", "0"], "model.pool must be in [1, 64], got 0"),
+        (
+            ["train", "digits", "--model.bounds", "x*", "-1", "1", "angle", "2", "1"],
+            "model.bounds.angle must be two finite numbers, the smaller first, got (2.0, 1.0)",
+        ),
         (["train", "digits", "--seed", "-1"], "seed must be in [0, 2^32), got -1"),
         (["train", "digits", "--seed", "x"], "--seed: invalid literal for int() with base 10: 'x'"),
         (["train", "digits", "--data.name", "x"], "invalid choice 'x' for argument '--data.name'"),
@@ -93,7 +98,7 @@ def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["predict", "nowhere.png"], "image must be a file that can be read, got 'nowhere.png'"),
         (["predict"], "images must be at least one file"),
         (["nope"], "nope"),
-        ([], "Expected one of {up, serve, predict, train}"),
+        ([], "Expected one of {up, serve, predict, train, export, models}"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it_and_exit_code_2(
