@@ -236,6 +236,23 @@ def test_layout_stays_where_it_is_when_the_answer_comes(page: Page) -> None:
     assert [page.locator(f"#{name}").bounding_box() for name in ("bars", "input-stage", "headline")] == before
 
 
+@pytest.mark.parametrize(("transform", "rows"), [("projective", 3), ("thin_plate_spline", 0)])
+def test_a_transform_that_bends_or_tilts_is_shown_without_words(
+    browser: Browser, tmp_path: Path, transform: str, rows: int
+) -> None:
+    _save_tiny_model(tmp_path / "models" / "bent" / "1.safetensors", transform)
+    with _serve(tmp_path) as address, _open(browser, address) as page:
+        picture = _picture()
+        page.set_input_files("#file", picture)
+        expect(page.locator("#input")).to_be_visible()
+        answer = _ask(page, picture["buffer"])
+        assert page.locator("#theta .matrix tr").count() == rows
+        assert page.locator("#theta .words").count() == 0
+        assert len(_corners_on_screen(page)) == len(answer["outline"])
+        assert _values(page.locator("#theta .numbers data")) == list(answer["theta"]["parameters"].values())
+        _keep_screenshot(page, transform)
+
+
 def test_page_without_a_model_says_how_to_train_one(browser: Browser, tmp_path: Path) -> None:
     with _serve(tmp_path) as address, _open(browser, address) as page:
         expect(page.locator("#notice")).to_contain_text("stn train digits")
@@ -279,14 +296,15 @@ def _open(
     context.close()
 
 
-def _save_tiny_model(path: Path) -> None:
+def _save_tiny_model(path: Path, transform: Any = "affine") -> None:
     images = stn.InputConfig(channels=1, height=16, width=16, mean=(0.4,), std=(0.3,))
-    config = stn.ModelConfig(filters=(4,), units=8)
+    config = stn.ModelConfig(transform=transform, filters=(4,), units=8)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = stn.build_model(config, images, len(CLASS_NAMES))
     with torch.no_grad():
-        model.transformer.localization[-1].theta.bias.copy_(torch.tensor(THETA))
+        bias = model.transformer.localization[-1].theta.bias
+        bias.copy_(model.transformer.transform.from_matrix(torch.tensor(THETA).view(1, 2, 3))[0])
     path.parent.mkdir(parents=True)
     stn.save_model(path, model, stn.ModelInfo(config=config, input=images, class_names=CLASS_NAMES))
 
