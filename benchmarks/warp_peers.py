@@ -50,7 +50,7 @@ def make_case(transform: str, shape: tuple[int, int, int, int]) -> Case:
     theta = generator.transform.identity().expand(shape[0], -1)
     theta = theta + 0.1 * torch.randn(theta.shape, generator=random)
     case = Case(transform, images, theta, torch.rand(shape, generator=random), generator)
-    case.contestants["stn"] = Contestant(lambda images, theta: stn.sample(images, generator(theta)), theta)
+    case.contestants["stn"] = Contestant(lambda images, theta: stn.warp(images, theta, generator), theta)
     {"affine": _add_affine, "projective": _add_projective, "thin_plate_spline": _add_spline}[transform](case)
     return case
 

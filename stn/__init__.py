@@ -10,7 +10,7 @@ from stn.kernels import KERNELS, Kernel, cubic_convolution, lanczos
 from stn.localization import LOCALIZATIONS, ConvLocalization, DenseLocalization, SharedLocalization, theta_layer
 from stn.model_file import ModelFileError, ModelInfo, load_model, read_model_info, save_model
 from stn.normalise import Normalise
-from stn.sampler import sample
+from stn.sampler import sample, warp
 from stn.spatial_transformer import ParallelTransformers, SpatialTransformer, Transformed, parameter_groups
 from stn.transforms import (
     TRANSFORMS,
@@ -69,5 +69,6 @@ __all__ = [
     "save_model",
     "theta_layer",
     "to_pixels",
+    "warp",
     "warp_affine",
 ]

@@ -1,4 +1,4 @@
-"""Modules whose tensors are computed, not learned."""
+"""Tensors that are computed from settings, not learned: held by modules, or small and shared."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -43,3 +43,27 @@ class Constants(nn.Module, ABC):
         if self.values.dtype != before.dtype or (before.is_meta and not self.values.is_meta):
             self.refresh()
         return self
+
+
+def constant(values: tuple[tuple[float | int, ...], ...], like: Tensor) -> Tensor:
+    """A small matrix of these numbers in the dtype and on the device of another tensor.
+
+    It is made once and kept, because on a GPU each copy from the CPU would wait for all that was started before.
+    """
+    if torch.compiler.is_compiling() or type(like) is not Tensor:
+        return torch.tensor(values, dtype=like.dtype, device=like.device)
+    key = (values, like.dtype, like.device)
+    if key not in _KEPT:
+        if len(_KEPT) >= 256:
+            _KEPT.clear()
+        with torch.inference_mode(False), torch.no_grad():
+            _KEPT[key] = torch.tensor(values, dtype=like.dtype, device=like.device)
+    return _KEPT[key]
+
+
+_KEPT: dict[tuple[tuple[tuple[float | int, ...], ...], torch.dtype, torch.device], Tensor] = {}
+
+
+def pair(like: Tensor, x: float | int, y: float | int) -> Tensor:
+    """x and y as a factor or term of planes (B, 2, h, w) of x and of y."""
+    return constant(((x,), (y,)), like).unsqueeze(-1)

@@ -41,7 +41,7 @@ class GridGenerator(Constants):
     def forward(self, theta: Theta) -> Grid:
         """For every output pixel the input point it is sampled from, in float32 or wider; see `sampling_grid`."""
         theta = theta.to(torch.promote_types(theta.dtype, torch.float32))
-        return self.transform.place(theta, self.get(theta)).unflatten(1, self.size)
+        return self.transform.place(theta, self.get(theta)).mT.unflatten(1, self.size)
 
     def identity(self, grid: Grid) -> Float[Tensor, "h_out w_out 2"]:
         """The grid of the identity, in the dtype and on the device of another grid."""

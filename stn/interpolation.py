@@ -1,5 +1,6 @@
 """The arithmetic of sampling: exact positions, and the weighted sum of pixels around each."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -7,15 +8,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stn.constants import pair
 from stn.kernels import KERNELS, Kernel
 from stn.padding import extend, fold
-from stn.types import Grid, Images, Sampled
+from stn.places import Places, given, points_at, rounded_at
+from stn.types import Images, Sampled
 
 TORCH_MODES = {
     "bilinear": "bilinear",
     "integer": "nearest",
     "bicubic": "bicubic",
 }  # in the order of torch's own numbers
+
+
+NATIVE_SECOND_DERIVATIVE = torch.torch_version.TorchVersion(torch.__version__) >= "2.14"
+"""Whether torch differentiates the derivative of `F.grid_sample`; 2.10 does not."""
 
 
 class Frame(NamedTuple):
@@ -36,22 +43,20 @@ class Frame(NamedTuple):
 
 
 def interpolate(
-    images: Images, grid: Grid, kernel: str | Kernel, padding: str, background: Sequence[float] | None
+    images: Images, places: Places, kernel: str | Kernel, padding: str, background: Sequence[float] | None
 ) -> Sampled:
-    """The images at the points of the grid; the arguments are those of `stn.sample`, one sample per point."""
-    dtype = torch.promote_types(images.dtype, grid.dtype)
+    """The images at these places; the other arguments are those of `stn.sample`."""
+    dtype = torch.promote_types(images.dtype, places.dtype)
     source = images.to(dtype)
-    # Coordinate by coordinate, (B, 2, h, w): what differs between x and y is then constant along a row of memory.
-    points = grid.to(dtype).permute(0, 3, 1, 2)
     chosen = KERNELS[kernel] if isinstance(kernel, str) else kernel
     mode = TORCH_MODES.get(kernel) if isinstance(kernel, str) else None
     height, width = images.shape[-2:]
     margin = 0 if mode and padding == "zeros" else chosen.taps + 1
     frame = smallest_frame(height + 2 * margin, width + 2 * margin)
-    if mode and padding != "constant" and (mode == "nearest" or _better_in_place((height, width), frame, grid)):
-        points = _nearest_centres(points, (height, width)) if mode == "nearest" else points
+    if mode and padding != "constant" and (mode == "nearest" or _better_in_place((height, width), frame, places.size)):
+        points = _nearest_centres(places, dtype, (height, width)) if mode == "nearest" else points_at(places, dtype)
         return sample_vectorised(source, points, mode, padding, Frame(1, width, height)).to(images.dtype)
-    points = align(points, (height, width), frame, margin)
+    points = align(places, dtype, (height, width), frame, margin)
     if margin:
         points = fold(points, padding, *_place(points, (height, width), frame, margin), chosen.support)
     if mode and mode != "nearest":
@@ -63,20 +68,20 @@ def interpolate(
 
 def smallest_frame(height: int, width: int) -> Frame:
     """The frame with powers of two for extents whose canvas holds this many pixels and is smallest."""
-    frames = (Frame(odd, *(2 ** max(side + odd - 2, 0).bit_length() for side in (width, height))) for odd in (0, 1))
-    return min(frames, key=lambda frame: frame.canvas[0] * frame.canvas[1])
+    whole = Frame(1, 2 ** (width - 1).bit_length(), 2 ** (height - 1).bit_length())
+    corners = Frame(0, 2 ** max(width - 2, 0).bit_length(), 2 ** max(height - 2, 0).bit_length())
+    return corners if math.prod(corners.canvas) < math.prod(whole.canvas) else whole
 
 
-def align(points: Tensor, size: tuple[int, int], frame: Frame, margin: int) -> Tensor:
-    """Normalised points in the coordinates of the frame, where the image lies behind a margin.
+def align(places: Places, dtype: torch.dtype, size: tuple[int, int], frame: Frame, margin: int) -> Tensor:
+    """The places in the coordinates of the frame, where the image lies behind a margin: planes (B, 2, h, w).
 
-    Pixel p of n has its centre at g = (2p + 1 - n) / n, so 2p = g n + n - 1. Adding 3 and taking it away again rounds to a
-    multiple of 2^-22 (in float32), which removes the rounding error that g carries: up to 2 units of 2^-25.
+    Pixel p of n has its centre at g = (2p + 1 - n) / n, so 2p = g n + n - 1. They are rounded to multiples of 2^-22 (in
+    float32), which removes the rounding error that g carries: up to 2 units of 2^-25.
     """
-    sides = list(zip((size[1], size[0]), (frame.width, frame.height), strict=True))
-    scale = pair(points, *(n / extent for n, extent in sides))
-    shift = pair(points, *((n - 1 + 2 * margin + frame.odd) / extent - 1 + 3 for n, extent in sides))
-    return (points * scale).add_(shift).sub_(3)
+    (height, width), (_, across, down) = size, frame
+    shift = ((n - 1 + 2 * margin + frame.odd) / extent - 1 for n, extent in ((width, across), (height, down)))
+    return rounded_at(places, dtype, (width / across, height / down), (next(shift), next(shift)))
 
 
 def pixel_indices(points: Tensor, frame: Frame) -> Tensor:
@@ -87,11 +92,6 @@ def pixel_indices(points: Tensor, frame: Frame) -> Tensor:
 def from_indices(pixels: Tensor, frame: Frame) -> Tensor:
     """The inverse of `pixel_indices`."""
     return (2 * pixels + frame.odd) / pair(pixels, frame.width, frame.height) - 1
-
-
-def pair(like: Tensor, x: float | int, y: float | int) -> Tensor:
-    """x and y as a factor or term of planes (B, 2, h, w), made on the device: a copy from the CPU would wait for the GPU."""
-    return torch.stack([like.new_full((1, 1), x), like.new_full((1, 1), y)])
 
 
 def _place(points: Tensor, size: tuple[int, int], frame: Frame, margin: int) -> tuple[Tensor, Tensor]:
@@ -127,14 +127,19 @@ def sample_separable(canvas: Images, pixels: Tensor, kernel: Kernel) -> Sampled:
 def sample_vectorised(images: Images, points: Tensor, mode: str, padding: str, frame: Frame) -> Sampled:
     """The same for the kernels that torch has machine code for; the frame is that of the images in `F.grid_sample`."""
     # Compiled graphs and torch.func differentiate torch's own function.
-    if torch.compiler.is_compiling() or not torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+    if (
+        NATIVE_SECOND_DERIVATIVE
+        or torch.compiler.is_compiling()
+        or not torch.is_grad_enabled()
+        or torch._C._are_functorch_transforms_active()
+    ):
         return F.grid_sample(images, points.permute(0, 2, 3, 1), mode, padding, align_corners=not frame.odd)
     sampled: Tensor = _GridSample.apply(images, points, mode, padding, frame)
     return sampled
 
 
 class _GridSample(torch.autograd.Function):
-    """`F.grid_sample` with a gradient that lies in memory as the points do, and with a second derivative in every torch."""
+    """`F.grid_sample` with a second derivative, for a torch that has none."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, points: Tensor, mode: str, padding: str, frame: Frame) -> Tensor:
@@ -151,11 +156,10 @@ class _GridSample(torch.autograd.Function):
             to_images, to_points = _differentiate(images, points, ctx.settings, gradient)
         else:
             numbers = list(TORCH_MODES.values()).index(mode), ["zeros", "border", "reflection"].index(padding)
-            grid = points.permute(0, 2, 3, 1)
             to_images, to_grid = torch.ops.aten.grid_sampler_2d_backward(
-                gradient, images, grid, *numbers, not frame.odd, wanted
+                gradient, images, points.permute(0, 2, 3, 1), *numbers, not frame.odd, wanted
             )
-            to_points = to_grid.permute(0, 3, 1, 2).contiguous()
+            to_points = to_grid.permute(0, 3, 1, 2)
         return (to_images if wanted[0] else None, to_points if wanted[1] else None, None, None, None)
 
 
@@ -169,25 +173,25 @@ def _differentiate(
         tensor if tensor.requires_grad else tensor.detach().requires_grad_() for tensor in (images, points)
     )
     whole = Frame(1, images.shape[3], images.shape[2])
-    grid = from_indices(pixel_indices(points, frame), whole).permute(0, 2, 3, 1)
-    sampled = interpolate(images, grid, kernel, padding, None)
+    places = given(from_indices(pixel_indices(points, frame), whole).permute(0, 2, 3, 1))
+    sampled = interpolate(images, places, kernel, padding, None)
     return torch.autograd.grad(sampled, (images, points), gradient, create_graph=True, materialize_grads=True)
 
 
-def _better_in_place(size: tuple[int, int], frame: Frame, grid: Grid) -> bool:
+def _better_in_place(size: tuple[int, int], frame: Frame, output: tuple[int, int]) -> bool:
     """Whether copying the image to a canvas costs more than it gives.
 
-    It does where the image is much larger than the grid, and in exported graphs, whose runtimes neither copy nor multiply
+    It does where the image is much larger than the output, and in exported graphs, whose runtimes neither copy nor multiply
     as cheaply; positions are then rounded as `F.grid_sample` rounds them.
     """
     if torch.compiler.is_exporting():
         return True
-    points = grid.shape[1] * grid.shape[2]
-    return points < size[0] * size[1] and 4 * points < frame.canvas[0] * frame.canvas[1]
+    points = math.prod(output)
+    return points < math.prod(size) and 4 * points < math.prod(frame.canvas)
 
 
-def _nearest_centres(points: Tensor, size: tuple[int, int]) -> Tensor:
+def _nearest_centres(places: Places, dtype: torch.dtype, size: tuple[int, int]) -> Tensor:
     """The centre of the pixel that each point lies in, which torch cannot miss; halves go up, where torch goes to even."""
     frame = smallest_frame(*size)
-    indices = (pixel_indices(align(points, size, frame, 0), frame) + 0.5).floor()
+    indices = (pixel_indices(align(places, dtype, size, frame, 0), frame) + 0.5).floor()
     return from_indices(indices, Frame(1, size[1], size[0]))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from stn.bounds import Bounds
 from stn.grid import GridGenerator, check_finite
 from stn.kernels import Kernel
-from stn.sampler import check_sampling, resample
+from stn.sampler import check_sampling, warp_unchecked
 from stn.transforms import MatrixTransform, Transform
 from stn.types import Grid, Images, Sampled, Theta
 
@@ -113,11 +113,10 @@ class SpatialTransformer(nn.Module):
             raise ValueError(f"features must be None for iterations above 1, got {self.iterations} iterations")
         theta = self._localize(images if features is None else features)
         for _ in range(self.iterations - 1):
-            step = self._localize(self._sample(images, self._grid(theta)))
+            step = self._localize(self._warp(images, theta))
             assert isinstance(self.transform, MatrixTransform)  # as checked at construction
             theta = self.transform.compose(theta, step)
-        grid = self._grid(theta)
-        return Transformed(self._sample(images, grid), theta, grid)
+        return Transformed(self._warp(images, theta), theta, self.generator(theta))
 
     def penalty(self, transformed: Transformed) -> Float[Tensor, ""]:
         """What to add to the loss: the weighted penalties, 0 where none is asked for."""
@@ -139,13 +138,8 @@ class SpatialTransformer(nn.Module):
             theta = constant + self.gradient_factor * (theta - constant)
         return self.bounds(theta) if self.bounds else theta
 
-    def _grid(self, theta: Theta) -> Grid:
-        with torch.autocast(theta.device.type, enabled=False):
-            return self.generator(theta)
-
-    def _sample(self, images: Images, grid: Grid) -> Sampled:
-        with torch.autocast(images.device.type, enabled=False):
-            return resample(images, grid, self.kernel, self.padding, self.background, self.antialias)
+    def _warp(self, images: Images, theta: Theta) -> Sampled:
+        return warp_unchecked(images, theta, self.generator, self.kernel, self.padding, self.background, self.antialias)
 
 
 class ParallelTransformers(nn.Module):

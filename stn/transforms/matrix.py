@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stn.transforms.transform import Transform, check_theta, product
+from stn.transforms.product import product
+from stn.transforms.transform import Transform, check_theta
 from stn.types import Basis, Coefficients, Matrix, Points, Theta
 
 

@@ -1,9 +1,11 @@
 """2K parameters: a smooth warp that takes K points of the output where theta says."""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from stn.constants import Constants
 from stn.transforms.matrix import warp_affine
 from stn.transforms.transform import Transform
 from stn.types import Basis, Coefficients, Matrix, Theta
@@ -35,36 +37,49 @@ class ThinPlateSpline(Transform):
             raise ValueError(f"lattice must be at least (2, 2) and at most 1024 points, got {tuple(lattice)}")
         self.lattice = (rows, columns)
         self.parameter_names = tuple(f"{axis}{i}_{j}" for i in range(rows) for j in range(columns) for axis in "xy")
-        self._weights = cardinal_weights(self.control_points(torch.float64, torch.device("cpu")))  # (K + 3, K)
+        self._straight = _Straight(self.lattice)
+        self._weights = cardinal_weights(control_points(self.lattice).double())  # (K + 3, K)
 
-    def control_points(
-        self, dtype: torch.dtype = torch.float32, device: torch.device | None = None
-    ) -> Float[Tensor, "k 2"]:
-        """The fixed points of the output, (x, y), row by row; the same float32 numbers in every dtype."""
-        # Written with one division per number, which every device rounds alike; torch.linspace is not.
-        y, x = (
-            (2 * torch.arange(count, dtype=torch.float32, device=device) + 1 - count) / (count - 1)
-            for count in self.lattice
-        )
-        return torch.cartesian_prod(y, x).flip(-1).to(dtype)
+    def control_points(self) -> Float[Tensor, "k 2"]:
+        """The fixed points of the output, (x, y), row by row, float32 on the CPU."""
+        return control_points(self.lattice)
 
     def identity(self) -> Float[Tensor, " p"]:
-        return self.control_points(torch.float32, torch.device("cpu")).flatten()
+        return self.control_points().flatten()
 
     def basis(self, points: Float[Tensor, "*b n 2"]) -> Basis:
-        control = self.control_points(points.dtype, points.device)
-        phi = radial_functions(points, control) @ self._weights.to(points)  # (..., N, K)
-        return torch.cat([points.mT, phi.mT], dim=-2)
+        control = self.control_points().to(points)
+        with torch.autocast(points.device.type, enabled=False):
+            phi = radial_functions(points, control) @ self._weights.to(points)  # (..., N, K)
+        return torch.cat([points.mT, phi.mT, torch.ones_like(points[..., :1]).mT], dim=-2)
 
     def coefficients(self, theta: Theta) -> Coefficients:
-        control = self.control_points(theta.dtype, theta.device)
-        moved = theta.unflatten(-1, (-1, 2)) - control  # (B, K, 2)
-        straight = torch.eye(2, dtype=theta.dtype, device=theta.device).expand(theta.shape[0], 2, 2)
-        return torch.cat([straight, moved.mT], dim=-1)
+        placed = F.pad(theta.unflatten(-1, (-1, 2)).mT, (2, 1))  # (B, 2, 2 + K + 1)
+        return placed + self._straight.get(theta)
 
     def from_matrix(self, matrix: Matrix) -> Theta:
-        control = self.control_points(matrix.dtype, matrix.device)
+        control = self.control_points().to(matrix)
         return warp_affine(matrix[:, :2], control.expand(matrix.shape[0], -1, -1)).flatten(1)
+
+
+class _Straight(Constants):
+    """The coefficients of the identity less those of theta: p itself, and minus the control points."""
+
+    def __init__(self, lattice: tuple[int, int]) -> None:
+        super().__init__()
+        self.lattice = lattice
+        self.refresh()
+
+    def compute(self, dtype: torch.dtype) -> Tensor:
+        moved = -control_points(self.lattice).mT  # (2, K)
+        return torch.cat([torch.eye(2), moved, torch.zeros(2, 1)], dim=-1).to(dtype)
+
+
+def control_points(lattice: tuple[int, int]) -> Float[Tensor, "k 2"]:
+    """A lattice of (rows, columns) on [-1, 1]: (x, y), row by row, float32 on the CPU."""
+    with torch.device("cpu"):
+        y, x = ((2 * torch.arange(count, dtype=torch.float32) + 1 - count) / (count - 1) for count in lattice)
+    return torch.cartesian_prod(y, x).flip(-1)
 
 
 def cardinal_weights(control: Float[Tensor, "k 2"]) -> Float[Tensor, "q k"]:

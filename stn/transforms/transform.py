@@ -6,7 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stn.types import Basis, Coefficients, Matrix, Points, Theta
+from stn.constants import constant
+from stn.transforms.product import locate
+from stn.types import Basis, Coefficients, Matrix, Planes, Points, Theta
 
 
 class Transform(nn.Module, ABC):
@@ -28,7 +30,7 @@ class Transform(nn.Module, ABC):
 
     @abstractmethod
     def basis(self, points: Float[Tensor, "*b n 2"]) -> Basis:
-        """What the map needs to know of the points, (..., M, N); the first two rows are x and y."""
+        """What the map needs to know of the points, (..., M, N); its first rows are x and y, its last row is 1."""
 
     @abstractmethod
     def coefficients(self, theta: Theta) -> Coefficients:
@@ -44,48 +46,36 @@ class Transform(nn.Module, ABC):
 
     def forward(self, theta: Theta, points: Points) -> Points:
         """Input points for these output points; outside [-1, 1] where the transform leaves the image."""
-        return self.place(theta, self.basis(points))
+        return self.place(theta, self.basis(points)).mT
 
-    def place(self, theta: Theta, basis: Basis) -> Points:
+    def place(self, theta: Theta, basis: Basis) -> Planes:
         """Input points for the output points that this basis stands for, (M, N) for all images or (B, M, N).
 
-        The result lies in memory coordinate by coordinate, which is what `stn.sample` reads fastest.
+        The result is (B, 2, N), coordinate by coordinate, which is how it is computed and sampled fastest.
         """
-        rows = product(self.coefficients(check_theta(self, theta)), basis)  # (B, 2 or 3, N)
-        return (divide(rows) if rows.shape[1] == 3 else rows).mT
+        return locate(self.coefficients(check_theta(self, theta)), basis)
+
+    def place_rounded(
+        self, theta: Theta, basis: Basis, scale: tuple[float, float], shift: tuple[float, float]
+    ) -> Planes:
+        """scale p + shift for each point p of `place`, rounded to multiples of 2^-22 (in float32; of 2^-51 in float64).
+
+        It costs no more than `place`: the coefficients are scaled and shifted, not the points. Adding 3 and taking it away
+        again does the rounding, for values in [-1, 1].
+        """
+        return locate(_rescale(self.coefficients(check_theta(self, theta)), scale, shift), basis, 3)
 
 
-def product(coefficients: Tensor, basis: Tensor) -> Tensor:
-    """coefficients @ basis in full precision, whatever autocast or the precision of matrix products is set to.
-
-    The identity's coefficients are ones and zeros, so it returns every point to the bit.
-    """
-    if torch.compiler.is_exporting():
-        return coefficients @ basis
-    if not torch.compiler.is_compiling() and _products_are_exact(coefficients.device):
-        with torch.autocast("cpu", enabled=False):
-            return coefficients @ basis
-    columns, rows = coefficients.unbind(-1), basis.unbind(-2)
-    total = columns[0].unsqueeze(-1) * rows[0].unsqueeze(-2)
-    for column, row in zip(columns[1:], rows[1:], strict=True):
-        total = torch.addcmul(total, column.unsqueeze(-1), row.unsqueeze(-2))
-    return total
-
-
-def _products_are_exact(device: torch.device) -> bool:
-    return device.type == "cpu" and torch.get_float32_matmul_precision() == "highest"
-
-
-NEAREST_DIVISOR = 2.0**-10
-
-
-def divide(rows: Float[Tensor, "b 3 n"]) -> Float[Tensor, "b 2 n"]:
-    """(x, y) / w. A divisor nearer to zero than 2^-10 counts as that, so values and gradients stay finite.
-
-    Points with so small a divisor lie a thousand images away; no picture shows the difference.
-    """
-    w = rows[:, 2:]
-    return rows[:, :2] / torch.where(w < 0, w.clamp(max=-NEAREST_DIVISOR), w.clamp(min=NEAREST_DIVISOR))
+def _rescale(coefficients: Tensor, scale: tuple[float, float], shift: tuple[float, float]) -> Tensor:
+    """The coefficients of scale p + shift + 3."""
+    columns = coefficients.shape[2]
+    factor = constant(((scale[0],), (scale[1],)), coefficients)
+    if coefficients.shape[1] == 2:
+        terms = tuple((*(0,) * (columns - 1), value + 3) for value in shift)
+        return torch.addcmul(constant(terms, coefficients), coefficients, factor)
+    divisor = coefficients[:, 2:]
+    term = constant(((shift[0] + 3,), (shift[1] + 3,)), coefficients)
+    return torch.cat([torch.addcmul(coefficients[:, :2] * factor, divisor, term), divisor], dim=1)
 
 
 def check_theta(transform: Transform, theta: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from stn import sample, sampling_grid
+from stn import KERNELS, TRANSFORMS, GridGenerator, sample, sampling_grid, warp
 from tests.reference import sample_bilinear
 
 
@@ -93,3 +93,38 @@ def test_an_empty_image_is_refused() -> None:
         ValueError, match=r"images must have shape \(B, C, H, W\) with at least one pixel, got shape \(1, 1, 0, 4\)"
     ):
         sample(torch.zeros(1, 1, 0, 4), torch.zeros(1, 4, 4, 2))
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_warping_is_sampling_at_the_grid(transform: str, kernel: str, padding: str) -> None:
+    images = random_images(2, 3, 13, 17, dtype=torch.float64)
+    generator = GridGenerator(transform, (9, 11))
+    noise = torch.randn(2, len(generator.transform.parameter_names), generator=torch.Generator().manual_seed(2))
+    theta = (generator.transform.identity() + 0.1 * noise).double()
+    # Both round positions to 2^-50 of the image, not always to the same side.
+    expected = sample(images, generator(theta), kernel, padding)
+    torch.testing.assert_close(warp(images, theta, generator, kernel, padding), expected, atol=1e-11, rtol=0)
+
+
+def test_warping_takes_the_other_settings_of_sampling() -> None:
+    images, theta = random_images(2, 3, 30, 40), torch.tensor([[2.5, 0.2, 0.1]]).expand(2, -1)
+    generator = GridGenerator("attention", (9, 11))
+    for antialias in (1, 3):
+        expected = sample(images, generator(theta), "bilinear", "constant", (0.1, 0.5, 0.9), antialias)
+        found = warp(images, theta, generator, "bilinear", "constant", (0.1, 0.5, 0.9), antialias)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_what_does_not_fit_is_refused_by_warp_too() -> None:
+    generator = GridGenerator("attention", (4, 4))
+    theta = generator.transform.identity()[None]
+    with pytest.raises(ValueError, match="images and theta must have the same batch size, got 2 and 1"):
+        unwrap(warp)(torch.zeros(2, 1, 4, 4), theta, generator)
+    with pytest.raises(ValueError, match="theta must be finite, got nan for image 0"):
+        warp(torch.zeros(1, 1, 4, 4), theta * torch.nan, generator)
+    with pytest.raises(ValueError, match=r"images must have shape \(B, C, H, W\)"):
+        unwrap(warp)(torch.zeros(1, 4, 4), theta, generator)
+    with pytest.raises(ValueError, match="images must be floating point, got torch.uint8"):
+        unwrap(warp)(torch.zeros(1, 1, 4, 4, dtype=torch.uint8), theta, generator)

@@ -162,13 +162,13 @@ def test_a_divisor_near_zero_gives_finite_points_and_gradients() -> None:
 def test_the_spline_takes_its_control_points_where_theta_says(lattice_size: tuple[int, int]) -> None:
     spline = ThinPlateSpline(lattice_size)
     theta = near_identity(spline, 2)
-    points = spline.control_points(torch.float64).expand(2, -1, -1)
+    points = spline.control_points().double().expand(2, -1, -1)
     torch.testing.assert_close(spline(theta, points), theta.unflatten(1, (-1, 2)))
 
 
 def test_the_spline_has_finite_derivatives_at_its_control_points() -> None:
     spline = ThinPlateSpline()
-    points = spline.control_points(torch.float64)[None].requires_grad_()
+    points = spline.control_points().double()[None].requires_grad_()
     (slope,) = torch.autograd.grad(spline(near_identity(spline, 1), points).sum(), points, create_graph=True)
     assert slope.isfinite().all()
     (curvature,) = torch.autograd.grad(slope.sum(), points)
