@@ -11,7 +11,7 @@ from stn.grid import GridGenerator, check_finite
 from stn.interpolation import interpolate
 from stn.kernels import KERNELS, Kernel
 from stn.padding import PADDINGS
-from stn.places import given, predicted
+from stn.places import Places, given, grid_of, predicted
 from stn.types import Grid, Images, Sampled, Theta
 
 
@@ -55,10 +55,7 @@ def sample(
     """
     check_sampling(kernel, padding, background, antialias)
     _check_shapes(images, grid, background)
-    check_finite(grid, "grid")
-    if antialias == 1:
-        return interpolate(images, given(grid), kernel, padding, background)
-    return _supersampled(images, grid, kernel, padding, background, antialias)
+    return sample_at(images, given(check_finite(grid, "grid")), kernel, padding, background, antialias)
 
 
 def warp(
@@ -86,33 +83,22 @@ def warp(
     _check_images(images, background)
     if images.shape[0] != theta.shape[0]:
         raise ValueError(f"images and theta must have the same batch size, got {len(images)} and {len(theta)}")
-    return warp_unchecked(images, check_finite(theta, "theta"), generator, kernel, padding, background, antialias)
+    places = predicted(generator, check_finite(theta, "theta"))
+    return sample_at(images, places, kernel, padding, background, antialias)
 
 
-def warp_unchecked(
+def sample_at(
     images: Images,
-    theta: Theta,
-    generator: GridGenerator,
+    places: Places,
     kernel: str | Kernel,
     padding: str,
     background: Sequence[float] | None,
     antialias: int,
 ) -> Sampled:
-    """`warp` for arguments that are known to be right."""
+    """The images at these places, for arguments that are known to be right."""
     if antialias == 1:
-        return interpolate(images, predicted(generator, theta), kernel, padding, background)
-    return _supersampled(images, generator(theta), kernel, padding, background, antialias)
-
-
-def _supersampled(
-    images: Images,
-    grid: Grid,
-    kernel: str | Kernel,
-    padding: str,
-    background: Sequence[float] | None,
-    antialias: int,
-) -> Sampled:
-    finer = supersample(grid, (images.shape[2], images.shape[3]), antialias)
+        return interpolate(images, places, kernel, padding, background)
+    finer = supersample(grid_of(places), (images.shape[2], images.shape[3]), antialias)
     return average(interpolate(images, given(finer), kernel, padding, background), antialias)
 
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from stn.bounds import Bounds
 from stn.grid import GridGenerator, check_finite
 from stn.kernels import Kernel
-from stn.sampler import check_sampling, warp_unchecked
+from stn.places import Places, predicted
+from stn.sampler import check_sampling, sample_at
 from stn.transforms import MatrixTransform, Transform
 from stn.types import Grid, Images, Sampled, Theta
 
@@ -113,10 +114,11 @@ class SpatialTransformer(nn.Module):
             raise ValueError(f"features must be None for iterations above 1, got {self.iterations} iterations")
         theta = self._localize(images if features is None else features)
         for _ in range(self.iterations - 1):
-            step = self._localize(self._warp(images, theta))
+            step = self._localize(self._sample(images, predicted(self.generator, theta)))
             assert isinstance(self.transform, MatrixTransform)  # as checked at construction
             theta = self.transform.compose(theta, step)
-        return Transformed(self._warp(images, theta), theta, self.generator(theta))
+        grid = self.generator(theta)
+        return Transformed(self._sample(images, predicted(self.generator, theta, grid)), theta, grid)
 
     def penalty(self, transformed: Transformed) -> Float[Tensor, ""]:
         """What to add to the loss: the weighted penalties, 0 where none is asked for."""
@@ -138,8 +140,8 @@ class SpatialTransformer(nn.Module):
             theta = constant + self.gradient_factor * (theta - constant)
         return self.bounds(theta) if self.bounds else theta
 
-    def _warp(self, images: Images, theta: Theta) -> Sampled:
-        return warp_unchecked(images, theta, self.generator, self.kernel, self.padding, self.background, self.antialias)
+    def _sample(self, images: Images, places: Places) -> Sampled:
+        return sample_at(images, places, self.kernel, self.padding, self.background, self.antialias)
 
 
 class ParallelTransformers(nn.Module):
