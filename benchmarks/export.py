@@ -16,6 +16,7 @@ import functools
 import importlib.util
 import os
 import platform
+import random
 import shutil
 import statistics
 import subprocess
@@ -155,11 +156,13 @@ def _measure(runs: dict[str, Callable[[Tensor], Any]], images: Tensor, seconds: 
         name: max(1, round(SHORTEST / min(_time(run, images, 1) for _ in range(3)))) for name, run in runs.items()
     }
     times: dict[str, list[float]] = {name: [] for name in runs}
+    order, shuffle = list(runs), random.Random(0).shuffle  # what ran before, and spins on, is another each time
     end = time.perf_counter() + seconds
     with tqdm(desc=f"batch {len(images)}", unit="round") as progress:
         while time.perf_counter() < end or progress.n < FEWEST_ROUNDS:
-            for name, run in runs.items():
-                times[name].append(_time(run, images, repeats[name]))
+            shuffle(order)
+            for name in order:
+                times[name].append(_time(runs[name], images, repeats[name]))
             progress.update()
     return times
 
