@@ -8,6 +8,7 @@ from torch import Tensor
 
 from stn.constants import Constants
 from stn.transforms import Transform
+from stn.transforms.transform import check_theta
 from stn.types import Theta
 
 
@@ -47,7 +48,7 @@ class Bounds(Constants):
         for name in chosen:
             index = names.index(name)
             start = identity[index]
-            low, high = bound if isinstance(bound, tuple) else (start - bound, start + bound)
+            low, high = bound if isinstance(bound, tuple | list) else (start - bound, start + bound)
             if not low < start < high:
                 raise ValueError(f"bounds of {name} must lie around the identity, {start:g}, got {(low, high)}")
             self.ranges[index] = (low, high)
@@ -58,7 +59,7 @@ class Bounds(Constants):
         return torch.stack([identity, identity - low, high - identity])  # (3, P)
 
     def forward(self, theta: Theta) -> Theta:
-        identity, below, above = self.get(theta)
+        identity, below, above = self.get(check_theta(self.transform, theta))
         distance = theta - identity
         room = torch.where(distance < 0, below, above)
         free = room.isinf()

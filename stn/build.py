@@ -8,6 +8,7 @@ from torch import nn
 
 from stn.backbones import BACKBONES, backbone
 from stn.build_transformer import build_localization, build_transform, build_transformer
+from stn.choice import choose
 from stn.classifiers import Classifier, class_layer
 from stn.config import InputConfig, ModelConfig, require
 from stn.networks import Network, cnn, convnet, fcn
@@ -53,7 +54,9 @@ def _parts(
     size = images.size if transform is None else config.size or images.size
     divides = all(side % config.pool == 0 for side in size)
     require(divides, "pool", f"a factor of both sides of the {size[0]}x{size[1]} image", config.pool)
-    network = NETWORKS[config.classifier](config, images.channels, (size[0] // config.pool, size[1] // config.pool))
+    network = choose(NETWORKS, config.classifier, "classifier")(
+        config, images.channels, (size[0] // config.pool, size[1] // config.pool)
+    )
     theta = len(transform.parameter_names) if transform is not None and config.theta_to_classes else 0
     dropout = network.dropout if config.dropout is None else config.dropout
     last = class_layer(network.features + theta, classes, dropout)

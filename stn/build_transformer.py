@@ -5,7 +5,7 @@ from torch import nn
 from stn.backbones import BACKBONES
 from stn.choice import choose
 from stn.config import InputConfig, ModelConfig, require
-from stn.localization import ConvLocalization, DenseLocalization, SharedLocalization
+from stn.localization import LOCALIZATIONS, ConvLocalization, DenseLocalization, SharedLocalization
 from stn.networks import Network
 from stn.normalise import Normalise
 from stn.spatial_transformer import SpatialTransformer
@@ -58,6 +58,7 @@ def build_transformer(
 def build_localization(config: ModelConfig, images: InputConfig, transform: Transform, network: Network) -> nn.Module:
     """The net of the config's choice; one that sees the image, and not the network's features, sees it normalised."""
     name = config.localization or ("dense" if config.classifier == "fcn" else "conv")
+    choose(LOCALIZATIONS, name, "localization")
     if name == "shared":
         return _shared_localization(config, images, transform, network)
     units, pooled = config.localization_units, config.localization_pooled

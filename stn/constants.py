@@ -27,7 +27,7 @@ class Constants(nn.Module, ABC):
     def refresh(self) -> None:
         """Compute the tensor, in the precision and on the device of the one that is there."""
         dtype = torch.promote_types(self.values.dtype, torch.float32)
-        with torch.device("cpu"):
+        with torch.device("cpu"), torch.inference_mode(False), torch.no_grad():
             self.values = self.compute(dtype).to(self.values.device)
 
     def get(self, like: Tensor) -> Tensor:
@@ -53,12 +53,13 @@ def constant(values: tuple[tuple[float | int, ...], ...], like: Tensor) -> Tenso
     if torch.compiler.is_compiling() or type(like) is not Tensor:
         return torch.tensor(values, dtype=like.dtype, device=like.device)
     key = (values, like.dtype, like.device)
-    if key not in _KEPT:
+    found = _KEPT.get(key)
+    if found is None:
         if len(_KEPT) >= 256:
             _KEPT.clear()
         with torch.inference_mode(False), torch.no_grad():
-            _KEPT[key] = torch.tensor(values, dtype=like.dtype, device=like.device)
-    return _KEPT[key]
+            found = _KEPT[key] = torch.tensor(values, dtype=like.dtype, device=like.device)
+    return found
 
 
 _KEPT: dict[tuple[tuple[tuple[float | int, ...], ...], torch.dtype, torch.device], Tensor] = {}

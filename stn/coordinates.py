@@ -6,6 +6,8 @@ coordinates 0 is the left (upper) edge of the first pixel and n the right (lower
 centre at i + 0.5. Sizes are (height, width). Angles are radians; a positive one turns the picture anticlockwise on screen.
 """
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -20,9 +22,7 @@ def lattice(
     tensor([[-0.5000,  0.0000],
             [ 0.5000,  0.0000]])
     """
-    height, width = size
-    if height < 1 or width < 1:
-        raise ValueError(f"size must be (height, width) of at least (1, 1), got {tuple(size)}")
+    height, width = check_size(size)
     y, x = torch.meshgrid(
         _centres(height, dtype, device),
         _centres(width, dtype, device),
@@ -39,12 +39,28 @@ def to_pixels(points: Float[Tensor, "*any 2"], size: tuple[int, int]) -> Float[T
             [20., 14.],
             [40., 28.]])
     """
+    _check_points(points)
     return (points + 1) * _half(points, size)
 
 
 def from_pixels(points: Float[Tensor, "*any 2"], size: tuple[int, int]) -> Float[Tensor, "*any 2"]:
     """Pixel coordinates of an image of this (height, width) as normalised points; the inverse of `to_pixels`."""
+    _check_points(points)
     return points / _half(points, size) - 1
+
+
+def check_size(size: tuple[int, int], name: str = "size", least: int = 1) -> tuple[int, int]:
+    """The size itself, or a ValueError that says what it must be."""
+    sides = tuple(size) if isinstance(size, Sequence) else ()
+    if len(sides) != 2 or not all(type(side) is int and side >= least for side in sides):
+        what = "(height, width)" if name == "size" else "(rows, columns)"
+        raise ValueError(f"{name} must be {what} of at least ({least}, {least}), got {size}")
+    return (sides[0], sides[1])
+
+
+def _check_points(points: Tensor) -> None:
+    if points.ndim < 1 or points.shape[-1] != 2:
+        raise ValueError(f"points must have shape (..., 2), got {tuple(points.shape)}")
 
 
 def _centres(count: int, dtype: torch.dtype | None, device: torch.device | None) -> Tensor:

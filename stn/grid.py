@@ -8,7 +8,7 @@ from torch import Tensor
 
 from stn.choice import choose
 from stn.constants import Constants
-from stn.coordinates import lattice
+from stn.coordinates import check_size, lattice
 from stn.transforms import TRANSFORMS, MatrixTransform, Transform
 from stn.types import Basis, Grid, Theta
 
@@ -30,6 +30,8 @@ class GridGenerator(Constants):
 
     def __init__(self, transform: str | Transform, size: tuple[int, int]) -> None:
         super().__init__()
+        if not isinstance(transform, str | Transform):
+            raise ValueError(f"transform must be a name in stn.TRANSFORMS or a Transform, got {transform!r}")
         self.transform = choose(TRANSFORMS, transform, "transform")() if isinstance(transform, str) else transform
         self.size = check_size(size)
         self.values = self.values.to(torch.get_default_dtype())
@@ -80,25 +82,22 @@ def outline(transform: Transform, theta: Theta) -> Float[Tensor, "b n 2"]:
     return transform(theta, torch.stack([x, y], dim=-1).expand(theta.shape[0], -1, -1))
 
 
-def check_size(size: tuple[int, int]) -> tuple[int, int]:
-    """The size itself, or a ValueError that says what it must be."""
-    if len(size) != 2 or not all(isinstance(side, int) and side >= 1 for side in size):
-        raise ValueError(f"size must be (height, width) of at least (1, 1), got {tuple(size)}")
-    return (size[0], size[1])
-
-
 def check_finite(values: Tensor, argument: str) -> Tensor:
-    """The values themselves, or a ValueError that says which image's are not finite.
+    """The values themselves, or a ValueError that says which image's are not finite or absurdly large.
 
     While a graph is compiled or exported nothing is checked: a graph cannot branch on values.
     """
-    # The sum is finite where all values are, and costs a fraction of looking at each; only absurdly large values, whose
-    # sum overflows, are looked at twice.
-    if torch.compiler.is_compiling() or math.isfinite(values.detach().sum().item()):
+    if torch.compiler.is_compiling() or values.numel() == 0:
         return values
-    bad = ~values.detach().flatten(1).isfinite().all(1)
-    if bad.any():
-        index = int(bad.nonzero()[0])
-        found = values.detach()[index][~values[index].isfinite()][0]
-        raise ValueError(f"{argument} must be finite, got {float(found)} for image {index}")
-    return values
+    least, most = (bound.item() for bound in torch.aminmax(values.detach()))
+    if least >= -FARTHEST and most <= FARTHEST:  # neither holds for NaN
+        return values
+    wrong = ~(values.detach().abs() <= FARTHEST)
+    index = int(wrong.flatten(1).any(1).nonzero()[0])
+    found = float(values.detach()[index][wrong[index]][0])
+    rule = "be at most 2^60 in size" if math.isfinite(found) else "be finite"
+    raise ValueError(f"{argument} must {rule}, got {found} for image {index}")
+
+
+FARTHEST = 2.0**60
+"""The largest coordinate or parameter that is taken for meant; far larger ones overflow on the way to a pixel."""

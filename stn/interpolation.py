@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stn.constants import pair
 from stn.kernels import KERNELS, Kernel
-from stn.padding import extend, fold
+from stn.padding import extend, fold, within_reason
 from stn.places import Places, given, points_at, rounded_at
 from stn.types import Images, Sampled
 
@@ -55,6 +55,7 @@ def interpolate(
     frame = smallest_frame(height + 2 * margin, width + 2 * margin)
     if mode and padding != "constant" and (mode == "nearest" or _better_in_place((height, width), frame, places.size)):
         points = _nearest_centres(places, dtype, (height, width)) if mode == "nearest" else points_at(places, dtype)
+        points = points if padding == "zeros" else within_reason(points)
         return sample_vectorised(source, points, mode, padding, Frame(1, width, height)).to(images.dtype)
     points = align(places, dtype, (height, width), frame, margin)
     if margin:

@@ -29,6 +29,8 @@ class Kernel:
     """Divide by the sum of the weights, so that a constant image stays constant; for kernels that do not sum to 1."""
 
     def __post_init__(self) -> None:
+        if not callable(self.weight):
+            raise ValueError(f"weight must be a function of the distance, got {self.weight!r}")
         if not 0 < self.support <= 16:
             raise ValueError(f"support must be above 0 and at most 16 pixels, got {self.support}")
 
@@ -40,7 +42,8 @@ class Kernel:
 
 def integer(distance: Tensor) -> Tensor:
     """1 for the nearest pixel, delta(floor(x + 0.5) - m); halfway between two, the right (lower) one."""
-    return ((distance >= -0.5) & (distance < 0.5)).to(distance.dtype)
+    inside = ((distance >= -0.5) & (distance < 0.5)).to(distance.dtype)
+    return inside + 0 * distance  # a derivative, which is 0
 
 
 def bilinear(distance: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ Any module that gives (B, P) can stand in their place.
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -139,13 +140,23 @@ LOCALIZATIONS: dict[str, type[ConvLocalization] | type[DenseLocalization] | type
 }
 
 
-def theta_layer(features: int, transform: Transform, start: Sequence[float] | Tensor | None = None) -> nn.Linear:
+class ThetaLayer(nn.Linear):
+    """A dense layer that autocast leaves in the precision of its weights: float16 would move theta by pixels."""
+
+    def forward(self, features: Float[Tensor, "b f"]) -> Theta:
+        if not torch.is_autocast_enabled(features.device.type):
+            return F.linear(features, self.weight, self.bias)
+        with torch.autocast(features.device.type, enabled=False):
+            return F.linear(features.to(self.weight.dtype), self.weight, self.bias)
+
+
+def theta_layer(features: int, transform: Transform, start: Sequence[float] | Tensor | None = None) -> ThetaLayer:
     """The last layer of a localization net: zero weights, and as bias the identity theta or the start that is given."""
     count = len(transform.parameter_names)
     bias = transform.identity() if start is None else torch.as_tensor(start)
     if bias.shape != (count,):
         raise ValueError(f"start must have shape ({count},) for {type(transform).__name__}, got {tuple(bias.shape)}")
-    layer = nn.Linear(features, count)
+    layer = ThetaLayer(features, count)
     with torch.no_grad():
         layer.weight.zero_()
         layer.bias.copy_(bias)

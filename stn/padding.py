@@ -29,6 +29,19 @@ def extend(
     return torch.where(inside, canvas, canvas.new_tensor(list(background)).view(-1, 1, 1))
 
 
+FARTHEST = 2.0**20
+
+
+def within_reason(points: Tensor) -> Tensor:
+    """Points a million images away, and those that are nowhere because theta overflowed, at a million images' distance.
+
+    Beyond that, whole pixels have no meaning in float32, and torch's sampler reads where no memory is.
+    """
+    if torch.compiler.is_exporting():
+        return points
+    return points.nan_to_num(nan=FARTHEST).clamp(-FARTHEST, FARTHEST)
+
+
 def fold(points: Tensor, padding: str, edges: Tensor, pixel: Tensor, reach: float) -> Tensor:
     """Points far outside brought to where the continued image looks the same.
 
@@ -43,6 +56,7 @@ def fold(points: Tensor, padding: str, edges: Tensor, pixel: Tensor, reach: floa
         reach: how far from its centre a pixel still counts, in pixels.
     """
     start, end = edges
+    points = within_reason(points)
     if padding == "reflection":
         there_and_back = 2 * (end - start)
         ahead = torch.remainder(points - start, there_and_back)

@@ -1,5 +1,6 @@
 """Sampling of images at the points of a grid."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -25,10 +26,11 @@ def sample(
 ) -> Sampled:
     """The images' values at the points of the grid.
 
-    A point on a pixel's centre gives that pixel's value to the bit, for every image size, so the identity grid returns
-    the images unchanged (for every kernel here). Positions are rounded to multiples of 2^-23 of the image's extent, itself
-    rounded up to a power of two: in float32 to 3e-5 pixels in an image of 224; in float64 it is 2^-52. Where the image
-    has far more pixels than the grid has points they are rounded as torch rounds them, and the image is not copied.
+    A point on a pixel's centre gives that pixel's value to the bit, for every image size, unless the image has far more
+    pixels than the grid has points; so the identity grid returns the images unchanged (for every kernel here). Positions
+    are rounded to multiples of 2^-23 of the image's extent, itself rounded up to a power of two: in float32 to 3e-5 pixels
+    in an image of 224; in float64 it is 2^-52. An image with far more pixels than the grid has points is not copied, and
+    positions are then rounded as torch rounds them.
 
     Args:
         images: any channel count; float16 and bfloat16 are sampled in the grid's precision and returned in their own.
@@ -67,7 +69,7 @@ def warp(
     background: Sequence[float] | None = None,
     antialias: int = 1,
 ) -> Sampled:
-    """The images as theta transforms them: `sample(images, generator(theta))`, faster, because no grid is kept.
+    """The images as theta transforms them: `sample(images, generator(theta))` up to rounding, and faster.
 
     Args:
         images: what is sampled.
@@ -80,7 +82,7 @@ def warp(
     torch.Size([5, 3, 28, 28])
     """
     check_sampling(kernel, padding, background, antialias)
-    _check_images(images, background)
+    check_images(images, background)
     if images.shape[0] != theta.shape[0]:
         raise ValueError(f"images and theta must have the same batch size, got {len(images)} and {len(theta)}")
     places = predicted(generator, check_finite(theta, "theta"))
@@ -106,18 +108,26 @@ def check_sampling(kernel: str | Kernel, padding: str, background: Sequence[floa
     """A ValueError that names the argument, the rule and the value, unless these settings go together."""
     if isinstance(kernel, str):
         choose(KERNELS, kernel, "kernel")
+    elif not isinstance(kernel, Kernel):
+        raise ValueError(f"kernel must be a name in stn.KERNELS or a stn.Kernel, got {kernel!r}")
     choose(PADDINGS, padding, "padding")
     if (padding == "constant") != (background is not None):
         raise ValueError(f"background must be given for padding 'constant' and for no other, got {background}")
-    if not 1 <= antialias <= 16:
-        raise ValueError(f"antialias must be in [1, 16], got {antialias}")
+    if background is not None and not _is_background(background):
+        raise ValueError(f"background must be finite numbers, one for each channel or one for all, got {background!r}")
+    if type(antialias) is not int or not 1 <= antialias <= 16:
+        raise ValueError(f"antialias must be a whole number in [1, 16], got {antialias}")
+
+
+def _is_background(values: Sequence[float]) -> bool:
+    return isinstance(values, Sequence) and all(isinstance(v, int | float) and math.isfinite(v) for v in values)
 
 
 PRECISE = (torch.float32, torch.float64)
 
 
 def _check_shapes(images: Tensor, grid: Tensor, background: Sequence[float] | None) -> None:
-    _check_images(images, background)
+    check_images(images, background)
     if grid.ndim != 4 or grid.shape[-1] != 2 or 0 in grid.shape[1:]:
         raise ValueError(f"grid must have shape (B, height, width, 2) and at least one point, got {tuple(grid.shape)}")
     if grid.dtype not in PRECISE:
@@ -128,7 +138,7 @@ def _check_shapes(images: Tensor, grid: Tensor, background: Sequence[float] | No
         raise ValueError(f"images and grid must be on one device, got {images.device} and {grid.device}")
 
 
-def _check_images(images: Tensor, background: Sequence[float] | None) -> None:
+def check_images(images: Tensor, background: Sequence[float] | None) -> None:
     if images.ndim != 4 or 0 in images.shape[1:]:
         raise ValueError(
             f"images must have shape (B, C, H, W) with at least one pixel, got shape {tuple(images.shape)}"

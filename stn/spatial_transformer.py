@@ -11,7 +11,7 @@ from stn.bounds import Bounds
 from stn.grid import GridGenerator, check_finite
 from stn.kernels import Kernel
 from stn.places import Places, predicted
-from stn.sampler import check_sampling, sample_at
+from stn.sampler import check_images, check_sampling, sample_at
 from stn.transforms import MatrixTransform, Transform
 from stn.types import Grid, Images, Sampled, Theta
 
@@ -86,8 +86,8 @@ class SpatialTransformer(nn.Module):
         self.gradient_factor, self.localization_rate = gradient_factor, localization_rate
         self.outside_penalty, self.identity_penalty = outside_penalty, identity_penalty
         self.check = check
-        if not 1 <= iterations <= 64:
-            raise ValueError(f"iterations must be in [1, 64], got {iterations}")
+        if type(iterations) is not int or not 1 <= iterations <= 64:
+            raise ValueError(f"iterations must be a whole number in [1, 64], got {iterations}")
         if iterations > 1 and not isinstance(self.transform, MatrixTransform):
             raise ValueError(f"iterations must be 1 for {type(self.transform).__name__}, got {iterations}")
         for name in ("gradient_factor", "localization_rate", "outside_penalty", "identity_penalty"):
@@ -112,7 +112,10 @@ class SpatialTransformer(nn.Module):
         """
         if features is not None and self.iterations > 1:
             raise ValueError(f"features must be None for iterations above 1, got {self.iterations} iterations")
+        check_images(images, self.background)
         theta = self._localize(images if features is None else features)
+        if theta.shape[0] != images.shape[0]:
+            raise ValueError(f"theta must have one row for each of {images.shape[0]} images, got {theta.shape[0]}")
         for _ in range(self.iterations - 1):
             step = self._localize(self._sample(images, predicted(self.generator, theta)))
             assert isinstance(self.transform, MatrixTransform)  # as checked at construction

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stn.transforms.matrix import MatrixTransform
+from stn.transforms.transform import check_matrix, check_theta
 from stn.types import Matrix, Theta
 
 
@@ -17,7 +18,7 @@ class Affine(MatrixTransform):
         return torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
 
     def matrix(self, theta: Theta) -> Matrix:
-        return theta.unflatten(-1, (2, 3))
+        return check_theta(self, theta).unflatten(-1, (2, 3))
 
     def from_matrix(self, matrix: Matrix) -> Theta:
-        return matrix[:, :2].flatten(1)
+        return check_matrix(matrix)[:, :2].flatten(1)

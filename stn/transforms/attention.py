@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stn.transforms.matrix import MatrixTransform, nearest_similarity
+from stn.transforms.transform import check_theta
 from stn.types import Matrix, Theta
 
 
@@ -17,7 +18,7 @@ class Attention(MatrixTransform):
         return torch.tensor([1.0, 0.0, 0.0])
 
     def matrix(self, theta: Theta) -> Matrix:
-        scale, x0, y0 = theta.unbind(-1)
+        scale, x0, y0 = check_theta(self, theta).unbind(-1)
         zero = torch.zeros_like(scale)
         return torch.stack([scale, zero, x0, zero, scale, y0], dim=-1).unflatten(-1, (2, 3))
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stn.transforms.product import product
-from stn.transforms.transform import Transform, check_theta
+from stn.transforms.transform import Transform, check_matrix
 from stn.types import Basis, Coefficients, Matrix, Points, Theta
 
 
@@ -32,7 +32,7 @@ class MatrixTransform(Transform, ABC):
 
         A theta that maps the plane to a line or a point has none: ValueError.
         """
-        undone, failed = torch.linalg.inv_ex(square(self.matrix(check_theta(self, theta))))
+        undone, failed = torch.linalg.inv_ex(square(self.matrix(theta)))
         if failed.any() or not undone.isfinite().all():
             raise ValueError(f"theta must be invertible, got {theta[(failed != 0) | ~undone.isfinite().all((1, 2))]}")
         return self.from_matrix(undone)
@@ -43,13 +43,15 @@ class MatrixTransform(Transform, ABC):
         Seen as pictures: an image straightened with a, and the result with b, is the image straightened with this theta,
         sampled once.
         """
-        first, second = (square(self.matrix(check_theta(self, theta))) for theta in (a, b))
+        if a.shape[0] != b.shape[0]:
+            raise ValueError(f"a and b must have the same batch size, got {a.shape[0]} and {b.shape[0]}")
+        first, second = (square(self.matrix(theta)) for theta in (a, b))
         return self.from_matrix(product(first, second))
 
 
 def square(matrix: Matrix) -> Float[Tensor, "b 3 3"]:
     """The matrix with the divisor's row 0 0 1, where it has none."""
-    if matrix.shape[1] == 3:
+    if check_matrix(matrix).shape[1] == 3:
         return matrix
     last = torch.zeros_like(matrix[:, :1])
     last[..., 2] = 1
@@ -80,4 +82,5 @@ def warp_affine(matrix: Float[Tensor, "b 2 3"], points: Points) -> Points:
 
 def nearest_similarity(matrix: Matrix) -> tuple[Tensor, Tensor]:
     """scale cos(angle) and scale sin(angle) of the scaled rotation nearest to A, in least squares."""
+    matrix = check_matrix(matrix)
     return (matrix[:, 0, 0] + matrix[:, 1, 1]) / 2, (matrix[:, 1, 0] - matrix[:, 0, 1]) / 2

@@ -53,6 +53,7 @@ def _is_plain(rows: Tensor) -> bool:
         rows.device.type == "cpu"
         and not torch.compiler.is_compiling()
         and not torch._C._are_functorch_transforms_active()
+        and rows.numel() > 0
         and bool(rows[:, 2].detach().amin() >= NEAREST_DIVISOR)
     )
 

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stn.transforms.matrix import MatrixTransform, square
+from stn.transforms.transform import check_theta
 from stn.types import Matrix, Theta
 
 
@@ -21,7 +22,7 @@ class Projective(MatrixTransform):
         return torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
 
     def matrix(self, theta: Theta) -> Matrix:
-        return F.pad(theta, (0, 1), value=1.0).unflatten(-1, (3, 3))
+        return F.pad(check_theta(self, theta), (0, 1), value=1.0).unflatten(-1, (3, 3))
 
     def from_matrix(self, matrix: Matrix) -> Theta:
         """theta of a homography (B, 3, 3) or of an affine matrix (B, 2, 3).

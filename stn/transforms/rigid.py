@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stn.transforms.matrix import MatrixTransform, nearest_similarity
+from stn.transforms.transform import check_theta
 from stn.types import Matrix, Theta
 
 
@@ -21,7 +22,7 @@ class Rigid(MatrixTransform):
         return torch.zeros(3)
 
     def matrix(self, theta: Theta) -> Matrix:
-        angle, x0, y0 = theta.unbind(-1)
+        angle, x0, y0 = check_theta(self, theta).unbind(-1)
         cos, sin = torch.cos(angle), torch.sin(angle)
         return torch.stack([cos, -sin, x0, sin, cos, y0], dim=-1).unflatten(-1, (2, 3))
 

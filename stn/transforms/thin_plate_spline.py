@@ -6,8 +6,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stn.constants import Constants
+from stn.coordinates import check_size
 from stn.transforms.matrix import warp_affine
-from stn.transforms.transform import Transform
+from stn.transforms.transform import Transform, check_matrix, check_theta
 from stn.types import Basis, Coefficients, Matrix, Theta
 
 
@@ -32,9 +33,9 @@ class ThinPlateSpline(Transform):
 
     def __init__(self, lattice: tuple[int, int] = (4, 4)) -> None:
         super().__init__()
-        rows, columns = lattice
-        if rows < 2 or columns < 2 or rows * columns > 1024:
-            raise ValueError(f"lattice must be at least (2, 2) and at most 1024 points, got {tuple(lattice)}")
+        rows, columns = check_size(lattice, "lattice", 2)
+        if rows * columns > 1024:
+            raise ValueError(f"lattice must have at most 1024 points, got {tuple(lattice)}")
         self.lattice = (rows, columns)
         self.parameter_names = tuple(f"{axis}{i}_{j}" for i in range(rows) for j in range(columns) for axis in "xy")
         self._straight = _Straight(self.lattice)
@@ -54,12 +55,12 @@ class ThinPlateSpline(Transform):
         return torch.cat([points.mT, phi.mT, torch.ones_like(points[..., :1]).mT], dim=-2)
 
     def coefficients(self, theta: Theta) -> Coefficients:
-        placed = F.pad(theta.unflatten(-1, (-1, 2)).mT, (2, 1))  # (B, 2, 2 + K + 1)
+        placed = F.pad(check_theta(self, theta).unflatten(-1, (-1, 2)).mT, (2, 1))  # (B, 2, 2 + K + 1)
         return placed + self._straight.get(theta)
 
     def from_matrix(self, matrix: Matrix) -> Theta:
         control = self.control_points().to(matrix)
-        return warp_affine(matrix[:, :2], control.expand(matrix.shape[0], -1, -1)).flatten(1)
+        return warp_affine(check_matrix(matrix)[:, :2], control.expand(matrix.shape[0], -1, -1)).flatten(1)
 
 
 class _Straight(Constants):

@@ -46,6 +46,10 @@ class Transform(nn.Module, ABC):
 
     def forward(self, theta: Theta, points: Points) -> Points:
         """Input points for these output points; outside [-1, 1] where the transform leaves the image."""
+        if points.ndim != 3 or points.shape[-1] != 2 or points.shape[0] != theta.shape[0]:
+            raise ValueError(
+                f"points must have shape ({theta.shape[0]}, N, 2) for this theta, got {tuple(points.shape)}"
+            )
         return self.place(theta, self.basis(points)).mT
 
     def place(self, theta: Theta, basis: Basis) -> Planes:
@@ -53,7 +57,7 @@ class Transform(nn.Module, ABC):
 
         The result is (B, 2, N), coordinate by coordinate, which is how it is computed and sampled fastest.
         """
-        return locate(self.coefficients(check_theta(self, theta)), basis)
+        return locate(self.coefficients(theta), basis)
 
     def place_rounded(
         self, theta: Theta, basis: Basis, scale: tuple[float, float], shift: tuple[float, float]
@@ -63,7 +67,7 @@ class Transform(nn.Module, ABC):
         It costs no more than `place`: the coefficients are scaled and shifted, not the points. Adding 3 and taking it away
         again does the rounding, for values in [-1, 1].
         """
-        return locate(_rescale(self.coefficients(check_theta(self, theta)), scale, shift), basis, 3)
+        return locate(_rescale(self.coefficients(theta), scale, shift), basis, 3)
 
 
 def _rescale(coefficients: Tensor, scale: tuple[float, float], shift: tuple[float, float]) -> Tensor:
@@ -85,3 +89,10 @@ def check_theta(transform: Transform, theta: Tensor) -> Tensor:
         name = type(transform).__name__
         raise ValueError(f"theta must have shape (B, {count}) for {name}, got {tuple(theta.shape)}")
     return theta
+
+
+def check_matrix(matrix: Tensor) -> Tensor:
+    """The matrix itself, or a ValueError that says what shape it must have."""
+    if matrix.ndim != 3 or matrix.shape[1] not in (2, 3) or matrix.shape[2] != 3:
+        raise ValueError(f"matrix must have shape (B, 2, 3) or (B, 3, 3), got {tuple(matrix.shape)}")
+    return matrix

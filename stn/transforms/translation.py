@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stn.transforms.matrix import MatrixTransform
+from stn.transforms.transform import check_matrix, check_theta
 from stn.types import Matrix, Theta
 
 
@@ -17,9 +18,9 @@ class Translation(MatrixTransform):
         return torch.zeros(2)
 
     def matrix(self, theta: Theta) -> Matrix:
-        x0, y0 = theta.unbind(-1)
+        x0, y0 = check_theta(self, theta).unbind(-1)
         zero, one = torch.zeros_like(x0), torch.ones_like(x0)
         return torch.stack([one, zero, x0, zero, one, y0], dim=-1).unflatten(-1, (2, 3))
 
     def from_matrix(self, matrix: Matrix) -> Theta:
-        return matrix[:, :2, 2]
+        return check_matrix(matrix)[:, :2, 2]

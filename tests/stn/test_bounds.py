@@ -51,3 +51,10 @@ def test_the_bounds_of_a_spline_are_distances_from_its_control_points() -> None:
 def test_bounds_that_cannot_be_are_refused(bounds: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SpatialTransformer(nn.Identity(), "attention", (2, 2), bounds=bounds)
+
+
+@pytest.mark.parametrize("width", [1, 7])
+def test_a_theta_of_the_wrong_width_is_refused_with_bounds_too(width: int) -> None:
+    layer = SpatialTransformer(Predicts(*[0.0] * width), "affine", (2, 2), bounds={"*": 0.5})
+    with pytest.raises(ValueError, match=rf"theta must have shape \(B, 6\) for Affine, got \(1, {width}\)"):
+        layer(torch.rand(1, 1, 4, 4))

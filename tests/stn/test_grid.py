@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stn import TRANSFORMS, GridGenerator, lattice, outline, sampling_grid
-from stn.grid import check_size
+from stn.coordinates import check_size
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)

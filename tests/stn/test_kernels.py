@@ -7,7 +7,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stn import KERNELS, TRANSFORMS, Kernel, cubic_convolution, lanczos, sample, sampling_grid
+from stn import (
+    KERNELS,
+    TRANSFORMS,
+    GridGenerator,
+    Kernel,
+    cubic_convolution,
+    lanczos,
+    sample,
+    sampling_grid,
+    warp,
+)
 from tests import reference
 
 PADDINGS = ("zeros", "border", "reflection", "constant")
@@ -184,6 +194,21 @@ def test_a_linear_ramp_is_sampled_exactly_inside(x: float, y: float, name: str) 
         assert abs(found - expected) < 5 * 0.125
     else:
         assert abs(found - expected) < 1e-9
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("name", KERNELS)
+def test_absurdly_far_points_and_their_gradients_are_harmless(name: str, padding: str) -> None:
+    for size in ((9, 8), (64, 64)):  # sampled from a copy, and in place
+        images = torch.rand(1, 2, *size, requires_grad=True)
+        for scale in (1e9, 1e18):
+            theta = torch.tensor([[scale, 0.9 * scale, -0.3 * scale]], requires_grad=True)
+            generator = GridGenerator("attention", (7, 6))
+            sampled = warp(images, theta, generator, name, padding, background(padding))
+            torch.autograd.grad(sampled.sum(), (images, theta))
+            assert sampled.isfinite().all()
+            grid = torch.full((1, 2, 2, 2), scale, requires_grad=True)
+            torch.autograd.grad(sample(images, grid, name, padding, background(padding)).sum(), (images, grid))
 
 
 @pytest.mark.parametrize("support", [0.0, -1.0, 17.0])

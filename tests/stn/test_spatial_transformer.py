@@ -1,4 +1,5 @@
 import math
+from inspect import unwrap
 from typing import Any
 
 import pytest
@@ -228,11 +229,37 @@ def test_a_theta_that_is_not_finite_is_an_error_that_names_the_image(value: floa
         sample(torch.rand(2, 1, 4, 4), torch.tensor([0.0, value]).view(2, 1, 1, 1).expand(2, 3, 3, 2))
 
 
-def test_a_huge_theta_is_no_error() -> None:
-    theta = torch.tensor([[3e38, 0.0, 0.0]])
-    assert torch.equal(
-        sample(torch.ones(1, 1, 4, 4), sampling_grid("attention", theta, (2, 2))), torch.zeros(1, 1, 2, 2)
+def test_a_large_theta_is_no_error_and_an_absurd_one_is() -> None:
+    images = torch.ones(1, 1, 4, 4)
+    theta = torch.tensor([[1e18, 0.0, 0.0]])
+    assert torch.equal(sample(images, sampling_grid("attention", theta, (2, 2))), torch.zeros(1, 1, 2, 2))
+    with pytest.raises(ValueError, match=r"theta must be at most 2\^60 in size, got 3.*e\+38 for image 0"):
+        SpatialTransformer(Predicts(3e38, 0.0, 0.0), "attention", (2, 2))(images)
+
+
+def test_theta_stays_exact_under_autocast() -> None:
+    net = LOCALIZATIONS["conv"](
+        1, (28, 28), TRANSFORMS["affine"](), start=[0.7519, 0.2505, 0.501, -0.2505, 0.7519, 0.501]
     )
+    layer = SpatialTransformer(net, "affine", (28, 28))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(layer(torch.rand(2, 1, 28, 28)).theta[0], net.theta.bias)
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_no_images_give_no_images(name: str) -> None:
+    net = LOCALIZATIONS["conv"](1, (8, 8), TRANSFORMS[name]())
+    assert SpatialTransformer(net, name, (4, 5))(torch.rand(0, 1, 8, 8)).images.shape == (0, 1, 4, 5)
+
+
+def test_images_that_cannot_be_sampled_are_refused() -> None:
+    layer = SpatialTransformer(Predicts(1.0, 0.0, 0.0), "attention", (4, 4))
+    with pytest.raises(ValueError, match="images must be floating point, got torch.uint8"):
+        unwrap(SpatialTransformer.forward)(layer, torch.zeros(1, 1, 4, 4, dtype=torch.uint8))
+    with pytest.raises(ValueError, match=r"images must have shape \(B, C, H, W\)"):
+        unwrap(SpatialTransformer.forward)(layer, torch.zeros(1, 4, 4))
+    with pytest.raises(ValueError, match="theta must have one row for each of 2 images, got 1"):
+        unwrap(SpatialTransformer.forward)(layer, torch.rand(2, 1, 4, 4), torch.rand(1, 3))
 
 
 def test_a_state_dict_loads_whatever_the_output_size() -> None:
@@ -253,10 +280,10 @@ def test_a_state_dict_loads_whatever_the_output_size() -> None:
         ({"padding": "zero"}, "padding must be one of border, constant, reflection, zeros, got 'zero'"),
         ({"padding": "constant"}, "background must be given for padding 'constant' and for no other, got None"),
         ({"background": (0.5,)}, r"background must be given for padding 'constant' and for no other, got \(0.5,\)"),
-        ({"antialias": 0}, r"antialias must be in \[1, 16\], got 0"),
+        ({"antialias": 0}, r"antialias must be a whole number in \[1, 16\], got 0"),
         ({"size": (0, 4)}, r"size must be \(height, width\) of at least \(1, 1\), got \(0, 4\)"),
         ({"transform": "afine"}, "transform must be one of affine, .*, got 'afine'"),
-        ({"iterations": 0}, r"iterations must be in \[1, 64\], got 0"),
+        ({"iterations": 0}, r"iterations must be a whole number in \[1, 64\], got 0"),
         ({"iterations": 2, "transform": "thin_plate_spline"}, "iterations must be 1 for ThinPlateSpline, got 2"),
         ({"gradient_factor": -1.0}, "gradient_factor must be finite and not negative, got -1.0"),
         ({"outside_penalty": math.inf}, "outside_penalty must be finite and not negative, got inf"),

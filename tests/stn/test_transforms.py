@@ -1,6 +1,7 @@
 """The contract that every transform keeps, and what is special to each."""
 
 import math
+from inspect import unwrap
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from stn import (
     lattice,
     warp_affine,
 )
+from stn.transforms.transform import check_matrix
 
 numbers = st.floats(-2, 2)
 
@@ -177,8 +179,30 @@ def test_the_spline_has_finite_derivatives_at_its_control_points() -> None:
 
 @pytest.mark.parametrize("lattice_size", [(1, 4), (4, 1), (33, 32)])
 def test_a_lattice_too_small_or_too_large_is_refused(lattice_size: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=r"lattice must be at least \(2, 2\) and at most 1024 points, got \("):
+    with pytest.raises(ValueError, match=r"lattice must (be \(rows, columns\) of at least|have at most 1024 points)"):
         ThinPlateSpline(lattice_size)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2), (2, 4, 4), (2, 3), (2, 1, 3)])
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_a_matrix_of_another_shape_is_refused(name: str, shape: tuple[int, ...]) -> None:
+    transform = TRANSFORMS[name]()
+    with pytest.raises(ValueError, match=r"matrix must have shape \(B, 2, 3\) or \(B, 3, 3\), got"):
+        check_matrix(torch.zeros(shape))
+    if len(shape) == 3 and shape[2] == 3:
+        with pytest.raises(ValueError, match="matrix must have shape"):
+            unwrap(type(transform).from_matrix)(transform, torch.zeros(shape))
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 3), (3, 4, 2), (2, 4)])
+def test_points_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"points must have shape \(2, N, 2\) for this theta, got"):
+        unwrap(Transform.forward)(Affine(), torch.zeros(2, 6), torch.zeros(shape))
+
+
+def test_thetas_of_different_batches_do_not_compose() -> None:
+    with pytest.raises(ValueError, match="a and b must have the same batch size, got 2 and 3"):
+        unwrap(MatrixTransform.compose)(Affine(), torch.zeros(2, 6), torch.zeros(3, 6))
 
 
 def test_a_theta_without_inverse_is_refused() -> None:
