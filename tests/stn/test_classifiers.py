@@ -28,7 +28,7 @@ def count(model: nn.Module) -> int:
 
 
 def kinds(module: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
-    return [layer for layer in module.modules() if type(layer) is kind]
+    return [layer for layer in module.modules() if isinstance(layer, kind)]
 
 
 # The paper's networks
