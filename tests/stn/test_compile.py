@@ -28,7 +28,10 @@ QUICK = [
 # 2^-24, and white noise between neighbouring pixels (14 x 10, a steep kernel) turns these into 1e-5 at most.
 TOLERANCE = 1e-5
 
-needs_compiler = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
+needs_compiler = pytest.mark.skipif(
+    not (shutil.which("g++") or shutil.which("clang++")),
+    reason="torch.compile makes machine code with a C++ compiler, and none is installed; the other tests here need none",
+)
 
 
 @pytest.fixture(autouse=True)
