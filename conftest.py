@@ -1,5 +1,7 @@
-"""What the examples in docstrings may use without importing it."""
+"""What the examples in docstrings may use without importing it; and that nothing is skipped where nothing may be."""
 
+import os
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -14,3 +16,13 @@ def _names(doctest_namespace: dict[str, Any]) -> None:
     doctest_namespace.update(
         torch=torch, stn=stn, InputConfig=InputConfig, ModelConfig=ModelConfig, from_dict=from_dict
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With STN_TEST_NOTHING_SKIPS, as in `.ci/run`, a test that skips has failed."""
+    report = yield
+    if report.skipped and os.environ.get("STN_TEST_NOTHING_SKIPS"):
+        report.outcome = "failed"
+        report.longrepr = f"nothing may skip here, but this did: {report.longrepr}"
+    return report

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+import openvino
 import pytest
 import torch
 
@@ -98,7 +99,6 @@ def test_onnx_runtime_gives_what_torch_gives(exported: Exporter, transform: str)
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_openvino_gives_what_torch_gives(exported: Exporter, transform: str) -> None:
-    openvino = pytest.importorskip("openvino", reason="openvino is not installed")
     info = info_of(transform=transform)
     network = openvino.Core().compile_model(exported(info), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     model = restless_model(info)

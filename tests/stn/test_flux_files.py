@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -16,8 +17,6 @@ from stn.flux import to_flux
 from stn.flux_files import open_arrays, write_arrays
 from stn.flux_weights import load_flux_weights, save_flux_weights, to_flux_weights
 from tests.stn.flux_reference import IMAGES, TINY, load_safetensors, random_model, same
-
-h5py = pytest.importorskip("h5py")
 
 SUFFIXES = (".safetensors", ".jld2", ".h5")
 

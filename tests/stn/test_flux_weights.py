@@ -32,8 +32,6 @@ from tests.stn.flux_reference import (
     straighten,
 )
 
-h5py = pytest.importorskip("h5py")
-
 CLASSIFIERS = typing.get_args(typing.get_type_hints(stn.ModelConfig)["classifier"])
 SUFFIXES = (".safetensors", ".jld2", ".h5")
 
