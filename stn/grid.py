@@ -90,14 +90,14 @@ def check_finite(values: Tensor, argument: str) -> Tensor:
     if torch.compiler.is_compiling() or values.numel() == 0:
         return values
     least, most = (bound.item() for bound in torch.aminmax(values.detach()))
-    if least >= -FARTHEST and most <= FARTHEST:  # neither holds for NaN
+    if least >= -LARGEST and most <= LARGEST:  # neither holds for NaN
         return values
-    wrong = ~(values.detach().abs() <= FARTHEST)
+    wrong = ~(values.detach().abs() <= LARGEST)
     index = int(wrong.flatten(1).any(1).nonzero()[0])
     found = float(values.detach()[index][wrong[index]][0])
     rule = "be at most 2^60 in size" if math.isfinite(found) else "be finite"
     raise ValueError(f"{argument} must {rule}, got {found} for image {index}")
 
 
-FARTHEST = 2.0**60
+LARGEST = 2.0**60
 """The largest coordinate or parameter that is taken for meant; far larger ones overflow on the way to a pixel."""

@@ -14,12 +14,8 @@ from stn.padding import extend, fold, within_reason
 from stn.places import Places, given, points_at, rounded_at
 from stn.types import Images, Sampled
 
-TORCH_MODES = {
-    "bilinear": "bilinear",
-    "integer": "nearest",
-    "bicubic": "bicubic",
-}  # in the order of torch's own numbers
-
+TORCH_MODES = {"bilinear": "bilinear", "integer": "nearest", "bicubic": "bicubic"}
+"""torch's names of the kernels that it has machine code for, in the order of its own numbers."""
 
 NATIVE_SECOND_DERIVATIVE = torch.torch_version.TorchVersion(torch.__version__) >= "2.14"
 """Whether torch differentiates the derivative of `F.grid_sample`; 2.10 does not."""
@@ -59,7 +55,7 @@ def interpolate(
         return sample_vectorised(source, points, mode, padding, Frame(1, width, height)).to(images.dtype)
     points = align(places, dtype, (height, width), frame, margin)
     if margin:
-        points = fold(points, padding, *_place(points, (height, width), frame, margin), chosen.support)
+        points = fold(points, padding, *_image_in(points, (height, width), frame, margin), chosen.support)
     if mode and mode != "nearest":
         canvas = extend(source, padding, margin, frame.canvas, background)
         return sample_vectorised(canvas, points, mode, "zeros", frame).to(images.dtype)
@@ -80,9 +76,11 @@ def align(places: Places, dtype: torch.dtype, size: tuple[int, int], frame: Fram
     Pixel p of n has its centre at g = (2p + 1 - n) / n, so 2p = g n + n - 1. They are rounded to multiples of 2^-22 (in
     float32), which removes the rounding error that g carries: up to 2 units of 2^-25.
     """
-    (height, width), (_, across, down) = size, frame
-    shift = ((n - 1 + 2 * margin + frame.odd) / extent - 1 for n, extent in ((width, across), (height, down)))
-    return rounded_at(places, dtype, (width / across, height / down), (next(shift), next(shift)))
+    height, width = size
+    before = 2 * margin + frame.odd - 1
+    scale = (width / frame.width, height / frame.height)
+    shift = ((width + before) / frame.width - 1, (height + before) / frame.height - 1)
+    return rounded_at(places, dtype, scale, shift)
 
 
 def pixel_indices(points: Tensor, frame: Frame) -> Tensor:
@@ -95,7 +93,7 @@ def from_indices(pixels: Tensor, frame: Frame) -> Tensor:
     return (2 * pixels + frame.odd) / pair(pixels, frame.width, frame.height) - 1
 
 
-def _place(points: Tensor, size: tuple[int, int], frame: Frame, margin: int) -> tuple[Tensor, Tensor]:
+def _image_in(points: Tensor, size: tuple[int, int], frame: Frame, margin: int) -> tuple[Tensor, Tensor]:
     """The outer edges of the image behind its margin, and the size of a pixel, in the coordinates of the frame."""
     pixel = pair(points, 2 / frame.width, 2 / frame.height)
     start = (margin - 0.5 + frame.odd / 2) * pixel - 1
