@@ -98,7 +98,7 @@ def _commands(defaults: Settings) -> SubcommandApp:
             to: `flux`: the weights for Flux in Julia, as docs/flux.md describes; `onnx`: the network for ONNX Runtime,
                 OpenVINO and others.
             output: File to write, which must not exist yet: FILE.safetensors, FILE.jld2 or FILE.h5 for flux, FILE.onnx
-                for onnx. By default NAME.flux.safetensors or NAME.onnx in this folder.
+                for onnx. By default NAME.flux.safetensors or NAME.onnx in this folder, NAME-VERSION of a served model.
         """
         return partial(_export, model, to, output, defaults)
 
