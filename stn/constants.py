@@ -31,9 +31,15 @@ class Constants(nn.Module, ABC):
             self.values = self.compute(dtype).to(self.values.device)
 
     def get(self, like: Tensor) -> Tensor:
-        """The tensor in the dtype and on the device of another."""
-        if self.values.dtype == like.dtype:
-            return self.values.to(like.device)
+        """The tensor in the dtype and on the device of another.
+
+        It is computed where the module holds too few digits, or was left on the meta device.
+        """
+        if (
+            torch.promote_types(self.values.dtype, like.dtype) == self.values.dtype
+            and self.values.is_meta <= like.is_meta
+        ):
+            return self.values.to(like.device, like.dtype)
         with torch.device("cpu"):
             return self.compute(like.dtype).to(like.device)
 

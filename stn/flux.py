@@ -50,8 +50,8 @@ def affine_grid_generator(
     >>> x[:, 0, 0], y[0, :, 0]
     (tensor([-1.,  0.,  1.]), tensor([-0.5000,  1.5000]))
     """
-    require(height >= 1, "height", "at least 1", height)
-    require(width >= 1, "width", "at least 1", width)
+    for name, count in (("height", height), ("width", width)):
+        require(count >= 1 and count == int(count), name, "a whole number of at least 1", count)
     require(theta.shape[:2] == (2, 3) and theta.ndim == 3, "theta", "of shape (2, 3, B)", tuple(theta.shape))
     _require_finite("theta", theta)
     x = _centres(width, theta)
@@ -137,6 +137,8 @@ def grid_sample(
 
 
 def _check_shapes(input: Tensor, grid: Tensor) -> None:
+    for name, tensor in (("input", input), ("grid", grid)):
+        require(tensor.is_floating_point(), name, "floating point", tensor.dtype)
     shapes = f"input {tuple(input.shape)} and grid {tuple(grid.shape)}"
     if input.ndim not in (4, 5) or grid.ndim != input.ndim:
         raise ValueError(f"input and grid must both have 4 axes, or both 5, got {shapes}")

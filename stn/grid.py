@@ -43,7 +43,7 @@ class GridGenerator(Constants):
     def forward(self, theta: Theta) -> Grid:
         """For every output pixel the input point it is sampled from, in float32 or wider; see `sampling_grid`."""
         theta = theta.to(torch.promote_types(theta.dtype, torch.float32))
-        return self.transform.place(theta, self.get(theta)).mT.unflatten(1, self.size)
+        return self.transform.place_lattice(theta, self.get(theta), self.size).permute(0, 2, 3, 1)
 
     def identity(self, grid: Grid) -> Float[Tensor, "h_out w_out 2"]:
         """The grid of the identity, in the dtype and on the device of another grid."""
@@ -85,9 +85,10 @@ def outline(transform: Transform, theta: Theta) -> Float[Tensor, "b n 2"]:
 def check_finite(values: Tensor, argument: str) -> Tensor:
     """The values themselves, or a ValueError that says which image's are not finite or absurdly large.
 
-    While a graph is compiled or exported nothing is checked: a graph cannot branch on values.
+    While a graph is compiled or exported nothing is checked: a graph cannot branch on values, and on the meta device there
+    are none.
     """
-    if torch.compiler.is_compiling() or values.numel() == 0:
+    if torch.compiler.is_compiling() or values.numel() == 0 or values.is_meta:
         return values
     least, most = (bound.item() for bound in torch.aminmax(values.detach()))
     if least >= -LARGEST and most <= LARGEST:  # neither holds for NaN

@@ -144,9 +144,10 @@ class ThetaLayer(nn.Linear):
     """A dense layer that autocast leaves in the precision of its weights: float16 would move theta by pixels."""
 
     def forward(self, features: Float[Tensor, "b f"]) -> Theta:
-        if not torch.is_autocast_enabled(features.device.type):
+        kind = features.device.type
+        if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
             return F.linear(features, self.weight, self.bias)
-        with torch.autocast(features.device.type, enabled=False):
+        with torch.autocast(kind, enabled=False):
             return F.linear(features.to(self.weight.dtype), self.weight, self.bias)
 
 

@@ -1,24 +1,34 @@
 """Channel-wise normalisation as the first layer of a network, behind the transformer."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from stn.constants import Constants
 from stn.types import Images
 
 
-class Normalise(nn.Module):
+class Normalise(Constants):
     """(images - mean) / std for each channel.
 
     It stands **after** the sampler: what lies outside the image is then black before it is normalised, as inside.
-    """
 
-    mean: Tensor
-    std: Tensor
+    Args:
+        mean: one value for each channel, or one for all.
+        std: as many, all positive.
+    """
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+        if len(mean) != len(std) or not mean:
+            raise ValueError(f"mean and std must have one value for each channel, got {mean} and {std}")
+        if not all(value > 0 for value in std):
+            raise ValueError(f"std must be positive, got {std}")
+        self.mean, self.std = mean, std
+        self.refresh()
+
+    def compute(self, dtype: torch.dtype) -> Tensor:
+        return torch.tensor([self.mean, self.std], dtype=dtype).view(2, -1, 1, 1)
 
     def forward(self, images: Images) -> Images:
-        return (images - self.mean) / self.std
+        mean, std = self.get(images)
+        return (images - mean) / std

@@ -57,5 +57,5 @@ def rounded_at(places: Places, dtype: torch.dtype, scale: tuple[float, float], s
         factor, term = pair(points, *scale), pair(points, shift[0] + 3, shift[1] + 3)
         return (points * factor).add_(term).sub_(3)
     theta = places.theta.to(dtype)
-    planes = places.generator.transform.place_rounded(theta, places.generator.get(theta), scale, shift)
-    return planes.unflatten(2, places.size)
+    generator = places.generator
+    return generator.transform.place_rounded(theta, generator.get(theta), generator.size, scale, shift)

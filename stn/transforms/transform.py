@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stn.constants import constant
+from stn.transforms.lattice import locate_lattice
 from stn.transforms.product import locate
 from stn.types import Basis, Coefficients, Matrix, Planes, Points, Theta
 
@@ -59,15 +60,24 @@ class Transform(nn.Module, ABC):
         """
         return locate(self.coefficients(theta), basis)
 
-    def place_rounded(
-        self, theta: Theta, basis: Basis, scale: tuple[float, float], shift: tuple[float, float]
-    ) -> Planes:
-        """scale p + shift for each point p of `place`, rounded to multiples of 2^-22 (in float32; of 2^-51 in float64).
+    def place_lattice(self, theta: Theta, basis: Basis, size: tuple[int, int]) -> Float[Tensor, "b 2 h w"]:
+        """`place` for the basis of all pixel centres of an output of this (height, width)."""
+        return locate_lattice(self.coefficients(theta), basis, size)
 
-        It costs no more than `place`: the coefficients are scaled and shifted, not the points. Adding 3 and taking it away
-        again does the rounding, for values in [-1, 1].
+    def place_rounded(
+        self,
+        theta: Theta,
+        basis: Basis,
+        size: tuple[int, int],
+        scale: tuple[float, float],
+        shift: tuple[float, float],
+    ) -> Float[Tensor, "b 2 h w"]:
+        """scale p + shift for each point p of `place_lattice`, rounded to multiples of 2^-22 (in float64, of 2^-51).
+
+        It costs no more: the coefficients are scaled and shifted, not the points. Adding 3 and taking it away again does
+        the rounding, for values in [-1, 1].
         """
-        return locate(_rescale(self.coefficients(theta), scale, shift), basis, 3)
+        return locate_lattice(_rescale(self.coefficients(theta), scale, shift), basis, size, 3)
 
 
 def _rescale(coefficients: Tensor, scale: tuple[float, float], shift: tuple[float, float]) -> Tensor:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from inspect import unwrap
 
 import pytest
 import torch
@@ -186,6 +187,13 @@ def test_every_function_gives_julias_memory_order() -> None:
 def test_wrong_shapes_are_named(input_shape: tuple[int, ...], grid_shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         grid_sample(torch.zeros(input_shape), torch.zeros(grid_shape))
+
+
+def test_whole_numbers_as_images_and_broken_ones_as_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"input must be floating point, got torch.uint8"):
+        unwrap(grid_sample)(torch.zeros(2, 2, 1, 1, dtype=torch.uint8), torch.zeros(2, 1, 1, 1))
+    with pytest.raises(ValueError, match=r"height must be a whole number of at least 1, got 2.5"):
+        unwrap(affine_grid_generator)(2.5, 2, torch.zeros(2, 3, 1))
 
 
 def test_an_unknown_padding_is_named() -> None:

@@ -92,7 +92,7 @@ def test_the_port_and_the_library_give_the_same_picture() -> None:
 
 def test_other_mistakes_are_named() -> None:
     theta = torch.eye(2, 3)[:, :, None]
-    with pytest.raises(ValueError, match="height must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="height must be a whole number of at least 1, got 0"):
         affine_grid_generator(0, 3, theta)
     with pytest.raises(ValueError, match="width must be at least 1, got -1"):
         affine_grid_generator(3, -1, theta)
