@@ -35,11 +35,11 @@ class Constants(nn.Module, ABC):
 
         It is computed where the module holds too few digits, or was left on the meta device.
         """
-        if (
-            torch.promote_types(self.values.dtype, like.dtype) == self.values.dtype
-            and self.values.is_meta <= like.is_meta
-        ):
-            return self.values.to(like.device, like.dtype)
+        values = self.values
+        if values.dtype == like.dtype and values.device == like.device:
+            return values
+        if torch.promote_types(values.dtype, like.dtype) == values.dtype and values.is_meta <= like.is_meta:
+            return values.to(like.device, like.dtype)
         with torch.device("cpu"):
             return self.compute(like.dtype).to(like.device)
 

@@ -94,7 +94,7 @@ def test_other_mistakes_are_named() -> None:
     theta = torch.eye(2, 3)[:, :, None]
     with pytest.raises(ValueError, match="height must be a whole number of at least 1, got 0"):
         affine_grid_generator(0, 3, theta)
-    with pytest.raises(ValueError, match="width must be at least 1, got -1"):
+    with pytest.raises(ValueError, match="width must be a whole number of at least 1, got -1"):
         affine_grid_generator(3, -1, theta)
     with pytest.raises(ValueError, match=r"theta must be of shape \(2, 3, B\), got \(3, 2, 1\)"):
         inspect.unwrap(affine_grid_generator)(3, 3, theta.transpose(0, 1))
