@@ -17,22 +17,42 @@ class DataConfig:
 
     __pydantic_config__: ClassVar = FORBID_EXTRA
 
-    name: Literal["digits", "mnist"] = "digits"
-    """`digits`: scikit-learn's 1,797 handwritten digits, no download; `mnist`: 70,000 of them, read from `root`."""
+    name: Literal["digits", "mnist", "fashion-mnist", "kmnist", "cifar10", "svhn", "gtsrb", "folder", "npz"] = "digits"
+    """`digits`: scikit-learn's 1,797 handwritten digits, no download; `folder`: your own pictures, one folder for each
+    class; `npz`: your own arrays `images` and `labels`; the others are torchvision's sets."""
     root: str = "data"
-    """Folder of data sets that are read from files; `mnist` is looked for in ROOT/MNIST/raw."""
+    """For `folder` that folder, for `npz` that file; for the others the folder torchvision reads from or downloads to."""
     download: bool = True
-    """Fetch the files into `root` where they are missing."""
+    """Fetch the files of torchvision's sets into `root` where they are missing."""
     validation: float = 0.1
     """Share of the training images, of every class alike, that chooses the best checkpoint and is not trained on."""
+    test: float = 0.2
+    """Share of the pictures, of every class alike, that is kept for the test, where a set comes in one part."""
+    size: tuple[int, int] | None = None
+    """Height and width that pictures of several sizes are brought to (`folder`, `gtsrb`); 64x64 by default."""
+    fit: Literal["pad", "crop", "stretch"] = "pad"
+    """How: inside `size` on black with the sides in proportion, or filling it and cut at the edges, or out of proportion."""
+    channels: Literal["auto", "grey", "colour"] = "auto"
+    """Channels of the pictures of a `folder`: grey by default where no picture has colour."""
+    memory: float = 4.0
+    """GiB of decoded pictures that are kept in memory, on the training device; a larger set is read from `cache`."""
+    cache: str | None = None
+    """Folder for sets that are decoded once and read from disk; `.stn-cache` beside the pictures by default."""
 
     def __post_init__(self) -> None:
         require(0 < self.validation <= 0.5, "validation", "in (0, 0.5]", self.validation)
+        require(0 < self.test <= 0.5, "test", "in (0, 0.5]", self.test)
+        require(self.memory >= 0, "memory", "at least 0 GiB", self.memory)
+        if self.size is not None:
+            require(all(4 <= side <= 4096 for side in self.size), "size", "in [4, 4096]", self.size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistortionConfig:
-    """How each picture is moved: afresh at every draw in training, once with a fixed seed in validation and test."""
+    """How each picture is moved: afresh at every draw in training, once with a fixed seed in validation and test.
+
+    What is asked for is done in the order of the fields: turned, scaled and placed, seen in perspective, bent, cluttered.
+    """
 
     __pydantic_config__: ClassVar = FORBID_EXTRA
 
@@ -42,6 +62,14 @@ class DistortionConfig:
     """Smallest and largest factor on the picture's size."""
     translation: bool = False
     """Put the picture at a random place inside `size`; in the centre otherwise."""
+    corners: float = 0.0
+    """Standard deviation, in pixels, of how far each corner is moved, and the picture with them in perspective."""
+    elastic: float = 0.0
+    """Standard deviation, in pixels, of how far each of 4x4 points is moved, and the picture bent between them."""
+    clutter: int = 0
+    """Pieces of other training pictures that are laid over the picture at random places."""
+    clutter_size: int = 6
+    """Side of such a piece, in pixels."""
     size: tuple[int, int] | None = None
     """Height and width of the distorted image, in pixels; those of the data set by default."""
 
@@ -49,27 +77,44 @@ class DistortionConfig:
         require(0 <= self.rotation <= 180, "rotation", "in [0, 180] degrees", self.rotation)
         low, high = self.scale
         require(0.05 <= low <= high <= 20, "scale", "two factors in [0.05, 20], the smaller first", self.scale)
+        require(0 <= self.corners <= 1000, "corners", "in [0, 1000] pixels", self.corners)
+        require(0 <= self.elastic <= 1000, "elastic", "in [0, 1000] pixels", self.elastic)
+        require(0 <= self.clutter <= 1000, "clutter", "in [0, 1000]", self.clutter)
+        require(1 <= self.clutter_size <= 4096, "clutter_size", "in [1, 4096] pixels", self.clutter_size)
         if self.size is not None:
             require(all(4 <= side <= 4096 for side in self.size), "size", "in [4, 4096]", self.size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerConfig:
-    """Cross entropy, minimised by AdamW with a one-cycle learning rate."""
+    """How the cross entropy is minimised."""
 
     __pydantic_config__: ClassVar = FORBID_EXTRA
 
+    name: Literal["adamw", "sgd"] = "adamw"
+    """AdamW, or plain stochastic gradient descent with `momentum`."""
     learning_rate: float = 3e-3
-    """Peak of the one-cycle schedule, per batch."""
+    """The largest step size of the schedule, per batch."""
+    schedule: Literal["one_cycle", "cosine", "step", "constant"] = "one_cycle"
+    """`one_cycle`: up over the first 30 % of the steps, then down to nothing; `cosine`: down from the first step on;
+    `step`: divided by 10 after each third of the steps."""
+    momentum: float = 0.0
+    """Of `sgd`; 0 is the paper's."""
     weight_decay: float = 1e-2
-    """Decoupled weight decay."""
+    """Decoupled for `adamw`; part of the gradient for `sgd`."""
     label_smoothing: float = 0.1
     """Share of each label that is spread over all classes; it keeps small data sets from being learnt by heart."""
+    gradient_clip: float | None = None
+    """Largest norm of the gradient of all weights together; a longer one is shortened to it."""
 
     def __post_init__(self) -> None:
         require(0 < self.learning_rate < 10, "learning_rate", "in (0, 10)", self.learning_rate)
+        require(0 <= self.momentum < 1, "momentum", "in [0, 1)", self.momentum)
+        require(self.name == "sgd" or not self.momentum, "momentum", "0 for adamw, which has its own", self.momentum)
         require(0 <= self.weight_decay < 10, "weight_decay", "in [0, 10)", self.weight_decay)
         require(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
+        if self.gradient_clip is not None:
+            require(self.gradient_clip > 0, "gradient_clip", "more than 0", self.gradient_clip)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +125,37 @@ class TrainerConfig:
 
     max_epochs: int = 40
     """Passes over the training images."""
+    max_steps: int | None = None
+    """Steps after which training ends, instead of `max_epochs`."""
     batch_size: int = 128
-    """Images per step."""
+    """Images per step, over all devices together."""
+    validate_every: int | None = None
+    """Steps between validations, each of which may find the best weights so far; once an epoch by default."""
+    checkpoint_every: int | None = None
+    """Steps between checkpoints to go on from; by default at every validation, and every 60 seconds."""
+    patience: int | None = None
+    """Validations without a lower loss after which training ends early."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     """Where to train; `auto` takes a GPU when there is one."""
+    devices: int = 1
+    """GPUs, or processes on the CPU, of each machine; they share each batch."""
+    nodes: int = 1
+    """Machines; each runs the same command under torchrun or SLURM."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of matrix products and convolutions; weights, theta and grid stay float32."""
+    compile: bool = False
+    """Compile the network with `torch.compile`: a minute of preparation for faster steps."""
 
     def __post_init__(self) -> None:
         require(1 <= self.max_epochs <= 1_000_000, "max_epochs", "in [1, 1000000]", self.max_epochs)
         require(1 <= self.batch_size <= 1_000_000, "batch_size", "in [1, 1000000]", self.batch_size)
+        for name in ("max_steps", "validate_every", "checkpoint_every", "patience"):
+            value = getattr(self, name)
+            require(value is None or 1 <= value <= 1_000_000_000, name, "in [1, 1000000000]", value)
+        for name in ("devices", "nodes"):
+            require(1 <= getattr(self, name) <= 4096, name, "in [1, 4096]", getattr(self, name))
+        whole = self.batch_size % (self.devices * self.nodes) == 0
+        require(whole, "batch_size", f"a multiple of {self.devices} devices x {self.nodes} nodes", self.batch_size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

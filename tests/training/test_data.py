@@ -7,7 +7,7 @@ import torch
 
 from training.config import DataConfig
 from training.data import DATASETS
-from training.data.labelled import Labelled, split
+from training.data.labelled import split
 
 
 def write_idx(path: Path, array: torch.Tensor) -> None:
@@ -27,23 +27,24 @@ def write_mnist(root: Path, train: int, test: int) -> None:
 
 def test_digits_are_the_1797_of_scikit_learn_in_mnists_layout() -> None:
     data = DATASETS["digits"](DataConfig())
-    assert data.train.images.shape == (1438, 1, 28, 28)
-    assert data.test.images.shape == (359, 1, 28, 28)
-    assert data.train.images.dtype == torch.uint8
-    assert data.train.images[..., :4, :].max() == 0  # MNIST's black margin of 4 pixels
+    assert data.images.shape == (1797, 1, 28, 28)
+    assert (len(data.train), len(data.test)) == (1438, 359)
+    assert torch.cat([data.train, data.test]).sort().values.tolist() == list(range(1797))
+    assert data.images[..., :4, :].max() == 0  # MNIST's black margin of 4 pixels
     assert data.class_names == tuple("0123456789")
 
 
 def test_the_test_digits_never_change() -> None:
     first, second = DATASETS["digits"](DataConfig()), DATASETS["digits"](DataConfig(validation=0.3))
-    assert torch.equal(first.test.images, second.test.images)
+    assert torch.equal(first.test, second.test)
 
 
 def test_mnist_is_read_from_the_published_files(tmp_path: Path) -> None:
     write_mnist(tmp_path, 30, 20)
     data = DATASETS["mnist"](DataConfig(name="mnist", root=str(tmp_path), download=False))
-    assert data.train.images.shape == (30, 1, 28, 28)
-    assert data.test.labels.tolist() == [*range(10)] * 2
+    assert data.images.shape == (50, 1, 28, 28)
+    assert data.train.tolist() == list(range(30))
+    assert data.labels[data.test].tolist() == [*range(10)] * 2
 
 
 def test_a_missing_folder_is_named_with_the_rule(tmp_path: Path) -> None:
@@ -62,15 +63,19 @@ def test_a_damaged_file_is_named_with_the_rule(tmp_path: Path) -> None:
 
 def test_a_split_takes_its_share_of_every_class_and_loses_nothing() -> None:
     labels = torch.tensor([0] * 100 + [1] * 50 + [2] * 3)
-    pictures = Labelled(torch.arange(153, dtype=torch.uint8).view(-1, 1, 1, 1), labels)
-    kept, chosen = split(pictures, 0.2, 0, "test")
-    assert chosen.labels.bincount().tolist() == [20, 10, 1]
-    together = torch.cat([kept.images, chosen.images]).flatten().sort().values
-    assert torch.equal(together, torch.arange(153, dtype=torch.uint8))
+    kept, chosen = split(torch.arange(153), labels, 0.2, 0, "test")
+    assert labels[chosen].bincount().tolist() == [20, 10, 1]
+    assert torch.cat([kept, chosen]).sort().values.tolist() == list(range(153))
+
+
+def test_a_split_of_some_pictures_leaves_the_others_out() -> None:
+    labels, members = torch.arange(300) % 3, torch.arange(0, 300, 2)
+    kept, chosen = split(members, labels, 0.2, 0, "test")
+    assert labels[chosen].bincount().tolist() == [10, 10, 10]
+    assert torch.cat([kept, chosen]).sort().values.tolist() == members.tolist()
 
 
 def test_a_split_is_a_function_of_the_seed() -> None:
-    pictures = Labelled(torch.zeros(200, 1, 1, 1, dtype=torch.uint8), torch.arange(200) % 2)
-    pictures.images[:, 0, 0, 0] = torch.arange(200, dtype=torch.uint8)
-    assert torch.equal(split(pictures, 0.2, 0, "x")[1].images, split(pictures, 0.2, 0, "x")[1].images)
-    assert not torch.equal(split(pictures, 0.2, 0, "x")[1].images, split(pictures, 0.2, 1, "x")[1].images)
+    members, labels = torch.arange(200), torch.arange(200) % 2
+    assert torch.equal(split(members, labels, 0.2, 0, "x")[1], split(members, labels, 0.2, 0, "x")[1])
+    assert not torch.equal(split(members, labels, 0.2, 0, "x")[1], split(members, labels, 0.2, 1, "x")[1])

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 
 from stn import Classifier, InputConfig, ModelConfig, build_model
 from training.config import OptimizerConfig, TrainerConfig, TrainingConfig
-from training.data.datamodule import Batches
-from training.data.labelled import Labelled
+from training.data.datamodule import Batches, Labelled
 from training.module import ClassificationModule
 
 IMAGES = InputConfig(channels=1, height=16, width=16, mean=(0.5,), std=(0.3,))

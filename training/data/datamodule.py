@@ -1,6 +1,7 @@
 """Batches for Lightning: all pictures in memory, indexed and distorted a batch at a time."""
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -9,12 +10,19 @@ from torch import Tensor
 from stn.config import InputConfig
 from training.config import TrainingConfig
 from training.data import DATASETS
-from training.data.labelled import Labelled, split
+from training.data.labelled import split
 from training.distortions import distort
 from training.randomness import generator
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W), bytes as read or floats in [0, 1] once distorted, and labels (B,)."""
+
+
+class Labelled(NamedTuple):
+    """Pictures of one size with their classes."""
+
+    images: Tensor
+    labels: Tensor
 
 
 class Batches:
@@ -49,9 +57,12 @@ class DataModule(pl.LightningDataModule):
         self.config = config
         data = DATASETS[config.data.name](config.data)
         self.class_names = data.class_names
-        self.train, validation = split(data.train, config.data.validation, config.seed, "validation")
-        self.validation = self._distort_once(validation, "validation")
-        self.test = self._distort_once(data.test, "test")
+        train, validation = split(data.train, data.labels, config.data.validation, config.seed, "validation")
+        self.train, kept, test = (
+            Labelled(data.images[part], data.labels[part]) for part in (train, validation, data.test)
+        )
+        self.validation = self._distort_once(kept, "validation")
+        self.test = self._distort_once(test, "test")
         self.input = self._input()
 
     def train_dataloader(self) -> Batches:

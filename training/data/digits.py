@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 
 from training.config import DataConfig
-from training.data.labelled import DataSet, Labelled, split
+from training.data.labelled import DataSet, split
 
 _TEST_SHARE, _TEST_SEED = 0.2, 0
 
@@ -20,6 +20,6 @@ def read_digits(_: DataConfig) -> DataSet:
     small = torch.from_numpy(digits.images).float()[:, None] / 16  # (N, 1, 8, 8)
     large = F.interpolate(small, size=(20, 20), mode="bicubic", align_corners=False).clamp(0, 1)
     images = (F.pad(large, (4, 4, 4, 4)) * 255).round().to(torch.uint8)
-    pictures = Labelled(images, torch.from_numpy(digits.target).long())
-    train, test = split(pictures, _TEST_SHARE, _TEST_SEED, "test")
-    return DataSet(train, test, tuple(str(name) for name in digits.target_names))
+    labels = torch.from_numpy(digits.target).long()
+    train, test = split(torch.arange(len(labels)), labels, _TEST_SHARE, _TEST_SEED, "test")
+    return DataSet(images, labels, train, test, tuple(str(name) for name in digits.target_names))

@@ -1,4 +1,4 @@
-"""Labelled pictures in memory, and how they are parted."""
+"""Labelled pictures, and how they are parted."""
 
 from typing import NamedTuple
 
@@ -9,32 +9,34 @@ from torch import Tensor
 from training.randomness import generator
 
 
-class Labelled(NamedTuple):
-    """Pictures of one size with their classes."""
+class DataSet(NamedTuple):
+    """Pictures of one size with their classes, and which of them are for what."""
 
     images: UInt8[Tensor, "n c h w"]
+    """In memory, or mapped from a file: only what is indexed is then read."""
     labels: Int[Tensor, " n"]
-
-
-class DataSet(NamedTuple):
-    """A data set as it is read: what may be learnt from, and what is kept for the test."""
-
-    train: Labelled
-    test: Labelled
+    train: Int[Tensor, " t"]
+    """The numbers of the pictures that may be learnt from, in ascending order."""
+    test: Int[Tensor, " e"]
+    """Those that are kept for the test."""
     class_names: tuple[str, ...]
 
 
-def split(pictures: Labelled, share: float, seed: int, purpose: str) -> tuple[Labelled, Labelled]:
-    """The pictures in two parts, the second with this share of every class (at least one of each).
+def split(
+    members: Int[Tensor, " n"], labels: Int[Tensor, " all"], share: float, seed: int, purpose: str
+) -> tuple[Int[Tensor, " a"], Int[Tensor, " b"]]:
+    """The members in two parts, both ascending, the second with this share of every class (at least one of each).
 
-    A function of the seed and the purpose alone.
+    A function of the seed, the purpose and the members' classes alone.
+
+    Args:
+        members: numbers of pictures, ascending.
+        labels: the classes of all pictures.
     """
-    order = torch.randperm(len(pictures.labels), generator=generator(seed, "split", purpose))
-    chosen = torch.zeros(len(order), dtype=torch.bool)
-    for label in pictures.labels.unique():
-        members = order[pictures.labels[order] == label]
-        chosen[members[: max(1, round(share * len(members)))]] = True
-    return (
-        Labelled(pictures.images[~chosen], pictures.labels[~chosen]),
-        Labelled(pictures.images[chosen], pictures.labels[chosen]),
-    )
+    own = labels[members]
+    order = torch.randperm(len(own), generator=generator(seed, "split", purpose))
+    chosen = torch.zeros(len(own), dtype=torch.bool)
+    for label in own.unique():
+        of_class = order[own[order] == label]
+        chosen[of_class[: max(1, round(share * len(of_class)))]] = True
+    return members[~chosen], members[chosen]

@@ -1,18 +1,22 @@
 """MNIST through torchvision's reader."""
 
+import torch
+from torch import Tensor
 from torchvision.datasets import MNIST
 
 from training.config import DataConfig
-from training.data.labelled import DataSet, Labelled
+from training.data.labelled import DataSet
 
 
 def read_mnist(config: DataConfig) -> DataSet:
     """60,000 training and 10,000 test digits of 28x28 from ROOT/MNIST/raw, downloaded there where that is allowed."""
-    train, test = (_read(config, train) for train in (True, False))
-    return DataSet(train, test, tuple(str(digit) for digit in range(10)))
+    parts = [_read(config, train) for train in (True, False)]
+    images, labels = (torch.cat(both) for both in zip(*parts, strict=True))
+    train, test = torch.arange(len(labels)).split([len(part[1]) for part in parts])
+    return DataSet(images, labels, train, test, tuple(str(digit) for digit in range(10)))
 
 
-def _read(config: DataConfig, train: bool) -> Labelled:
+def _read(config: DataConfig, train: bool) -> tuple[Tensor, Tensor]:
     try:
         data = MNIST(config.root, train=train, download=config.download)
     except (RuntimeError, OSError, ValueError, LookupError, AssertionError) as error:
@@ -20,4 +24,4 @@ def _read(config: DataConfig, train: bool) -> Labelled:
         raise ValueError(
             f"data.root must be a folder with the MNIST files in MNIST/raw, got {config.root!r} ({reason})"
         ) from None
-    return Labelled(data.data[:, None], data.targets)
+    return data.data[:, None], data.targets
