@@ -2,9 +2,12 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
+import time
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +25,13 @@ def main(arguments: list[str] | None = None) -> int:
         # Only now, so that Ctrl-C during the long imports ends in good order too.
         from training.runs import hold
 
-        run, config = _prepare(_parse(arguments))
-        with hold(run):
-            _set_up_logging(run)
+        options = _parse(arguments)
+        first = _rank() == 0
+        run, config = _prepare(options) if first else _join(options)
+        with hold(run) if first else nullcontext():
+            if first:
+                _set_up_logging(run)
+                sys.argv[1:] = ["--resume", str(run)]  # what Lightning starts for further devices goes on with this run
             _train(config, run)
     except KeyboardInterrupt:
         return 130
@@ -47,6 +54,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder for new run folders (default: runs)")
     parser.add_argument(
+        "--into",
+        type=Path,
+        metavar="RUN",
+        help="the run folder to make; where torchrun or SLURM starts many processes, they share it",
+    )
+    parser.add_argument(
         "--resume",
         type=Path,
         metavar="RUN",
@@ -55,17 +68,41 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if (options.config is None) == (options.resume is None):
         parser.error("name either a preset or config file, or --resume RUN")
+    if options.resume is not None and options.into is not None:
+        parser.error("--into makes a new run folder; --resume names one that is there")
     return options
 
 
+def _rank() -> int:
+    """The number of this process among those that train together, as torchrun, SLURM or Lightning says."""
+    names = [name for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if os.environ.get(name)]
+    return int(os.environ[names[0]]) if names else 0
+
+
 def _prepare(options: argparse.Namespace) -> "tuple[Path, TrainingConfig]":
+    """The run folder, made if it is a new one, and its config."""
     from training.presets import PRESETS
-    from training.runs import create_run, read_config
+    from training.runs import create_run, make_run, read_config
 
     if options.resume is not None:
         return options.resume, read_config(options.resume / "config.json")
     config = PRESETS[options.config]() if options.config in PRESETS else read_config(Path(options.config))
-    return create_run(options.runs, config), config
+    return make_run(options.into, config) if options.into is not None else create_run(options.runs, config), config
+
+
+def _join(options: argparse.Namespace) -> "tuple[Path, TrainingConfig]":
+    """The run folder that the first of several processes makes, once it is there."""
+    from training.runs import read_config
+
+    run = options.resume or options.into
+    if run is None:
+        raise ValueError("--into must name the run folder where several processes train together, got nothing")
+    path = run / "config.json"
+    for _ in range(600):
+        if path.exists():
+            break
+        time.sleep(0.1)
+    return run, read_config(path)
 
 
 def _train(config: "TrainingConfig", run: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torchvision.transforms.functional import pil_to_tensor
 from tqdm import tqdm
 
@@ -27,29 +28,32 @@ class Progress(pl.Callback):
         self.title = title
         self.seconds_between_lines = seconds_between_lines
         self.bar: tqdm[Any] | None = None
+        self.total = 0
         self.last_line = 0.0
 
+    @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.total = int(trainer.num_training_batches)
         if sys.stderr.isatty():
-            total = int(trainer.estimated_stepping_batches)
             columns, rows = shutil.get_terminal_size()  # sensible where the terminal does not know its own
             self.bar = tqdm(
-                desc=self.title, total=total, initial=trainer.global_step, unit="step", ncols=columns, nrows=rows
+                desc=self.title, total=self.total, initial=trainer.global_step, unit="step", ncols=columns, nrows=rows
             )
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if self.bar is not None:
             self.bar.update(trainer.global_step - self.bar.n)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs
-        text = "loss {:.4f}, validation accuracy {:.2%}".format(
-            trainer.callback_metrics["train/loss"], trainer.callback_metrics["val/accuracy"]
-        )
+    @rank_zero_only
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics, step = trainer.callback_metrics, trainer.global_step
+        if "train/loss" not in metrics:
+            return
         if self.bar is not None:
-            self.bar.set_postfix_str(f"epoch {epoch}/{epochs}, {trainer.callback_metrics['val/accuracy']:.1%} right")
-        elif time.monotonic() - self.last_line > self.seconds_between_lines or epoch == epochs:
-            log.info("epoch %d/%d, %s", epoch, epochs, text)
+            self.bar.set_postfix_str(f"loss {metrics['train/loss']:.3f}, {metrics['val/accuracy']:.1%} right")
+        elif time.monotonic() - self.last_line > self.seconds_between_lines or step >= self.total:
+            text = "step %d/%d, loss %.4f, validation accuracy %.2f %%"
+            log.info(text, step, self.total, metrics["train/loss"], 100 * metrics["val/accuracy"])
             self.last_line = time.monotonic()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -64,49 +68,54 @@ class Progress(pl.Callback):
 
 
 class MetricsFile(pl.Callback):
-    """Appends the numbers of every epoch to `metrics.jsonl`; a resumed run first drops the epochs it will repeat."""
+    """Appends the numbers of every validation to `metrics.jsonl`; a resumed run first drops those it will repeat."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, steps_per_epoch: int) -> None:
         self.path = path
+        self.steps_per_epoch = steps_per_epoch
 
+    @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
-        self.path.write_text("".join(line for line in lines if _epoch(line) <= trainer.current_epoch))
+        self.path.write_text("".join(line for line in lines if _step(line) <= trainer.global_step))
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    @rank_zero_only
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        line = {"time": time.time(), "epoch": trainer.current_epoch + 1, "step": trainer.global_step, **values}
+        epoch = round(trainer.global_step / self.steps_per_epoch, 3)
+        line = {"time": time.time(), "epoch": epoch, "step": trainer.global_step, **values}
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
 
-def _epoch(line: str) -> float:
-    """The epoch of a line; infinite for one that a kill cut short."""
+def _step(line: str) -> float:
+    """The step of a line; infinite for one that a kill cut short."""
     try:
-        return int(json.loads(line)["epoch"])
+        return int(json.loads(line)["step"])
     except (ValueError, KeyError):
         return float("inf")
 
 
 class Samples(pl.Callback):
-    """A picture of what the network makes of a few test images, after epoch 1, 2, 4, 8 ... and at the end."""
+    """A picture of what the network makes of a few test images, at validations 1, 2, 4, 8 ... and at the end."""
 
-    def __init__(self, folder: Path, count: int = 8) -> None:
+    def __init__(self, folder: Path, steps_between: int, count: int = 8) -> None:
         self.folder = folder
+        self.steps_between = steps_between
         self.count = count
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        epoch = trainer.current_epoch + 1
-        if epoch & (epoch - 1) and epoch != trainer.max_epochs:
+    @rank_zero_only
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        step = trainer.global_step
+        validations = step // self.steps_between
+        if validations & (validations - 1) and not trainer.should_stop:
             return
         assert isinstance(pl_module, ClassificationModule)
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, DataModule)
-        images = data.test.images[: self.count].to(pl_module.device)
-        pl_module.eval()
+        images = data.test.images[: self.count].to(pl_module.device).float() / 255
         sheet = sample_sheet(pl_module.model, images, data.class_names)
-        pl_module.train()
         self.folder.mkdir(exist_ok=True)
-        sheet.save(self.folder / f"epoch-{epoch:04d}.png")
+        sheet.save(self.folder / f"step-{step:06d}.png")
         if isinstance(trainer.logger, TensorBoardLogger):
-            trainer.logger.experiment.add_image("samples", pil_to_tensor(sheet), epoch)
+            trainer.logger.experiment.add_image("samples", pil_to_tensor(sheet), step)

@@ -1,11 +1,18 @@
-"""Checkpoint files that are complete or absent."""
+"""Checkpoint files that are complete or absent, and hold nothing but finite weights."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from training.module import ClassificationModule, require_finite
+
+SECONDS = 60.0
+"""Between two checkpoints to go on from, where the config asks for none in between."""
 
 
 class WholeFileIO(TorchCheckpointIO):
@@ -21,12 +28,59 @@ class WholeFileIO(TorchCheckpointIO):
             beside.unlink(missing_ok=True)
 
 
-def best_and_last(folder: Path) -> tuple[ModelCheckpoint, ModelCheckpoint]:
-    """`best.ckpt` whenever the validation loss is the lowest so far, and `last.ckpt` after every epoch.
+class Best(ModelCheckpoint):
+    """`best.ckpt` whenever a validation finds the lowest loss so far."""
 
-    The best is written first: a run that is killed in between goes on from the epoch before and finds it again.
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            folder,
+            filename="best",
+            monitor="val/loss",
+            mode="min",
+            save_weights_only=True,
+            save_on_train_epoch_end=False,
+            enable_version_counter=False,
+        )
+
+
+class Last(pl.Callback):
+    """`last.ckpt`, to go on from: every so many steps, or every minute and after each validation.
+
+    It is never written at a step that is validated, but at the next: a run that goes on from it need not know whether the
+    validation took place.
     """
-    return (
-        ModelCheckpoint(folder, filename="best", monitor="val/loss", mode="min", enable_version_counter=False),
-        ModelCheckpoint(folder, filename="last", enable_version_counter=False),
-    )
+
+    def __init__(self, path: Path, every: int | None, validate_every: int) -> None:
+        self.path = path
+        self.every = every
+        self.validate_every = validate_every
+        self.time = time.monotonic()
+        self.due = False
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        step = trainer.global_step
+        self.due |= self._is_due(trainer, step)
+        if self.due and step % self.validate_every and not trainer.should_stop:
+            assert isinstance(pl_module, ClassificationModule)
+            _require_finite(pl_module, step)
+            trainer.save_checkpoint(self.path)
+            self.due, self.time = False, time.monotonic()
+
+    def _is_due(self, trainer: pl.Trainer, step: int) -> bool:
+        if self.every is not None:
+            return step % self.every == 0
+        if step % self.validate_every == 1:
+            return True
+        late = time.monotonic() - self.time > SECONDS
+        if trainer.world_size == 1:
+            return late
+        return step % 100 == 0 and trainer.strategy.reduce_boolean_decision(late, all=False)
+
+
+def _require_finite(module: ClassificationModule, step: int) -> None:
+    """A ValueError where the loss since the last validation or a weight is not finite."""
+    loss = module.train_scores.loss
+    if loss.update_called:
+        require_finite(loss.compute(), step)
+    for values in module.parameters():
+        require_finite(values.detach().sum(), step)

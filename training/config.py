@@ -149,9 +149,9 @@ class TrainerConfig:
     def __post_init__(self) -> None:
         require(1 <= self.max_epochs <= 1_000_000, "max_epochs", "in [1, 1000000]", self.max_epochs)
         require(1 <= self.batch_size <= 1_000_000, "batch_size", "in [1, 1000000]", self.batch_size)
-        for name in ("max_steps", "validate_every", "checkpoint_every", "patience"):
+        for name, least in (("max_steps", 1), ("validate_every", 2), ("checkpoint_every", 1), ("patience", 1)):
             value = getattr(self, name)
-            require(value is None or 1 <= value <= 1_000_000_000, name, "in [1, 1000000000]", value)
+            require(value is None or least <= value <= 10**9, name, f"in [{least}, 1000000000]", value)
         for name in ("devices", "nodes"):
             require(1 <= getattr(self, name) <= 4096, name, "in [1, 4096]", getattr(self, name))
         whole = self.batch_size % (self.devices * self.nodes) == 0

@@ -50,3 +50,25 @@ def random_theta(config: DistortionConfig, source: tuple[int, int], count: int, 
         ],
         dim=-1,
     )  # (B, 6)
+
+
+def draw(config, source, count, generator, others):  # type: ignore
+    return random_theta(config, source, count, generator)
+
+
+def take(drawn, rows):  # type: ignore
+    return drawn[rows]
+
+
+_old = distort
+
+
+def distort(images, drawn, config, others):  # type: ignore
+    size = config.size or (images.shape[-2], images.shape[-1])
+    return sample(images, sampling_grid("affine", drawn, size))
+
+
+def distort_fixed(images, config, generator, others):  # type: ignore
+    return torch.cat(
+        [(_old(part.float() / 255, config, generator) * 255).round().to(torch.uint8) for part in images.split(1000)]
+    )

@@ -8,15 +8,17 @@ import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from stn import ModelInfo, build_model, save_model
 from stn.classifiers import Classifier
 from training.callbacks import MetricsFile, Progress, Samples
-from training.checkpoints import WholeFileIO, best_and_last
+from training.checkpoints import Best, Last, WholeFileIO
 from training.config import TrainingConfig
 from training.data.datamodule import DataModule
 from training.module import ClassificationModule
@@ -38,24 +40,54 @@ def fit(config: TrainingConfig, run: Path) -> dict[str, float]:
         ValueError: what the config asks for is not there.
         KeyboardInterrupt: the run was interrupted; it can be resumed.
     """
-    checkpoints = run / "checkpoints"
-    last = checkpoints / "last.ckpt"
+    last = run / "checkpoints" / "last.ckpt"
     if config.trainer.accelerator == "gpu" and not torch.accelerator.is_available():
         raise ValueError("trainer.accelerator must be auto or cpu where there is no GPU, got 'gpu'")
     data = DataModule(config)
-    pl.seed_everything(config.seed, verbose=False)
+    torch.manual_seed(config.seed)
     model = build_model(config.model, data.input, len(data.class_names))
-    module = ClassificationModule(model, config, len(data.class_names))
-    trainer = pl.Trainer(
-        accelerator=config.trainer.accelerator,
-        devices=1,
-        max_epochs=config.trainer.max_epochs,
-        callbacks=[
-            Progress(config.name),
-            MetricsFile(run / "metrics.jsonl"),
-            Samples(run / "samples"),
-            *best_and_last(checkpoints),
-        ],
+    module = ClassificationModule(model, config, len(data.class_names), data.steps)
+    trainer = _trainer(config, run, data)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    place = f"device {trainer.strategy.root_device}"
+    log.info("%s: seed %d, %s, %d parameters, %s", config.name, config.seed, place, parameters, run)
+    began = time.monotonic()
+    _fit(trainer, module, data, last if last.exists() else None)
+    seconds = time.monotonic() - began
+    scores = _test_best(trainer, module, data, run / "checkpoints" / "best.ckpt")
+    if trainer.is_global_zero:
+        _save(run, model, config, data, scores)
+        result = {"status": "succeeded", "scores": scores, "seconds": seconds, "parameters": parameters}
+        write_json(run / "result.json", {**result, "steps": trainer.global_step})
+        log.info("test accuracy %.2f %% after %.1f s of training", 100 * scores["test/accuracy"], seconds)
+    return scores
+
+
+def _trainer(config: TrainingConfig, run: Path, data: DataModule) -> pl.Trainer:
+    """All of a run is one of Lightning's epochs, so that going on within it is the only way of going on."""
+    settings, between = config.trainer, data.steps_between_validations
+    callbacks: list[pl.Callback] = [
+        Progress(config.name),
+        MetricsFile(run / "metrics.jsonl", data.steps_per_epoch),
+        Samples(run / "samples", between),
+        Best(run / "checkpoints"),
+        Last(run / "checkpoints" / "last.ckpt", settings.checkpoint_every, between),
+    ]
+    if settings.patience is not None:
+        callbacks.append(EarlyStopping("val/loss", patience=settings.patience, check_on_train_epoch_end=False))
+    processes = settings.devices * settings.nodes
+    return pl.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.nodes,
+        strategy="ddp" if processes > 1 else "auto",
+        sync_batchnorm=processes > 1 and torch.accelerator.is_available() and settings.accelerator != "cpu",
+        precision=PRECISIONS[settings.precision],
+        gradient_clip_val=config.optimizer.gradient_clip,
+        max_epochs=1,
+        val_check_interval=between,
+        check_val_every_n_epoch=None,
+        callbacks=callbacks,
         plugins=[WholeFileIO()],
         logger=TensorBoardLogger(run, name="", version="tensorboard"),
         enable_progress_bar=False,
@@ -63,25 +95,13 @@ def fit(config: TrainingConfig, run: Path) -> dict[str, float]:
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    log.info(
-        "%s: seed %d, device %s, %d parameters, %s",
-        config.name,
-        config.seed,
-        trainer.strategy.root_device,
-        parameters,
-        run,
-    )
-    began = time.monotonic()
-    _fit(trainer, module, data, last if last.exists() else None)
-    seconds = time.monotonic() - began
-    scores = _test_best(trainer, module, data, checkpoints / "best.ckpt")
-    _save(run, model, config, data, scores)
-    write_json(
-        run / "result.json", {"status": "succeeded", "scores": scores, "seconds": seconds, "parameters": parameters}
-    )
-    log.info("test accuracy %.2f %% after %.1f s of training", 100 * scores["test/accuracy"], seconds)
-    return scores
+
+
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "float32": "32-true",
+    "bfloat16": "bf16-mixed",
+    "float16": "16-mixed",
+}
 
 
 def _fit(trainer: pl.Trainer, module: ClassificationModule, data: DataModule, checkpoint: Path | None) -> None:

@@ -1,8 +1,14 @@
-"""Random generators that are a function of the run's seed and of where in the run they are used."""
+"""Random numbers that are a function of the run's seed and of where in the run they are used."""
 
 import hashlib
 
 import torch
+
+
+def seed_of(seed: int, *place: str | int) -> int:
+    """A seed for this place of this run, independent of those of all others."""
+    text = "/".join(map(str, (seed, *place)))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")
 
 
 def generator(seed: int, *place: str | int, device: torch.device | str = "cpu") -> torch.Generator:
@@ -11,6 +17,4 @@ def generator(seed: int, *place: str | int, device: torch.device | str = "cpu") 
     >>> torch.rand(1, generator=generator(0, "train", 7)) == torch.rand(1, generator=generator(0, "train", 7))
     tensor([True])
     """
-    text = "/".join(map(str, (seed, *place)))
-    digest = hashlib.blake2b(text.encode(), digest_size=7).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest, "big"))
+    return torch.Generator(device).manual_seed(seed_of(seed, *place))

@@ -28,13 +28,16 @@ def create_run(root: Path, config: TrainingConfig) -> Path:
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{config.name}"
     for attempt in range(1000):
         run = root / (f"{name}-{attempt}" if attempt else name)
-        try:
-            run.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        write_json(run / "config.json", to_dict(config))
-        return run
+        with contextlib.suppress(FileExistsError):
+            return make_run(run, config)
     raise FileExistsError(f"{root} has too many runs named {name}")
+
+
+def make_run(run: Path, config: TrainingConfig) -> Path:
+    """This new run folder with its config.json, or a FileExistsError."""
+    run.mkdir(parents=True)
+    write_json(run / "config.json", to_dict(config))
+    return run
 
 
 def find_unfinished(root: Path, config: TrainingConfig) -> Path | None:

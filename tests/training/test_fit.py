@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,28 +13,9 @@ import torch
 
 from stn import ModelConfig, load_model, read_model_info
 from stn.config import to_dict
-from training.config import TrainerConfig, TrainingConfig
+from tests.training.runs import same_weights, small, train, weights
 from training.presets import digits
 from training.runs import create_run, find_unfinished, hold, read_config
-
-
-def small(epochs: int = 2) -> TrainingConfig:
-    """The preset `digits` with a small network and few epochs."""
-    config = digits()
-    return dataclasses.replace(
-        config,
-        model=dataclasses.replace(config.model, filters=(4, 8), units=16),
-        trainer=TrainerConfig(max_epochs=epochs, batch_size=128, accelerator="cpu"),
-    )
-
-
-def train(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "training", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    return load_model(run / "model.safetensors").state_dict()
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +36,8 @@ def test_a_run_writes_all_of_its_folder(finished: Path) -> None:
         "model.safetensors",
         "checkpoints/last.ckpt",
         "checkpoints/best.ckpt",
-        "samples/epoch-0001.png",
-        "samples/epoch-0002.png",
+        "samples/step-000010.png",
+        "samples/step-000020.png",
     } <= names
     assert any(name.startswith("tensorboard/events") for name in names)
 
@@ -85,31 +65,14 @@ def test_the_model_file_holds_the_best_checkpoint(finished: Path) -> None:
 
 def test_a_log_that_is_no_terminal_has_lines_and_no_bar(finished: Path) -> None:
     log = (finished / "log.txt").read_text()
-    assert "epoch 2/2" in log
+    assert "step 20/20" in log
     assert "\r" not in log
 
 
 def test_the_same_config_and_seed_give_the_same_weights(finished: Path, tmp_path: Path) -> None:
     again = create_run(tmp_path, small())
     assert train("--resume", again).returncode == 0
-    assert all(torch.equal(tensor, weights(finished)[name]) for name, tensor in weights(again).items())
-
-
-def test_a_killed_run_that_is_resumed_gives_the_weights_of_one_that_was_not(tmp_path: Path) -> None:
-    whole, cut = create_run(tmp_path / "whole", small(6)), create_run(tmp_path / "cut", small(6))
-    assert train("--resume", whole).returncode == 0
-    process = subprocess.Popen([sys.executable, "-m", "training", "--resume", str(cut)], stderr=subprocess.DEVNULL)
-    while not (cut / "checkpoints" / "last.ckpt").exists():
-        assert process.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.02)
-    process.kill()
-    process.wait()
-    assert not (cut / "model.safetensors").exists()
-    done = train("--resume", cut)
-    assert done.returncode == 0, done.stderr
-    assert all(torch.equal(tensor, weights(whole)[name]) for name, tensor in weights(cut).items())
-    lines = [json.loads(line) for line in (cut / "metrics.jsonl").read_text().splitlines()]
-    assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert same_weights(finished, again)
 
 
 def test_an_interrupted_run_ends_in_good_order_and_can_be_resumed(tmp_path: Path) -> None:

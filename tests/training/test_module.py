@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from stn import Classifier, InputConfig, ModelConfig, build_model
 from training.config import OptimizerConfig, TrainerConfig, TrainingConfig
-from training.data.datamodule import Batches, Labelled
+from training.data.batches import FixedBatches
 from training.module import ClassificationModule
 
 IMAGES = InputConfig(channels=1, height=16, width=16, mean=(0.5,), std=(0.3,))
@@ -26,10 +26,10 @@ def config(**fields: Any) -> TrainingConfig:
     )
 
 
-def batches() -> Batches:
+def batches() -> FixedBatches:
     generator = torch.Generator().manual_seed(3)
     images = torch.rand(STEPS * BATCH, 1, 16, 16, generator=generator)
-    return Batches(Labelled(images, torch.randint(3, (STEPS * BATCH,), generator=generator)), BATCH)
+    return FixedBatches(images, torch.randint(3, (STEPS * BATCH,), generator=generator), BATCH)
 
 
 def fresh(settings: TrainingConfig) -> Classifier:
@@ -40,12 +40,13 @@ def fresh(settings: TrainingConfig) -> Classifier:
 def train(
     settings: TrainingConfig, steps: int = STEPS, model: Classifier | None = None
 ) -> tuple[ClassificationModule, pl.Trainer]:
-    """One short run with Lightning."""
-    module = ClassificationModule(model or fresh(settings), settings, 3)
+    """One short run with Lightning, and a validation."""
+    module = ClassificationModule(model or fresh(settings), settings, 3, STEPS)
     trainer = quiet_trainer(steps)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchmetrics")
         trainer.fit(module, batches())
+        trainer.validate(module, batches(), verbose=False)
     return module, trainer
 
 
@@ -68,7 +69,7 @@ def test_by_default_a_run_is_a_plain_loop_to_the_bit() -> None:
     rate = settings.optimizer.learning_rate
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-2, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rate, total_steps=STEPS)
-    for images, labels in batches():
+    for images, labels, _ in batches():
         optimizer.zero_grad()
         F.cross_entropy(model(images).logits, labels, label_smoothing=0.1).backward()
         optimizer.step()
@@ -122,7 +123,7 @@ def test_a_localization_net_of_rate_zero_stays_as_it_was() -> None:
 
 def test_the_gradient_factor_scales_the_gradient_of_the_localization_net_alone() -> None:
     plain, scaled = (fresh(config(gradient_factor=factor)) for factor in (1.0, 0.5))
-    images, labels = next(iter(batches()))
+    images, labels, _ = next(iter(batches()))
     for model in (plain, scaled):
         F.cross_entropy(model(images).logits, labels).backward()
     for name, parameter in plain.named_parameters():
@@ -137,7 +138,7 @@ def test_a_penalty_is_part_of_the_loss_and_logged(penalty: str) -> None:
         train(each, steps=1, model=_zoomed_out(fresh(each)))[1].callback_metrics for each in (settings, config())
     )
     transformer = _zoomed_out(fresh(settings)).transformer
-    images, _ = next(iter(batches()))
+    images, *_ = next(iter(batches()))
     expected = transformer.penalty(transformer(images)).detach()
     assert expected > 0.1
     torch.testing.assert_close(with_penalty["train/penalty"], expected)  # but for rounding
@@ -156,7 +157,7 @@ def test_a_penalty_keeps_the_grid_near_the_identity() -> None:
         module, trainer = train(config(identity_penalty=weight, localization_rate=20.0))
         if weight:
             assert trainer.callback_metrics["train/penalty"] >= 0
-        theta = module.model(batches().pictures.images).transformed.theta
+        theta = module.model(batches().images).transformed.theta
         return float((theta.detach() - torch.tensor([1.0, 0, 0, 0, 1, 0])).abs().mean())
 
     assert distance(1000.0) < distance(0.0) / 2
@@ -171,11 +172,11 @@ def test_a_network_without_a_transformer_trains_with_the_same_settings() -> None
 
 def test_the_validation_loss_is_the_cross_entropy_alone() -> None:
     settings = config(outside_penalty=5.0)
-    module = ClassificationModule(_zoomed_out(fresh(settings)), settings, 3)
+    module = ClassificationModule(_zoomed_out(fresh(settings)), settings, 3, STEPS)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchmetrics")
         (metrics,) = quiet_trainer(1).validate(module, batches(), verbose=False)
-    images, labels = batches().pictures
+    images, labels = batches().images, batches().labels
     with torch.no_grad():
         expected = F.cross_entropy(module.eval().model(images).logits, labels)
     assert metrics["val/loss"] == pytest.approx(float(expected))

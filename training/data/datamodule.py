@@ -1,21 +1,23 @@
-"""Batches for Lightning: all pictures in memory, indexed and distorted a batch at a time."""
+"""The data set of a config, for Lightning: which pictures are for what, and how they are distorted."""
 
-from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 
 from stn.config import InputConfig
 from training.config import TrainingConfig
 from training.data import DATASETS
+from training.data.batches import Batch, FixedBatches, Order, TrainingBatches
 from training.data.labelled import split
-from training.distortions import distort
+from training.distortions import distort, distort_fixed, draw, take
 from training.randomness import generator
 
-Batch = tuple[Tensor, Tensor]
-"""Images (B, C, H, W), bytes as read or floats in [0, 1] once distorted, and labels (B,)."""
+EVALUATION_BATCH = 500
+"""Pictures that are validated and tested at a time."""
+
+MOST_OTHERS = 10_000
+"""Training pictures that clutter is cut from."""
 
 
 class Labelled(NamedTuple):
@@ -25,31 +27,11 @@ class Labelled(NamedTuple):
     labels: Tensor
 
 
-class Batches:
-    """The batches of one pass; without an order of its own, that of the pictures."""
-
-    def __init__(self, pictures: Labelled, batch_size: int, order: Callable[[], Tensor] | None = None) -> None:
-        self.pictures = pictures
-        self.batch_size = batch_size
-        self.order = order
-
-    def __len__(self) -> int:
-        return -(-len(self.pictures.labels) // self.batch_size)
-
-    def __iter__(self) -> Iterator[Batch]:
-        images, labels = self.pictures
-        if self.order is None:
-            yield from zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True)
-            return
-        for chosen in self.order().split(self.batch_size):
-            yield images[chosen], labels[chosen]
-
-
 class DataModule(pl.LightningDataModule):
-    """The data set of a config: training pictures distorted afresh at every step, the others once with a fixed seed.
+    """Training pictures distorted afresh at every step, the others once with a fixed seed.
 
-    The order of an epoch and the distortions of a step are functions of the seed and of their number, so that a run that
-    is resumed goes on as if it had never stopped.
+    The pictures of a step and their distortions are functions of the seed and of the step's number, so that a run that is
+    resumed goes on as if it had never stopped, and processes that share a batch make the same one.
     """
 
     def __init__(self, config: TrainingConfig) -> None:
@@ -57,47 +39,77 @@ class DataModule(pl.LightningDataModule):
         self.config = config
         data = DATASETS[config.data.name](config.data)
         self.class_names = data.class_names
-        train, validation = split(data.train, data.labels, config.data.validation, config.seed, "validation")
-        self.train, kept, test = (
-            Labelled(data.images[part], data.labels[part]) for part in (train, validation, data.test)
-        )
-        self.validation = self._distort_once(kept, "validation")
-        self.test = self._distort_once(test, "test")
+        self.images, self.labels = data.images, data.labels
+        self.members, validation = split(data.train, data.labels, config.data.validation, config.seed, "validation")
+        self.others = self.images[self.members[:MOST_OTHERS]] if config.distortion.clutter else None
+        self.validation = self._distort_once(validation, "validation")
+        self.test = self._distort_once(data.test, "test")
         self.input = self._input()
 
-    def train_dataloader(self) -> Batches:
-        return Batches(self.train, self.config.trainer.batch_size, self._order)
+    @property
+    def steps_per_epoch(self) -> int:
+        """Of one pass over the training pictures, to the nearest."""
+        return max(1, round(len(self.members) / self.config.trainer.batch_size))
 
-    def val_dataloader(self) -> Batches:
-        return Batches(self.validation, self.config.trainer.batch_size)
+    @property
+    def steps(self) -> int:
+        """Of the whole run."""
+        trainer = self.config.trainer
+        return trainer.max_steps or trainer.max_epochs * self.steps_per_epoch
 
-    def test_dataloader(self) -> Batches:
-        return Batches(self.test, self.config.trainer.batch_size)
+    @property
+    def steps_between_validations(self) -> int:
+        return self.config.trainer.validate_every or max(2, self.steps_per_epoch)
+
+    def setup(self, stage: str) -> None:
+        """On a GPU the pictures live there, unless they are too many for memory and mapped from a file."""
+        device = self._trainer().strategy.root_device
+        if self.others is not None:
+            self.others = self.others.to(device)
+        if device.type != "cpu" and self.images.untyped_storage().filename is None:
+            self.images, self.labels = self.images.to(device), self.labels.to(device)
+
+    def train_dataloader(self) -> TrainingBatches:
+        trainer = self._trainer()
+        order = Order(self.members, self.config.trainer.batch_size, self.config.seed)
+        return TrainingBatches(
+            self.images, self.labels, order, self.steps, lambda: trainer.global_step, self._rows(trainer)
+        )
+
+    def val_dataloader(self) -> FixedBatches:
+        return FixedBatches(*self.validation, EVALUATION_BATCH)
+
+    def test_dataloader(self) -> FixedBatches:
+        return FixedBatches(*self.test, EVALUATION_BATCH)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        images, labels = batch
-        if not images.is_floating_point():
-            step = self._trainer().global_step
-            draw = generator(self.config.seed, "train", step, device=images.device)
-            images = distort(images.float() / 255, self.config.distortion, draw)
-        return images, labels
+        images, labels, step = batch
+        images = images.float() / 255
+        if step is None:
+            return Batch(images, labels)
+        config, source = self.config, (images.shape[2], images.shape[3])
+        chance = generator(config.seed, "train", step, device=images.device)
+        others = 0 if self.others is None else len(self.others)
+        drawn = draw(config.distortion, source, config.trainer.batch_size, chance, others)
+        mine = take(drawn, self._rows(self._trainer()))
+        return Batch(distort(images, mine, config.distortion, self.others), labels)
 
-    def _order(self) -> Tensor:
-        epoch = self._trainer().current_epoch
-        return torch.randperm(len(self.train.labels), generator=generator(self.config.seed, "order", epoch))
+    def _rows(self, trainer: pl.Trainer) -> slice:
+        """This process's rows of a batch that several share."""
+        return slice(trainer.global_rank, None, trainer.world_size)
 
     def _trainer(self) -> pl.Trainer:
         assert self.trainer is not None, "the data module is used through a trainer"
         return self.trainer
 
-    def _distort_once(self, pictures: Labelled, purpose: str) -> Labelled:
+    def _distort_once(self, members: Tensor, purpose: str) -> Labelled:
         """Fixed for every seed of the run, and made on the CPU, so that all runs are judged on the same images."""
-        draw = generator(0, purpose)
-        parts = [distort(part.float() / 255, self.config.distortion, draw) for part in pictures.images.split(1000)]
-        return Labelled(torch.cat(parts), pictures.labels)
+        chance = generator(0, purpose)
+        images = distort_fixed(self.images[members], self.config.distortion, chance, self.others)
+        return Labelled(images, self.labels[members])
 
     def _input(self) -> InputConfig:
-        images = self.validation.images  # (N, C, H, W)
+        images = self.validation.images.float() / 255  # (N, C, H, W)
         _, channels, height, width = images.shape
         mean, std = images.mean(dim=(0, 2, 3)), images.std(dim=(0, 2, 3)).clamp(min=1e-3)
         return InputConfig(

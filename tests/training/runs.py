@@ -1,0 +1,50 @@
+"""Small real runs, as a user or a job starts them."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stn import load_model
+from training.config import TrainerConfig, TrainingConfig
+from training.presets import digits
+
+
+def small(epochs: int = 2, **trainer: Any) -> TrainingConfig:
+    """The preset `digits` with a small network and few epochs, of 10 steps each."""
+    config = digits()
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, filters=(4, 8), units=16),
+        trainer=TrainerConfig(**{"max_epochs": epochs, "batch_size": 128, "accelerator": "cpu", **trainer}),
+    )
+
+
+def train(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "training", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
+
+
+def kill_when(condition: Any, run: Path) -> None:
+    """Start the run and kill it, as a power cut would, once the condition holds."""
+    process = subprocess.Popen([sys.executable, "-m", "training", "--resume", str(run)], stderr=subprocess.DEVNULL)
+    try:
+        while not condition():
+            assert process.poll() is None, "the run ended before it could be killed"
+            time.sleep(0.005)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_model(run / "model.safetensors").state_dict()
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    return all(torch.equal(tensor, weights(first)[name]) for name, tensor in weights(second).items())

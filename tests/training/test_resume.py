@@ -1,0 +1,130 @@
+"""Nothing is lost: runs that are killed, and runs that cannot go on."""
+
+import dataclasses
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from stn import ModelConfig
+from tests.training.runs import kill_when, same_weights, small, train, weights
+from training.config import OptimizerConfig, TrainingConfig
+from training.runs import create_run
+
+
+def restless() -> TrainingConfig:
+    """Whatever has a state or draws by chance: dropout, batch norm, momentum, early stopping, penalties."""
+    config = small(3, checkpoint_every=3, validate_every=4, patience=50)
+    model = ModelConfig(filters=(4, 8), units=16, dropout=0.3, identity_penalty=0.1, size=(20, 20))
+    return dataclasses.replace(config, model=model, optimizer=OptimizerConfig(schedule="cosine", gradient_clip=1.0))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = create_run(tmp_path_factory.mktemp("whole"), restless())
+    done = train("--resume", run)
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+def step_of(checkpoint: Path) -> int:
+    try:
+        return int(torch.load(checkpoint, weights_only=True)["global_step"])
+    except FileNotFoundError:
+        return 0
+
+
+@pytest.mark.parametrize("step", [3, 9, 18])
+def test_a_run_killed_within_a_pass_ends_with_the_weights_of_one_that_was_not(
+    whole: Path, tmp_path: Path, step: int
+) -> None:
+    cut = create_run(tmp_path, restless())
+    kill_when(lambda: step_of(cut / "checkpoints" / "last.ckpt") >= step, cut)
+    assert not (cut / "result.json").exists()
+    done = train("--resume", cut)
+    assert done.returncode == 0, done.stderr
+    assert same_weights(whole, cut)
+    lines = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (whole, cut)]
+    for first, second in zip(*lines, strict=True):
+        assert {**first, "time": 0} == {**second, "time": 0}
+
+
+def test_a_run_killed_twice_before_its_first_checkpoint_begins_anew(whole: Path, tmp_path: Path) -> None:
+    cut = create_run(tmp_path, restless())
+    for _ in range(2):
+        (cut / "metrics.jsonl").unlink(missing_ok=True)
+        kill_when((cut / "metrics.jsonl").exists, cut)
+    assert train("--resume", cut).returncode == 0
+    assert same_weights(whole, cut)
+
+
+def test_a_finished_run_that_is_resumed_gives_the_same_model(whole: Path) -> None:
+    before = weights(whole)
+    assert train("--resume", whole).returncode == 0
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(whole).items())
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_the_reason_and_keeps_the_last_good_checkpoint(
+    tmp_path: Path,
+) -> None:
+    config = small(20, checkpoint_every=1)
+    config = dataclasses.replace(
+        config,
+        model=ModelConfig(classifier="fcn", transform="none", units=16),
+        optimizer=OptimizerConfig(name="sgd", learning_rate=9.9, momentum=0.99, schedule="constant"),
+        distortion=dataclasses.replace(config.distortion, size=(28, 28)),
+    )
+    run = create_run(tmp_path, config)
+    done = train("--resume", run)
+    assert done.returncode == 2
+    assert "training diverged. A lower optimizer.learning_rate" in done.stderr
+    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(values.isfinite().all() for name, values in last.items() if name.startswith("model."))
+
+
+def test_a_full_disk_ends_the_run_with_the_reason_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    run = create_run(tmp_path, small(3, checkpoint_every=2))
+    kill_when((run / "checkpoints" / "last.ckpt").exists, run)
+    checkpoint = (run / "checkpoints" / "last.ckpt").read_bytes()
+
+    def no_file_larger_than_a_few_bytes() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+
+    command = [sys.executable, "-m", "training", "--resume", str(run)]
+    done = subprocess.run(
+        command, preexec_fn=no_file_larger_than_a_few_bytes, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 2
+    assert "File too large" in done.stderr
+    assert (run / "checkpoints" / "last.ckpt").read_bytes() == checkpoint
+    assert train("--resume", run).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "trainer",
+    [
+        {"max_steps": 5},
+        {"max_steps": 5, "validate_every": 2},
+        {"max_steps": 1},
+        {"max_steps": 7, "validate_every": 100},
+    ],
+)
+def test_a_run_ends_after_its_steps_with_a_validation(tmp_path: Path, trainer: dict[str, Any]) -> None:
+    run = create_run(tmp_path, small(**trainer))
+    done = train("--resume", run)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((run / "result.json").read_text())["steps"] == trainer["max_steps"]
+    last = (run / "metrics.jsonl").read_text().splitlines()[-1]
+    assert json.loads(last)["step"] == trainer["max_steps"]
+
+
+def test_patience_ends_a_run_that_no_longer_learns(tmp_path: Path) -> None:
+    config = dataclasses.replace(small(50, patience=2), optimizer=OptimizerConfig(learning_rate=1e-9))
+    run = create_run(tmp_path, config)
+    assert train("--resume", run).returncode == 0
+    assert json.loads((run / "result.json").read_text())["steps"] < 500
