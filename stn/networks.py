@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from torch import nn
 
+from stn.convolution import Conv2d
+
 
 class Network(NamedTuple):
     """Image -> trunk -> head -> vector."""
@@ -65,7 +67,7 @@ def convnet(
     layers: list[nn.Module] = []
     height, width = size
     for count in filters:
-        layers.append(nn.Conv2d(channels, count, 5, padding=2, bias=not batch_norm))
+        layers.append(Conv2d(channels, count, 5, padding=2, bias=not batch_norm))
         layers += [nn.BatchNorm2d(count)] if batch_norm else []
         layers += [nn.MaxPool2d(2), nn.ReLU()]
         channels, height, width = count, height // 2, width // 2
@@ -82,7 +84,7 @@ def _dense(inputs: int, units: int, batch_norm: bool) -> list[nn.Module]:
 
 def _conv(channels: int, filters: int, side: int, batch_norm: bool) -> list[nn.Module]:
     norm = [nn.BatchNorm2d(filters)] if batch_norm else []
-    conv = nn.Conv2d(channels, filters, side, bias=not batch_norm)
+    conv = Conv2d(channels, filters, side, bias=not batch_norm)
     return [conv, *norm, nn.MaxPool2d(2, ceil_mode=True), nn.ReLU()]
 
 

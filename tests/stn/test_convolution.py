@@ -1,0 +1,65 @@
+"""The convolution of grey images against torch's own."""
+
+import pytest
+import torch
+from torch import nn
+
+from stn.convolution import Conv2d
+
+
+def pair(**settings: object) -> tuple[Conv2d, nn.Conv2d]:
+    torch.manual_seed(0)
+    ours, torchs = Conv2d(1, 6, (5, 3), **settings), nn.Conv2d(1, 6, (5, 3), **settings)
+    torchs.load_state_dict(ours.state_dict())
+    return ours, torchs
+
+
+@pytest.mark.parametrize("settings", [{}, {"bias": False}, {"padding": (1, 2)}, {"stride": 2}, {"padding": "same"}])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_values_and_derivatives_are_torchs(settings: dict[str, object], channels_last: bool) -> None:
+    ours, torchs = pair(**settings)
+    images = torch.rand(3, 1, 13, 17)
+    if channels_last:
+        ours, torchs = ours.to(memory_format=torch.channels_last), torchs.to(memory_format=torch.channels_last)
+    results = []
+    for conv in (ours, torchs):
+        own = images.clone().requires_grad_()
+        out = conv(own)
+        towards = torch.linspace(-1, 1, out.numel()).view_as(out)
+        results.append((out, *torch.autograd.grad(out, (own, *conv.parameters()), towards)))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)  # float32 sums in another order
+
+
+def test_the_derivative_by_the_images_goes_through_columns() -> None:
+    ours, _ = pair()
+    assert "_Columns" in names_of_graph(ours(torch.rand(1, 1, 9, 9, requires_grad=True)))
+    assert "_Columns" not in names_of_graph(ours(torch.rand(1, 1, 9, 9)))
+
+
+def names_of_graph(tensor: torch.Tensor) -> str:
+    found, nodes = "", [tensor.grad_fn]
+    while nodes:
+        node = nodes.pop()
+        if node is not None:
+            found += f" {node.name()}"
+            nodes += [following for following, _ in node.next_functions]
+    return found
+
+
+def test_the_second_derivative_is_torchs() -> None:
+    ours, torchs = pair()
+    seconds = []
+    for conv in (ours, torchs):
+        images = torch.linspace(0, 1, 11 * 9).view(1, 1, 11, 9).requires_grad_()
+        (slope,) = torch.autograd.grad(conv(images).square().sum(), images, create_graph=True)
+        seconds.append(torch.autograd.grad(slope.square().sum(), [images, *conv.parameters()], allow_unused=True)[:2])
+    for found, expected in zip(*seconds, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)  # as above, squared twice
+
+
+def test_a_convolution_of_several_channels_is_torchs() -> None:
+    images = torch.rand(2, 3, 9, 9, requires_grad=True)
+    torch.manual_seed(1)
+    ours = Conv2d(3, 4, 3)
+    assert torch.equal(ours(images), nn.Conv2d.forward(ours, images))
