@@ -47,7 +47,7 @@ def fit(config: TrainingConfig, run: Path) -> dict[str, float]:
     torch.manual_seed(config.seed)
     model = build_model(config.model, data.input, len(data.class_names))
     module = ClassificationModule(model, config, len(data.class_names), data.steps)
-    trainer = _trainer(config, run, data)
+    trainer = make_trainer(config, run, data)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     place = f"device {trainer.strategy.root_device}"
     log.info("%s: seed %d, %s, %d parameters, %s", config.name, config.seed, place, parameters, run)
@@ -63,7 +63,7 @@ def fit(config: TrainingConfig, run: Path) -> dict[str, float]:
     return scores
 
 
-def _trainer(config: TrainingConfig, run: Path, data: DataModule) -> pl.Trainer:
+def make_trainer(config: TrainingConfig, run: Path, data: DataModule) -> pl.Trainer:
     """All of a run is one of Lightning's epochs, so that going on within it is the only way of going on."""
     settings, between = config.trainer, data.steps_between_validations
     callbacks: list[pl.Callback] = [

@@ -1,0 +1,138 @@
+"""Trains the cells of Table 1 of Jaderberg et al. 2015 and writes it beside the paper's own.
+
+    python -m training.experiments.table1 --data DATA --models st-cnn-affine cnn --steps 5000
+    python -m training.experiments.table1 --data DATA --recipe paper --steps 150000 --seeds 0 1 2
+
+Each cell is a run of its own (`python -m training`), in a run folder named after the cell: started again, the command goes
+on with the run that was cut short and skips what is finished. After each cell it writes table1.json, table1.md and
+table1.png into the results folder.
+"""
+
+import argparse
+import itertools
+import json
+import logging
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from stn.model_file import read_model_info
+from training.config import TrainingConfig
+from training.experiments.cells import MODELS, PAPER, Cell, Recipe, config_of, with_steps
+from training.experiments.table import write_table
+from training.recipes import DISTORTIONS
+from training.runs import make_run, read_config, write_json
+
+log = logging.getLogger(__name__)
+
+CALIBRATION = 20
+"""Steps that are timed to turn minutes into steps."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code: 0 when every cell asked for is in the table, 2 for a mistake in the arguments or a run that failed."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    options = _parse(arguments)
+    results, runs = options.results / "table1.json", options.runs
+    cells = [Cell(*each) for each in itertools.product(options.models, options.distortions, options.seeds)]
+    try:
+        for cell in tqdm(cells, desc="cells", unit="cell", disable=not sys.stderr.isatty()):
+            rows = json.loads(results.read_text()) if results.exists() else []
+            if any(_is(row, cell, options) for row in rows):
+                continue
+            row = _train(cell, options, runs)
+            options.results.mkdir(parents=True, exist_ok=True)
+            write_json(results, [*rows, row])
+            write_table(options.results, [*rows, row])
+            log.info("%s: %.2f %% error, paper %s", cell.name, row["error"], PAPER[cell.model].get(cell.distortion, "-"))
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, OSError, subprocess.CalledProcessError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="stn table1", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", default="data", help="folder with MNIST/raw, downloaded there where it is missing")
+    parser.add_argument("--models", choices=MODELS, nargs="+", default=MODELS, metavar="MODEL", help=", ".join(MODELS))
+    parser.add_argument("--distortions", choices=DISTORTIONS, nargs="+", default=list(DISTORTIONS), metavar="D")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--recipe", choices=("modern", "paper"), default="modern")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--steps", type=int, help="of each cell, batches of 256; 150000 by default, as in the paper")
+    budget.add_argument("--minutes", type=float, help="of each cell: as many steps as this machine makes in them")
+    parser.add_argument("--runs", type=Path, default=Path("runs/table1"), help="folder of the run folders")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the table")
+    return parser.parse_args(arguments)
+
+
+def _is(row: dict[str, Any], cell: Cell, options: argparse.Namespace) -> bool:
+    """Whether a row of the results is this cell, trained with this recipe for this budget."""
+    same = (row["model"], row["distortion"], row["seed"]) == (cell.model, cell.distortion, cell.seed)
+    return same and row["recipe"] == options.recipe and row["budget"] == _budget(options)
+
+
+def _budget(options: argparse.Namespace) -> str:
+    return f"{options.minutes:g} minutes" if options.minutes else f"{options.steps or 150_000} steps"
+
+
+def _train(cell: Cell, options: argparse.Namespace, runs: Path) -> dict[str, Any]:
+    recipe: Recipe = options.recipe
+    run = runs / recipe / _budget(options).replace(" ", "-") / cell.name
+    if not (run / "config.json").exists():
+        make_run(run, _config(cell, options))
+    config = read_config(run / "config.json")
+    if not (run / "result.json").exists():
+        log.info("%s, %s recipe, %d steps: %s", cell.name, recipe, config.trainer.max_steps, run)
+        subprocess.run([sys.executable, "-m", "training", "--resume", str(run)], check=True)
+    result = json.loads((run / "result.json").read_text())
+    provenance = read_model_info(run / "model.safetensors").provenance
+    return {
+        "model": cell.model,
+        "distortion": cell.distortion,
+        "seed": cell.seed,
+        "recipe": recipe,
+        "budget": _budget(options),
+        "error": round(100 * (1 - result["scores"]["test/accuracy"]), 3),
+        "parameters": result["parameters"],
+        "images": result["steps"] * config.trainer.batch_size,
+        "seconds": round(result["seconds"], 1),
+        "commit": provenance["commit"],
+        "torch": provenance["torch"],
+        "machine": f"{platform.machine()}, {provenance['device']}",
+    }
+
+
+def _config(cell: Cell, options: argparse.Namespace) -> TrainingConfig:
+    steps = options.steps or 150_000
+    config = config_of(cell, options.recipe, steps, options.data)
+    if options.minutes is None:
+        return config
+    # Validations and checkpoints take some of the minutes too.
+    steps = max(10, int(0.95 * 60 * options.minutes / _seconds_per_step(config)))
+    return config_of(cell, options.recipe, steps, options.data)
+
+
+def _seconds_per_step(config: TrainingConfig) -> float:
+    """The median time of a step of this run, on this machine, now."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = make_run(Path(folder) / "calibration", with_steps(config, CALIBRATION))
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-m", "training", "--resume", str(run)], check=True, capture_output=True)
+        result = json.loads((run / "result.json").read_text())
+        log.info("calibration took %.0f s", time.monotonic() - began)
+        return float(result["seconds_per_step"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
