@@ -3,8 +3,10 @@
 import json
 import logging
 import shutil
+import statistics
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,33 @@ class Progress(pl.Callback):
     def _close(self) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+class Pace(pl.Callback):
+    """How long steps take, and all of them together: a resumed run goes on counting."""
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        self.steps: deque[float] = deque(maxlen=1000)
+        self.last = 0.0
+
+    def on_train_start(self, *_: Any) -> None:
+        self.last = time.perf_counter()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        now = time.perf_counter()
+        self.steps.append(now - self.last)
+        self.total, self.last = self.total + now - self.last, now
+
+    def median(self) -> float | None:
+        """Seconds of one of the last 1,000 steps; those with a validation before them do not move it."""
+        return statistics.median(self.steps) if self.steps else None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"total": self.total}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.total = state_dict["total"]
 
 
 class MetricsFile(pl.Callback):
