@@ -11,7 +11,7 @@ from stn.config import InputConfig
 from training.config import TrainingConfig
 from training.data import DATASETS
 from training.data.labelled import split
-from training.distortions import distort
+from training.distortions import distort, distort_fixed, draw
 from training.randomness import generator
 
 Batch = tuple[Tensor, Tensor]
@@ -61,8 +61,9 @@ class DataModule(pl.LightningDataModule):
         self.train, kept, test = (
             Labelled(data.images[part], data.labels[part]) for part in (train, validation, data.test)
         )
-        self.validation = self._distort_once(kept, "validation")
-        self.test = self._distort_once(test, "test")
+        others = data.images[data.train]  # not `self.train`, which depends on the seed
+        self.validation = self._distort_once(kept, "validation", others)
+        self.test = self._distort_once(test, "test", others)
         self.input = self._input()
 
     def train_dataloader(self) -> Batches:
@@ -77,9 +78,10 @@ class DataModule(pl.LightningDataModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         images, labels = batch
         if not images.is_floating_point():
-            step = self._trainer().global_step
-            draw = generator(self.config.seed, "train", step, device=images.device)
-            images = distort(images.float() / 255, self.config.distortion, draw)
+            config, others = self.config.distortion, self.train.images
+            random = generator(self.config.seed, "train", self._trainer().global_step, device=images.device)
+            drawn = draw(config, (images.shape[2], images.shape[3]), len(images), random, len(others))
+            images = distort(images.float() / 255, drawn, config, others)
         return images, labels
 
     def _order(self) -> Tensor:
@@ -90,11 +92,10 @@ class DataModule(pl.LightningDataModule):
         assert self.trainer is not None, "the data module is used through a trainer"
         return self.trainer
 
-    def _distort_once(self, pictures: Labelled, purpose: str) -> Labelled:
+    def _distort_once(self, pictures: Labelled, purpose: str, others: Tensor) -> Labelled:
         """Fixed for every seed of the run, and made on the CPU, so that all runs are judged on the same images."""
-        draw = generator(0, purpose)
-        parts = [distort(part.float() / 255, self.config.distortion, draw) for part in pictures.images.split(1000)]
-        return Labelled(torch.cat(parts), pictures.labels)
+        images = distort_fixed(pictures.images, self.config.distortion, generator(0, purpose), others)
+        return Labelled(images.float() / 255, pictures.labels)
 
     def _input(self) -> InputConfig:
         images = self.validation.images  # (N, C, H, W)
