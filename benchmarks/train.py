@@ -39,7 +39,7 @@ from training.config import DataConfig, OptimizerConfig, TrainerConfig, Training
 from training.data.datamodule import DataModule
 from training.fit import make_trainer
 from training.module import ClassificationModule
-from training.presets import RECIPES
+from training.recipes import DISTORTIONS
 from training.runs import write_json
 
 WARM_UP = 5
@@ -95,7 +95,7 @@ def _config(root: str, batch_size: int, count: int) -> TrainingConfig:
     return TrainingConfig(
         name="tutorial",
         data=DataConfig(name="mnist", root=root, download=False),
-        distortion=RECIPES["RTS"],
+        distortion=DISTORTIONS["RTS"],
         optimizer=OptimizerConfig(
             name="sgd", learning_rate=0.01, schedule="constant", weight_decay=0.0, label_smoothing=0.0
         ),

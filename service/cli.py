@@ -16,7 +16,7 @@ from tyro.extras import SubcommandApp
 
 from service.problems import Problem
 from service.settings import Settings
-from training.config import TrainingConfig
+from training.config import DataConfig, DistortionConfig, TrainingConfig
 from training.presets import PRESETS
 
 ExportTarget = Literal["flux", "onnx"]
@@ -84,6 +84,28 @@ def _commands(defaults: Settings) -> SubcommandApp:
     app.command(
         _train_commands(defaults), name="train", help="Train a model, with progress, and register it to be served."
     )
+
+    @app.command
+    def distort(
+        recipes: Annotated[Positional[tuple[str, ...]], arg(metavar="RECIPE ...")] = (),
+        data: DataConfig = DataConfig(),  # noqa: B008
+        distortion: DistortionConfig = DistortionConfig(),  # noqa: B008
+        columns: int = 10,
+        seed: int = 0,
+        output: Path = Path("distortions.png"),
+    ) -> Run:
+        """Draw a contact sheet of what distortions do to the pictures of a data set.
+
+        It has a row for the pictures as they are, one for each recipe, and one for a distortion of your own, whose fields
+        are those of `stn train`: stn distort RTS --distortion.rotation 30 --distortion.elastic 2.
+
+        Args:
+            recipes: R, RTS, P, E or TC of the paper (docs/distortions.md), or the name of a preset; all five by default.
+            columns: Pictures in each row, spread over the training part of the data set.
+            seed: Decides what is drawn; another one shows other draws of the same distortions.
+            output: PNG file to write, which must not exist yet.
+        """
+        return partial(_distort, recipes, data, distortion, columns, seed, output)
 
     @app.command
     def export(
@@ -179,6 +201,14 @@ def _resume(run: Path, settings: Settings) -> int:
     return resume(run, settings)
 
 
+def _distort(
+    names: tuple[str, ...], data: DataConfig, distortion: DistortionConfig, columns: int, seed: int, output: Path
+) -> int:
+    from service.commands.distort import distort
+
+    return distort(names, data, distortion, columns, seed, output)
+
+
 def _export(model: str, target: ExportTarget, output: Path | None, settings: Settings) -> int:
     from service.commands.export import export
 
@@ -224,7 +254,7 @@ def _one_line(box: str) -> str:
     rules = [index for index, line in enumerate(lines) if re.search("[─-]{5}", line)]  # lines or, in ASCII, dashes
     message = " ".join(lines[rules[0] + 1 : rules[1]]) if len(rules) > 1 else box
     message = re.sub(r"\[/?bold\]|`", "", message)
-    message = re.sub(r"^Error parsing (?:__tyro-dummy-inner__\.)+config\.(\w+): ", r"\1.", message)
+    message = re.sub(r"^Error parsing (?:__tyro-dummy-inner__\.)+(?:config\.)?(?!config:)(\w+): ", r"\1.", message)
     suggestions = [line.split()[0] for line in lines if re.match(r"--\w", line)]
     return f"{message} (did you mean {suggestions[0]}?)" if suggestions and "Unrecognized" in message else message
 

@@ -142,7 +142,7 @@ class Samples(pl.Callback):
         assert isinstance(pl_module, ClassificationModule)
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, DataModule)
-        images = data.test.images[: self.count].to(pl_module.device).float() / 255
+        images = data.test.first(self.count).to(pl_module.device).float() / 255
         sheet = sample_sheet(pl_module.model, images, data.class_names)
         self.folder.mkdir(exist_ok=True)
         sheet.save(self.folder / f"step-{step:06d}.png")

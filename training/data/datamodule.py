@@ -1,6 +1,6 @@
 """The data set of a config, for Lightning: which pictures are for what, and how they are distorted."""
 
-from typing import NamedTuple
+import itertools
 
 import pytorch_lightning as pl
 from torch import Tensor
@@ -8,7 +8,7 @@ from torch import Tensor
 from stn.config import InputConfig
 from training.config import TrainingConfig
 from training.data import DATASETS
-from training.data.batches import Batch, FixedBatches, Order, TrainingBatches
+from training.data.batches import Batch, FixedBatches, Order, TrainingBatches, is_mapped
 from training.data.labelled import split
 from training.distortions import distort, distort_fixed, draw, take
 from training.randomness import generator
@@ -18,13 +18,6 @@ EVALUATION_BATCH = 500
 
 MOST_OTHERS = 10_000
 """Training pictures that clutter is cut from."""
-
-
-class Labelled(NamedTuple):
-    """Pictures of one size with their classes."""
-
-    images: Tensor
-    labels: Tensor
 
 
 class DataModule(pl.LightningDataModule):
@@ -41,9 +34,10 @@ class DataModule(pl.LightningDataModule):
         self.class_names = data.class_names
         self.images, self.labels = data.images, data.labels
         self.members, validation = split(data.train, data.labels, config.data.validation, config.seed, "validation")
-        self.others = self.images[self.members[:MOST_OTHERS]] if config.distortion.clutter else None
-        self.validation = self._distort_once(validation, "validation")
-        self.test = self._distort_once(data.test, "test")
+        # Not of the members, which depend on the run's seed, as the test pictures must not.
+        self.others = data.images[data.train[:MOST_OTHERS]] if config.distortion.clutter else None
+        self.validation = self._fixed(validation, "validation")
+        self.test = self._fixed(data.test, "test")
         self.input = self._input()
 
     @property
@@ -66,7 +60,7 @@ class DataModule(pl.LightningDataModule):
         device = self._trainer().strategy.root_device
         if self.others is not None:
             self.others = self.others.to(device)
-        if device.type != "cpu" and self.images.untyped_storage().filename is None:
+        if device.type != "cpu" and not is_mapped(self.images):
             self.images, self.labels = self.images.to(device), self.labels.to(device)
 
     def train_dataloader(self) -> TrainingBatches:
@@ -77,10 +71,10 @@ class DataModule(pl.LightningDataModule):
         )
 
     def val_dataloader(self) -> FixedBatches:
-        return FixedBatches(*self.validation, EVALUATION_BATCH)
+        return self.validation
 
     def test_dataloader(self) -> FixedBatches:
-        return FixedBatches(*self.test, EVALUATION_BATCH)
+        return self.test
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         images, labels, step = batch
@@ -102,14 +96,19 @@ class DataModule(pl.LightningDataModule):
         assert self.trainer is not None, "the data module is used through a trainer"
         return self.trainer
 
-    def _distort_once(self, members: Tensor, purpose: str) -> Labelled:
-        """Fixed for every seed of the run, and made on the CPU, so that all runs are judged on the same images."""
-        chance = generator(0, purpose)
-        images = distort_fixed(self.images[members], self.config.distortion, chance, self.others)
-        return Labelled(images, self.labels[members])
+    def _fixed(self, members: Tensor, purpose: str) -> FixedBatches:
+        """The same for every seed of the run, and made on the CPU, so that all runs are judged on the same images."""
+        config, others = self.config.distortion, self.others
+
+        def distort_batch(images: Tensor, number: int) -> Tensor:
+            return distort_fixed(images, config, generator(0, purpose, number), others)
+
+        return FixedBatches(self.images, self.labels, members, EVALUATION_BATCH, distort_batch)
 
     def _input(self) -> InputConfig:
-        images = self.validation.images.float() / 255  # (N, C, H, W)
+        """What the network is given, with mean and deviation of at most 5,000 of the validation images."""
+        batches = [batch.images for batch in itertools.islice(self.validation, 10)]
+        images = torch.cat(batches).float() / 255  # (N, C, H, W)
         _, channels, height, width = images.shape
         mean, std = images.mean(dim=(0, 2, 3)), images.std(dim=(0, 2, 3)).clamp(min=1e-3)
         return InputConfig(
