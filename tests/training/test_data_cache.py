@@ -1,5 +1,6 @@
 import json
 import logging
+import math
 import os
 import resource
 import subprocess
@@ -222,3 +223,17 @@ def test_a_cache_in_a_place_that_is_only_read_is_used(pictures: Path, monkeypatc
     first = read(pictures, memory=0.0)
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert torch.equal(read(pictures, memory=0.0).images, first.images)
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_set_larger_than_the_memory_is_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writable: bool
+) -> None:
+    decode_once("k", tmp_path, 0.0, lambda: source(1))
+    shape = [349_525, 3, 1024, 1024]  # a TiB, that takes no room on the disk
+    os.truncate(tmp_path / "k.images", 0)
+    os.truncate(tmp_path / "k.images", math.prod(shape))
+    (tmp_path / "k.json").write_text(json.dumps({"shape": shape, "unreadable": {}}))
+    monkeypatch.setattr(os, "access", lambda *_: writable)
+    images = decode_once("k", tmp_path, 0.0, lambda: source(1)).images
+    assert images[torch.tensor([0, 349_524])].max() == 0

@@ -1,4 +1,5 @@
 import logging
+import re
 import zipfile
 from pathlib import Path
 
@@ -215,3 +216,11 @@ def test_a_cached_file_is_decoded_again_when_it_changes(tmp_path: Path) -> None:
             data = read(tmp_path / "set.npz", name="npz", memory=0.0)
             assert torch.equal(data.images, torch.from_numpy(images))
     assert len(list((tmp_path / ".stn-cache").glob("*.images"))) == 2
+
+
+def test_the_file_that_the_page_on_data_makes_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert read(tmp_path / "set.npz", name="npz").class_names == ("cat", "dog")

@@ -12,10 +12,12 @@ import logging
 import math
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
@@ -113,9 +115,18 @@ def _find(folder: Path, key: str) -> Decoded | None:
             return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    # A private mapping of more than the machine's memory would be refused by the system, so it is shared where it may be.
-    flat = torch.from_file(str(path), shared=os.access(path, os.W_OK), size=size, dtype=torch.uint8)
+    flat = _map(path, size)
     return Decoded(flat.view(count, channels, height, width), document["unreadable"])
+
+
+def _map(path: Path, size: int) -> UInt8[Tensor, " _"]:
+    """The bytes of the file, of which only those that are looked at are read; it may be larger than the memory."""
+    if os.access(path, os.W_OK):
+        # shared, because the system refuses a private mapping of more than the memory
+        return torch.from_file(str(path), shared=True, size=size, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(np.memmap(path, np.uint8, "r"))
 
 
 def _write(folder: Path, key: str, source: Source) -> Decoded:
