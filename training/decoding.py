@@ -15,7 +15,7 @@ from torch import Tensor
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """The only decoders that are tried on posted bytes."""
 
-_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error)
+DAMAGED = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error)
 """What Pillow's decoders raise on damaged data."""
 
 
@@ -50,7 +50,7 @@ def decode(data: bytes, formats: tuple[str, ...], max_pixels: int) -> Image.Imag
         raise UnreadablePicture("format", f"the image must be one of {known}; these bytes are none of them") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large("far more", max_pixels) from None
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise UnreadablePicture("damage", f"the image is damaged or incomplete ({error})") from None
 
 

@@ -127,7 +127,19 @@ def source(count: int, fail_after: int | None = None, error: type[BaseException]
 
 def test_an_interrupted_writing_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        decode_once("k", tmp_path, 0.0, lambda: source(10, 5))
+        decode_once("k", tmp_path / "cache", 0.0, lambda: source(10, 5))
+    assert files_in(tmp_path) == []
+
+
+def test_images_whose_description_cannot_be_written_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> str:
+        raise OSError("no room")
+
+    monkeypatch.setattr("training.data.decoded.json.dumps", fail)
+    with pytest.raises(ValueError, match=r"data.cache must be .*\(no room\)"):
+        decode_once("k", tmp_path / "cache", 0.0, lambda: source(10))
     assert files_in(tmp_path) == []
 
 

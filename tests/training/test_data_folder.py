@@ -255,7 +255,10 @@ def test_a_format_that_is_not_named_is_left_out(tmp_path: Path, caplog: pytest.L
     [
         ({}, r"data.root must be a folder with at least 2 class folders, got \[\]"),
         ({"cat": 5}, r"data.root must be a folder with at least 2 class folders, got \['cat'\]"),
-        ({"cat": 5, "dog": 0}, r"whose class folders all hold pictures \(.png, .*\), got none among 0 files in 'dog'"),
+        (
+            {"cat": 5, "dog": 0},
+            r"whose class folders all hold pictures \(.png, .*\), got none among 0 files and folders in 'dog'",
+        ),
         ({"cat": 5, "dog": 1}, r"at least 2 readable pictures of every class for training .*, got 0 of 'dog'"),
     ],
 )
@@ -294,7 +297,11 @@ def test_all_pictures_being_corrupt_is_refused(tmp_path: Path) -> None:
     [
         ({"cat": 3, "dog": 3, "owl": 3}, {"cat": 1, "dog": 1}, r"missing in test, got \['owl'\]"),
         ({"cat": 3, "dog": 3}, {"cat": 1, "dog": 1, "owl": 1}, r"missing in train, got \['owl'\]"),
-        ({"cat": 3, "dog": 3}, {"cat": 1, "dog": 0}, r"data.root/test must be .*, got none among 0 files in 'dog'"),
+        (
+            {"cat": 3, "dog": 3},
+            {"cat": 1, "dog": 0},
+            r"data.root/test must be .*, got none among 0 files and folders in 'dog'",
+        ),
         ({"cat": 3, "dog": 1}, {"cat": 1, "dog": 1}, r"2 readable pictures of every class for training .* got 1 of"),
     ],
 )

@@ -142,13 +142,14 @@ def _write(folder: Path, key: str, source: Source) -> Decoded:
                 _write_files(folder, key, source)
                 found = _find(folder, key)
     except OSError as error:
-        if new:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
         rule = f"a folder that can be written to, with {bytes_needed / 2**30:.3g} GiB free for the decoded pictures"
         raise ValueError(
             f"data.cache must be {rule} (they exceed data.memory), got {str(folder)!r} ({error.strerror or error})"
         ) from None
+    finally:
+        if new:
+            with contextlib.suppress(OSError):  # only an empty folder can be removed
+                folder.rmdir()
     if found is None:
         raise ValueError("data.root must be a set with at least 1 readable picture, got 0")
     return found
@@ -177,7 +178,7 @@ def _write_files(folder: Path, key: str, source: Source) -> None:
     try:
         with written_beside(folder / f"{key}.json") as path:
             path.write_text(json.dumps(document))
-    except OSError:
+    except BaseException:
         (folder / f"{key}.images").unlink(missing_ok=True)
         raise
 

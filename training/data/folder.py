@@ -59,7 +59,7 @@ def _list_parts(root: Path) -> list[_Listing]:
     listings = [_list(root, part) for part in (train, test)]
     names, test_names = (listing.class_names for listing in listings)
     for first, second, where in ((names, test_names, "test"), (test_names, names, "train")):
-        missing = sorted(set(first) - set(second), key=_natural)
+        missing = sorted(set(first) - set(second), key=_natural)[:5]
         require(
             not missing, "data.root", f"a set whose train and test have the same classes, missing in {where}", missing
         )
@@ -77,9 +77,8 @@ def _list(root: Path, folder: Path) -> _Listing:
     require(len(classes) >= 2, where, "a folder with at least 2 class folders", list(class_names))
     for name, files, inside in zip(class_names, pictures, found, strict=True):
         rule = f"a folder whose class folders all hold pictures ({', '.join(SUFFIXES)})"
-        reason = f"none among {len(inside)} files in {name!r}"
         if not files:
-            raise ValueError(f"{where} must be {rule}, got {reason}")
+            raise ValueError(f"{where} must be {rule}, got none among {len(inside)} files and folders in {name!r}")
     ignored = len(entries) - len(classes) + sum(map(len, found)) - sum(map(len, pictures))
     if ignored:
         log.info("%d files in %s are ignored: they are no pictures in a class folder", ignored, folder)

@@ -12,15 +12,13 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from PIL import Image
-from torch import Tensor
 
 from stn.config import require
 from training.config import DataConfig
 from training.data.decoded import Decoded, Source, cache_folder, decode_once, key_of, state_of
 from training.data.progress import counted
-from training.decoding import FITS, UnreadablePicture, convert, decode, to_bytes
+from training.decoding import DAMAGED, FITS, UnreadablePicture, convert, decode, to_bytes
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +107,7 @@ def _read_header(files: PictureFiles, name: str) -> _Header | None:
             turned = known and image.getexif().get(_ORIENTATION) in _ON_THEIR_SIDE
             size = (image.width, image.height) if turned else (image.height, image.width)
             return _Header(size, image.mode in _GREY_MODES)
-    except Exception:  # noqa: BLE001 (the decoding that follows gives the reason)
+    except (*DAMAGED, Image.DecompressionBombError, Image.DecompressionBombWarning):  # decoding will give the reason
         return None
 
 
@@ -129,7 +127,7 @@ def _has_colour(files: PictureFiles, name: str) -> bool:
 
 def _decode_block(files: PictureFiles, size: tuple[int, int], fit: str, channels: int, name: str) -> Decoded:
     try:
-        pixels: UInt8[Tensor, "c h w"] = to_bytes(FITS[fit](_open(files, name, channels), size))
+        pixels = to_bytes(FITS[fit](_open(files, name, channels), size))
     except UnreadablePicture as error:
         return Decoded(torch.empty(0, channels, *size, dtype=torch.uint8), {name: str(error)})
     return Decoded(pixels[None], {})
