@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from training.config import DataConfig
@@ -15,6 +16,12 @@ def picture(height: int, width: int, seed: int, mode: str = "L") -> Image.Image:
     bands = len(Image.new(mode, (1, 1)).getbands())
     values = np.random.default_rng(seed).integers(0, 256, (height, width, bands), dtype=np.uint8)
     return Image.frombytes(mode, (width, height), values.tobytes())
+
+
+def pixels(image: Image.Image) -> torch.Tensor:
+    """(C, H, W) bytes."""
+    values = torch.from_numpy(np.array(image))
+    return values[None] if values.ndim == 2 else values.permute(2, 0, 1)
 
 
 def write_folder(root: Path, classes: dict[str, int], mode: str = "L", size: tuple[int, int] = (8, 6)) -> None:
