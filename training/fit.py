@@ -47,12 +47,12 @@ def fit(config: TrainingConfig, run: Path) -> dict[str, float]:
     torch.manual_seed(config.seed)
     model = build_model(config.model, data.input, len(data.class_names))
     module = ClassificationModule(model, config, len(data.class_names), data.steps)
-    trainer = make_trainer(config, run, data)
+    pace = Pace()
+    trainer = make_trainer(config, run, data, pace)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     place = f"device {trainer.strategy.root_device}"
     log.info("%s: seed %d, %s, %d parameters, %s", config.name, config.seed, place, parameters, run)
     _fit(trainer, module, data, last if last.exists() else None)
-    pace = next(callback for callback in trainer.callbacks if isinstance(callback, Pace))
     scores = _test_best(trainer, module, data, run / "checkpoints" / "best.ckpt")
     if trainer.is_global_zero:
         _save(run, model, config, data, scores)
@@ -69,11 +69,11 @@ def fit(config: TrainingConfig, run: Path) -> dict[str, float]:
     return scores
 
 
-def make_trainer(config: TrainingConfig, run: Path, data: DataModule) -> pl.Trainer:
+def make_trainer(config: TrainingConfig, run: Path, data: DataModule, *others: pl.Callback) -> pl.Trainer:
     """All of a run is one of Lightning's epochs, so that going on within it is the only way of going on."""
     settings, between = config.trainer, data.steps_between_validations
     callbacks: list[pl.Callback] = [
-        Pace(),
+        *others,
         Progress(config.name),
         MetricsFile(run / "metrics.jsonl", data.steps_per_epoch),
         Samples(run / "samples", between),

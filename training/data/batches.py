@@ -79,14 +79,13 @@ class TrainingBatches:
 class FixedBatches:
     """Pictures that are distorted once, a batch at a time, each batch by a function of its own number.
 
-    They are kept once they are made, unless all pictures together are too many for memory and mapped from a file.
-
     Args:
         images: (N, C, H, W), all pictures, bytes.
         labels: (N,).
         members: which of them.
         batch_size: pictures that are distorted and yielded at a time.
         distort: the pictures of a batch and its number to what they become, bytes.
+        keep: whether they are kept once they are made.
     """
 
     def __init__(
@@ -96,11 +95,12 @@ class FixedBatches:
         members: Int[Tensor, " n"],
         batch_size: int,
         distort: Callable[[Tensor, int], Tensor],
+        keep: bool = True,
     ) -> None:
         self.images, self.distort = images, distort
         self.parts = members.split(batch_size)
         self.labels = labels[members]
-        self._kept: dict[int, Tensor] | None = None if is_mapped(images) else {}
+        self._kept: dict[int, Tensor] | None = {} if keep else None
 
     def __len__(self) -> int:
         return len(self.parts)
@@ -121,8 +121,3 @@ class FixedBatches:
         if number not in self._kept:
             self._kept[number] = self.distort(self.images[self.parts[number]], number)
         return self._kept[number]
-
-
-def is_mapped(images: Tensor) -> bool:
-    """Whether the pictures are read from a file as they are needed."""
-    return images.untyped_storage().filename is not None

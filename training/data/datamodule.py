@@ -3,12 +3,13 @@
 import itertools
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 
 from stn.config import InputConfig
 from training.config import TrainingConfig
 from training.data import DATASETS
-from training.data.batches import Batch, FixedBatches, Order, TrainingBatches, is_mapped
+from training.data.batches import Batch, FixedBatches, Order, TrainingBatches
 from training.data.labelled import split
 from training.distortions import distort, distort_fixed, draw, take
 from training.randomness import generator
@@ -33,6 +34,7 @@ class DataModule(pl.LightningDataModule):
         data = DATASETS[config.data.name](config.data)
         self.class_names = data.class_names
         self.images, self.labels = data.images, data.labels
+        self.streams = data.images.nbytes > config.data.memory * 2**30
         self.members, validation = split(data.train, data.labels, config.data.validation, config.seed, "validation")
         # Not of the members, which depend on the run's seed, as the test pictures must not.
         self.others = data.images[data.train[:MOST_OTHERS]] if config.distortion.clutter else None
@@ -56,11 +58,11 @@ class DataModule(pl.LightningDataModule):
         return self.config.trainer.validate_every or max(2, self.steps_per_epoch)
 
     def setup(self, stage: str) -> None:
-        """On a GPU the pictures live there, unless they are too many for memory and mapped from a file."""
+        """On a GPU the pictures live there, unless they are read from a file as they are needed."""
         device = self._trainer().strategy.root_device
         if self.others is not None:
             self.others = self.others.to(device)
-        if device.type != "cpu" and not is_mapped(self.images):
+        if device.type != "cpu" and not self.streams:
             self.images, self.labels = self.images.to(device), self.labels.to(device)
 
     def train_dataloader(self) -> TrainingBatches:
@@ -103,7 +105,7 @@ class DataModule(pl.LightningDataModule):
         def distort_batch(images: Tensor, number: int) -> Tensor:
             return distort_fixed(images, config, generator(0, purpose, number), others)
 
-        return FixedBatches(self.images, self.labels, members, EVALUATION_BATCH, distort_batch)
+        return FixedBatches(self.images, self.labels, members, EVALUATION_BATCH, distort_batch, not self.streams)
 
     def _input(self) -> InputConfig:
         """What the network is given, with mean and deviation of at most 5,000 of the validation images."""
