@@ -183,9 +183,8 @@ def _print(report: dict[str, Any]) -> None:
     times, batch_size = report["seconds_per_step"], report["batch_size"]
     best = {name: min(values) for name, values in times.items()}
     peer = min(value for name, value in best.items() if name.startswith("tutorial"))
-    print(
-        f"\n{report['machine']}\n\n| | images per second | of the tutorial's best | ms per step, each round |\n|---|---|---|---|"
-    )
+    print(f"\n{report['machine']}\n")
+    print("| | images per second | of the tutorial's best | ms per step, each round |\n|---|---|---|---|")
     for name, value in best.items():
         each = ", ".join(f"{1e3 * seconds:.1f}" for seconds in times[name])
         print(f"| {name} | {batch_size / value:.0f} | {peer / value:.2f} | {each} |")
