@@ -14,6 +14,7 @@ import torch
 from stn import ModelConfig, load_model, read_model_info
 from stn.config import to_dict
 from tests.training.runs import same_weights, small, train, weights
+from training.config import OptimizerConfig
 from training.presets import digits
 from training.runs import create_run, find_unfinished, hold, read_config
 
@@ -174,3 +175,22 @@ def test_the_preset_digits_reaches_99_percent(tmp_path: Path) -> None:
     done = train("--resume", run)
     assert done.returncode == 0, done.stderr
     assert read_model_info(run / "model.safetensors").scores["test/accuracy"] >= 0.99
+
+
+@pytest.mark.parametrize(
+    ("precision", "optimizer"),
+    [
+        ("bfloat16", OptimizerConfig()),
+        ("float16", OptimizerConfig(gradient_clip=1.0)),
+        ("float32", OptimizerConfig(name="sgd", learning_rate=0.1, momentum=0.9, schedule="cosine")),
+        ("float32", OptimizerConfig(name="sgd", schedule="step", gradient_clip=0.1)),
+    ],
+)
+def test_other_precisions_optimisers_and_schedules_train(
+    tmp_path: Path, precision: str, optimizer: OptimizerConfig
+) -> None:
+    config = dataclasses.replace(small(max_steps=4, precision=precision), optimizer=optimizer)
+    run = create_run(tmp_path, config)
+    done = train("--resume", run)
+    assert done.returncode == 0, done.stderr
+    assert all(tensor.isfinite().all() for tensor in weights(run).values())
