@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ValidationError
 from tyro.conf import FlagCreatePairsOff, Positional, arg
@@ -16,11 +16,13 @@ from tyro.extras import SubcommandApp
 
 from service.problems import Problem
 from service.settings import Settings
-from training.config import TrainingConfig
+from stn.config import to_dict
+from training.config import DataConfig, DistortionConfig, TrainingConfig
 from training.presets import PRESETS
 
 ExportTarget = Literal["flux", "onnx"]
 ImportSource = Literal["flux"]
+Part = Literal["test", "train", "validation", "all"]
 
 Run = Callable[[], int]
 """What a parsed command line does; its exit code."""
@@ -35,7 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("service", "uvicorn"):
         logging.getLogger(name).setLevel(logging.INFO)
     try:
-        return _parse(_commands(Settings()), sys.argv[1:] if arguments is None else arguments)()
+        arguments = sys.argv[1:] if arguments is None else arguments
+        return _parse(_commands(Settings(), arguments), arguments)()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         message = f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}" if first["loc"] else first["msg"]
@@ -48,8 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _commands(defaults: Settings) -> SubcommandApp:
-    """The verbs; each gives what is to be run, so that mistakes in its arguments are found before anything happens."""
+def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
+    """The verbs; each gives what is to be run, so that mistakes in its arguments are found before anything happens.
+
+    The arguments tell which fields of a config were given.
+    """
     app = SubcommandApp()
 
     @app.command
@@ -86,6 +92,39 @@ def _commands(defaults: Settings) -> SubcommandApp:
     )
 
     @app.command
+    def evaluate(
+        model: Positional[str],
+        data: DataConfig = DataConfig(),  # noqa: B008
+        distortion: DistortionConfig = DistortionConfig(),  # noqa: B008
+        part: Part = "test",
+        output: Path | None = None,
+        json: FlagCreatePairsOff[bool] = False,
+    ) -> Run:
+        """Score a trained model on labelled pictures, and write a page with its mistakes.
+
+        `stn evaluate RUN` repeats the test of a run, to the same score. `stn evaluate RUN --distortion.rotation 90` does it
+        with pictures that are turned further. `stn evaluate RUN --data.name folder --data.root PHOTOS --part all` takes
+        your own pictures, one folder for each class: undistorted unless that is asked for, brought to the model's size, and
+        their classes matched with the model's by name.
+
+        Args:
+            model: A run folder, finished or not, a model file, or the name of a served model, whose newest version is
+                taken.
+            data: What to change of the run's data; with --data.name other data, of which the rest is as shown here.
+            distortion: What to change of the run's distortion; with --data.name the whole of it.
+            part: Which of the pictures; all of them for pictures that the model has never seen.
+            output: Folder for the page, index.html. By default RUN/report for the test of a run, otherwise `report` in this
+                folder; an earlier report there is replaced.
+            json: Print the scores of every class as JSON.
+        """
+        request = {
+            "data": _given(data, "data", arguments),
+            "distortion": _given(distortion, "distortion", arguments),
+            "part": part,
+        }
+        return partial(_evaluate, model, request, output, json, defaults)
+
+    @app.command
     def export(
         model: Positional[str],
         to: ExportTarget,
@@ -104,6 +143,13 @@ def _commands(defaults: Settings) -> SubcommandApp:
 
     app.command(_models_commands(), name="models", help="Make model files: stn models import FILE --from flux.")
     return app
+
+
+def _given(config: Any, name: str, arguments: list[str]) -> dict[str, Any]:
+    """The fields of a config that the command line has, as `--NAME.FIELD` or `--NAME.no-FIELD`."""
+    texts = (re.match(rf"--{name}\.(?:no-)?([\w-]+)", argument) for argument in arguments)
+    fields = {text[1].replace("-", "_") for text in texts if text}
+    return {field: value for field, value in to_dict(config).items() if field in fields}
 
 
 def _models_commands() -> SubcommandApp:
@@ -177,6 +223,12 @@ def _resume(run: Path, settings: Settings) -> int:
     from service.commands.train import resume
 
     return resume(run, settings)
+
+
+def _evaluate(model: str, request: dict[str, Any], output: Path | None, as_json: bool, settings: Settings) -> int:
+    from service.commands.evaluate import evaluate
+
+    return evaluate(model, request, output, as_json, settings)
 
 
 def _export(model: str, target: ExportTarget, output: Path | None, settings: Settings) -> int:

@@ -98,7 +98,7 @@ def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["predict", "nowhere.png"], "image must be a file that can be read, got 'nowhere.png'"),
         (["predict"], "images must be at least one file"),
         (["nope"], "nope"),
-        ([], "Expected one of {up, serve, predict, train, export, models}"),
+        ([], "Expected one of {up, serve, predict, train, evaluate, export, models}"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it_and_exit_code_2(
