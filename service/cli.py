@@ -276,7 +276,7 @@ def _one_line(box: str) -> str:
     rules = [index for index, line in enumerate(lines) if re.search("[─-]{5}", line)]  # lines or, in ASCII, dashes
     message = " ".join(lines[rules[0] + 1 : rules[1]]) if len(rules) > 1 else box
     message = re.sub(r"\[/?bold\]|`", "", message)
-    message = re.sub(r"^Error parsing (?:__tyro-dummy-inner__\.)+config\.(\w+): ", r"\1.", message)
+    message = re.sub(r"^Error parsing (?:__tyro-dummy-inner__\.)+(?:config\.)?(?!config:)(\w+): ", r"\1.", message)
     suggestions = [line.split()[0] for line in lines if re.match(r"--\w", line)]
     return f"{message} (did you mean {suggestions[0]}?)" if suggestions and "Unrecognized" in message else message
 

@@ -44,11 +44,13 @@ def report_page(
     sections = [
         _scores(evaluation),
         f'<p class="note">{escape(note)}</p>' if note else "",
-        _section("Training", _plot(plots["curves"], "Curves of the training")) if "curves" in plots else "",
+        _section("Training", _SMOOTHING + _plot(plots["curves"], "Curves of the training"))
+        if "curves" in plots
+        else "",
         _section("Confusion", _confusion(evaluation, plots.get("confusion"))),
         _section("Classes", _classes(evaluation)),
         _shown(evaluation, shown),
-        _section("Facts", _facts(facts)),
+        _section("Facts", _facts(facts)) if facts else "",
     ]
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{GENERATOR}\n'
@@ -149,6 +151,8 @@ def _facts(facts: Mapping[str, str]) -> str:
 
 def _name(name: str, characters: int = 60) -> str:
     """A class name in its own direction of writing; of a long one the start, and all of it when it is pointed at."""
+    if not name.strip():
+        return "<i>blank</i>"
     if len(name) <= characters:
         return f"<bdi>{escape(name)}</bdi>"
     return f'<bdi title="{escape(name)}">{escape(name[: characters - 1])}…</bdi>'
@@ -161,6 +165,11 @@ def _plot(png: bytes, text: str) -> str:
 def _image(png: bytes, text: str) -> str:
     return f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="{escape(text)}">'
 
+
+_SMOOTHING = (
+    "<p>The training loss contains label smoothing and penalties, where the config asks for them; the validation loss is "
+    "the cross entropy alone.</p>"
+)
 
 _STYLE = """
 :root {
@@ -195,6 +204,7 @@ th { position: sticky; top: 0; background: var(--panel); color: var(--soft); fon
 th, td { padding: 0.375rem 0.75rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 tbody tr:last-child td { border-bottom: 0; }
 th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; white-space: normal; }
+.classes td:nth-child(2) { min-width: 8rem; }
 bdi { overflow-wrap: anywhere; }
 .bar { display: inline-block; width: 7rem; height: 0.5rem; border-radius: 4px; background: var(--line); }
 .bar + b { display: inline-block; min-width: 4.25rem; font-weight: inherit; }

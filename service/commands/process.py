@@ -16,7 +16,8 @@ def run_module(*arguments: str) -> int:
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        return process.wait()
+        code = process.wait()
+        return 130 if code == -signal.SIGINT else code
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -113,7 +113,7 @@ def test_no_picture_at_all_is_refused() -> None:
 
 @pytest.mark.parametrize(("mistakes", "low", "high"), [(0, 0.0, 0.0370), (10, 0.0552, 0.1744), (100, 0.9630, 1.0)])
 def test_the_interval_is_wilsons(mistakes: int, low: float, high: float) -> None:
-    # Values of statsmodels' proportion_confint(mistakes, 100, method="wilson"), to 4 digits.
+    # (p + z^2/2n -+ z sqrt(p (1 - p)/n + z^2/4n^2)) / (1 + z^2/n) by hand, to 4 digits.
     assert wilson_interval(mistakes, 100) == pytest.approx((low, high), abs=5e-5)
 
 
@@ -145,7 +145,7 @@ def test_a_mistake_shows_the_input_and_what_the_transformer_made_of_it(
     assert page.count('alt="input') == 24
     assert page.count('alt="transformed image"') == 24 * (tiles - 1)
     if model.transformer:
-        assert f"<span>{model.transformer.transform.parameter_names[0]} +" in page
+        assert f"<span>{model.transformer.transform.parameter_names[0]} " in page
 
 
 def test_without_a_mistake_the_page_says_so(tmp_path: Path) -> None:
