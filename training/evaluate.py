@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace) -> None:
     folder = options.output or (trained.run / "report" if own and trained.run else Path("report"))
     check_place(folder)
     pictures = read_pictures(trained, request)
-    config = pictures.config
+    config = pictures.data.config
     device = device_for(config.trainer.accelerator)
     batches = _shown(pictures.batches(), len(pictures))
     evaluation = evaluate(trained.model, batches, trained.info.class_names, device)

@@ -101,7 +101,7 @@ def check_place(folder: Path) -> None:
             raise ValueError(f"output must be a folder without a page of something else, got {str(folder)!r}")
 
 
-def batches(images: torch.Tensor, labels: torch.Tensor, size: int = 256) -> Iterator[Batch]:
+def batches(images: torch.Tensor, labels: torch.Tensor, size: int = 500) -> Iterator[Batch]:
     """The pictures in batches of this size, in their order."""
     return zip(images.split(size), labels.split(size), strict=True)
 

@@ -25,6 +25,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+def evaluates(process: int) -> bool:
+    """Whether a child of this process is an evaluation."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return any("training.evaluate" in Path(f"/proc/{child}/cmdline").read_text() for child in children)
+
+
 @pytest.fixture
 def calls(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, Any]]]:
     """What processes would be started with, and the request that each would read."""
@@ -103,8 +109,7 @@ def test_the_exit_code_is_that_of_the_process(home: Path, calls: list[Any], monk
 
 def test_an_evaluation_that_is_stopped_ends_in_good_order(home: Path) -> None:
     with stn("evaluate", "digits", "--output", str(home / "stopped"), home=home) as (process, lines):
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        while not children.read_text():
+        while not evaluates(process.pid):
             assert process.poll() is None, "".join(lines)
             time.sleep(0.02)
         time.sleep(1)  # it has begun, and its imports alone take longer than this

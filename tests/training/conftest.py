@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.test_fit import small, train
+from tests.training.runs import small, train
 from training.runs import create_run
 
 
