@@ -12,7 +12,6 @@ step's multiplications at the speed of a large matrix product on this machine.
 """
 
 import argparse
-import dataclasses
 import itertools
 import os
 import platform
@@ -39,7 +38,7 @@ from training.config import DataConfig, OptimizerConfig, TrainerConfig, Training
 from training.data.datamodule import DataModule
 from training.fit import make_trainer
 from training.module import ClassificationModule
-from training.presets import RECIPES
+from training.recipes import DISTORTIONS
 from training.runs import write_json
 
 WARM_UP = 5
@@ -95,7 +94,7 @@ def _config(root: str, batch_size: int, count: int) -> TrainingConfig:
     return TrainingConfig(
         name="tutorial",
         data=DataConfig(name="mnist", root=root, download=False),
-        distortion=RECIPES["RTS"],
+        distortion=DISTORTIONS["RTS"],
         optimizer=OptimizerConfig(
             name="sgd", learning_rate=0.01, schedule="constant", weight_decay=0.0, label_smoothing=0.0
         ),
@@ -128,8 +127,7 @@ def _through_lightning(config: TrainingConfig, data: DataModule) -> list[float]:
     """The times at which the steps of a real run ended."""
     times = _Times()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = make_trainer(dataclasses.replace(config), Path(folder), data)
-        trainer.callbacks.append(times)
+        trainer = make_trainer(config, Path(folder), data, times)
         trainer.fit(_module(config, data), datamodule=data)
     return times.ends
 
@@ -185,7 +183,9 @@ def _print(report: dict[str, Any]) -> None:
     times, batch_size = report["seconds_per_step"], report["batch_size"]
     best = {name: min(values) for name, values in times.items()}
     peer = min(value for name, value in best.items() if name.startswith("tutorial"))
-    print(f"\n{report['machine']}\n\n| | images per second | of the tutorial's best | ms per step, each round |\n|---|---|---|---|")
+    print(
+        f"\n{report['machine']}\n\n| | images per second | of the tutorial's best | ms per step, each round |\n|---|---|---|---|"
+    )
     for name, value in best.items():
         each = ", ".join(f"{1e3 * seconds:.1f}" for seconds in times[name])
         print(f"| {name} | {batch_size / value:.0f} | {peer / value:.2f} | {each} |")

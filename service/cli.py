@@ -1,11 +1,7 @@
 """The `stn` command."""
 
-import contextlib
-import io
 import logging
-import re
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,18 +10,15 @@ from pydantic import ValidationError
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.extras import SubcommandApp
 
+from service.arguments import Run, given, parse
 from service.problems import Problem
 from service.settings import Settings
-from stn.config import to_dict
 from training.config import DataConfig, DistortionConfig, TrainingConfig
 from training.presets import PRESETS
 
 ExportTarget = Literal["flux", "onnx"]
 ImportSource = Literal["flux"]
 Part = Literal["test", "train", "validation", "all"]
-
-Run = Callable[[], int]
-"""What a parsed command line does; its exit code."""
 
 SettingsArguments = Annotated[Settings, arg(name="")]
 
@@ -38,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         logging.getLogger(name).setLevel(logging.INFO)
     try:
         arguments = sys.argv[1:] if arguments is None else arguments
-        return _parse(_commands(Settings(), arguments), arguments)()
+        return parse(_commands(Settings(), arguments), arguments)()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         message = f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}" if first["loc"] else first["msg"]
@@ -118,11 +111,33 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             json: Print the scores of every class as JSON.
         """
         request = {
-            "data": _given(data, "data", arguments),
-            "distortion": _given(distortion, "distortion", arguments),
+            "data": given(data, "data", arguments),
+            "distortion": given(distortion, "distortion", arguments),
             "part": part,
         }
         return partial(_evaluate, model, request, output, json, defaults)
+
+    @app.command
+    def distort(
+        recipes: Annotated[Positional[tuple[str, ...]], arg(metavar="RECIPE ...")] = (),
+        data: DataConfig = DataConfig(),  # noqa: B008
+        distortion: DistortionConfig = DistortionConfig(),  # noqa: B008
+        columns: int = 10,
+        seed: int = 0,
+        output: Path = Path("distortions.png"),
+    ) -> Run:
+        """Draw a contact sheet of what distortions do to the pictures of a data set.
+
+        It has a row for the pictures as they are, one for each recipe, and one for a distortion of your own, whose fields
+        are those of `stn train`: stn distort RTS --distortion.rotation 30 --distortion.elastic 2.
+
+        Args:
+            recipes: R, RTS, P, E or TC of the paper (docs/distortions.md), or the name of a preset; all five by default.
+            columns: Pictures in each row, spread over the training part of the data set.
+            seed: Decides what is drawn; another one shows other draws of the same distortions.
+            output: PNG file to write, which must not exist yet.
+        """
+        return partial(_distort, recipes, data, distortion, columns, seed, output)
 
     @app.command
     def export(
@@ -143,13 +158,6 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
 
     app.command(_models_commands(), name="models", help="Make model files: stn models import FILE --from flux.")
     return app
-
-
-def _given(config: Any, name: str, arguments: list[str]) -> dict[str, Any]:
-    """The fields of a config that the command line has, as `--NAME.FIELD` or `--NAME.no-FIELD`."""
-    texts = (re.match(rf"--{name}\.(?:no-)?([\w-]+)", argument) for argument in arguments)
-    fields = {text[1].replace("-", "_") for text in texts if text}
-    return {field: value for field, value in to_dict(config).items() if field in fields}
 
 
 def _models_commands() -> SubcommandApp:
@@ -231,6 +239,14 @@ def _evaluate(model: str, request: dict[str, Any], output: Path | None, as_json:
     return evaluate(model, request, output, as_json, settings)
 
 
+def _distort(
+    names: tuple[str, ...], data: DataConfig, distortion: DistortionConfig, columns: int, seed: int, output: Path
+) -> int:
+    from service.commands.distort import distort
+
+    return distort(names, data, distortion, columns, seed, output)
+
+
 def _export(model: str, target: ExportTarget, output: Path | None, settings: Settings) -> int:
     from service.commands.export import export
 
@@ -255,30 +271,6 @@ def _predict(
     if save:
         save_transformed(answer, targets)
     return 1 if any(isinstance(entry, FailedImage) for entry in answer.predictions) else 0
-
-
-def _parse(app: SubcommandApp, arguments: list[str]) -> Run:
-    """What the arguments ask for; a mistake in them becomes a ValueError of one line."""
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            run: Run = app.cli(prog="stn", args=arguments)
-            return run
-    except SystemExit as exit_:
-        if exit_.code:
-            raise ValueError(_one_line(complaint.getvalue())) from None
-        raise
-
-
-def _one_line(box: str) -> str:
-    """The message in tyro's box, without its frame and the help below it; a suggestion is kept."""
-    lines = [line.strip("│ ") for line in box.splitlines()]
-    rules = [index for index, line in enumerate(lines) if re.search("[─-]{5}", line)]  # lines or, in ASCII, dashes
-    message = " ".join(lines[rules[0] + 1 : rules[1]]) if len(rules) > 1 else box
-    message = re.sub(r"\[/?bold\]|`", "", message)
-    message = re.sub(r"^Error parsing (?:__tyro-dummy-inner__\.)+(?:config\.)?(?!config:)(\w+): ", r"\1.", message)
-    suggestions = [line.split()[0] for line in lines if re.match(r"--\w", line)]
-    return f"{message} (did you mean {suggestions[0]}?)" if suggestions and "Unrecognized" in message else message
 
 
 if __name__ == "__main__":

@@ -2,24 +2,18 @@
 
 import base64
 import io
-import struct
-import zlib
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from service.problems import Problem
 from stn import InputConfig, to_pixels
+from training.decoding import FORMATS, UnreadablePicture, convert, decode, pad, placement, to_bytes
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
-"""The only decoders that are ever tried."""
-
-_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error)
-"""What Pillow's decoders raise on damaged data."""
+_STATUS = {"format": 415, "pixels": 413, "damage": 422}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +48,11 @@ def read_picture(data: bytes, wanted: InputConfig, max_pixels: int) -> Picture:
     """
     if not data:
         raise Problem(400, "the image is empty: send the bytes of a picture")
-    return _fit(_convert(_decode(data, max_pixels), wanted.channels), wanted)
+    try:
+        image = decode(data, FORMATS, max_pixels)
+    except UnreadablePicture as error:
+        raise Problem(_STATUS[error.kind], str(error)) from None
+    return _fit(convert(image, wanted.channels), wanted.size)
 
 
 def png(pixels: Float[Tensor, "c h w"]) -> bytes:
@@ -71,50 +69,8 @@ def data_uri(image: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(image).decode()
 
 
-def _decode(data: bytes, max_pixels: int) -> Image.Image:
-    """The picture as a viewer shows it; its size is checked before its pixels are decoded."""
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise _too_large(f"{width} x {height}", max_pixels)
-            image.load()
-            return ImageOps.exif_transpose(image)
-    except UnidentifiedImageError:
-        raise Problem(415, f"the image must be one of {', '.join(FORMATS)}; these bytes are none of them") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_large("far more", max_pixels) from None
-    except _DAMAGED as error:
-        raise Problem(422, f"the image is damaged or incomplete ({error})") from None
-
-
-def _too_large(found: str, max_pixels: int) -> Problem:
-    return Problem(413, f"the image must have at most {max_pixels:,} pixels, got {found}")
-
-
-def _convert(image: Image.Image, channels: int) -> Image.Image:
-    """The image in 8 bits, grey or RGB, what is transparent black."""
-    if image.mode.startswith("I"):  # 16 bits of grey
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
-    if image.mode == "CMYK":
-        image = image.convert("RGB")
-    return image.convert("L" if channels == 1 else "RGB")
-
-
-def _fit(image: Image.Image, wanted: InputConfig) -> Picture:
+def _fit(image: Image.Image, size: tuple[int, int]) -> Picture:
     width, height = image.size
-    scale = min(wanted.width / width, wanted.height / height)
-    fitted = max(1, round(width * scale)), max(1, round(height * scale))
-    left, top = (wanted.width - fitted[0]) // 2, (wanted.height - fitted[1]) // 2
-    if fitted != image.size:
-        image = image.resize(fitted, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    if fitted != (wanted.width, wanted.height):
-        canvas = Image.new(image.mode, (wanted.width, wanted.height))
-        canvas.paste(image, (left, top))
-        image = canvas
-    values = torch.from_numpy(np.array(image)).view(wanted.height, wanted.width, wanted.channels)
-    pixels = values.permute(2, 0, 1).float() / 255
-    return Picture(pixels, width, height, left, top, width / fitted[0], height / fitted[1])
+    place = placement((height, width), size)
+    pixels = to_bytes(pad(image, size)).float() / 255
+    return Picture(pixels, width, height, place.left, place.top, width / place.width, height / place.height)

@@ -43,7 +43,7 @@ class Conv2d(nn.Conv2d):
 
 
 class _Columns(torch.autograd.Function):
-    """(B, 1, H, W) to (B, count, H, W - count + 1) in memory order (B, H, W, count): channel i is the image from column i."""
+    """(B, 1, H, W) to (B, count, H, W - count + 1), channels last in memory: channel i is the image from column i on."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, count: int) -> Tensor:

@@ -3,14 +3,16 @@
 import json
 import logging
 import shutil
+import statistics
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.utilities import rank_zero_only
 from torchvision.transforms.functional import pil_to_tensor
 from tqdm import tqdm
 
@@ -67,6 +69,33 @@ class Progress(pl.Callback):
             self.bar.close()
 
 
+class Pace(pl.Callback):
+    """How long steps take, and all of them together: a resumed run goes on counting."""
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        self.steps: deque[float] = deque(maxlen=1000)
+        self.last = 0.0
+
+    def on_train_start(self, *_: Any) -> None:
+        self.last = time.perf_counter()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        now = time.perf_counter()
+        self.steps.append(now - self.last)
+        self.total, self.last = self.total + now - self.last, now
+
+    def median(self) -> float | None:
+        """Seconds of one of the last 1,000 steps; those with a validation before them do not move it."""
+        return statistics.median(self.steps) if self.steps else None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"total": self.total}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.total = state_dict["total"]
+
+
 class MetricsFile(pl.Callback):
     """Appends the numbers of every validation to `metrics.jsonl`; a resumed run first drops those it will repeat."""
 
@@ -113,7 +142,7 @@ class Samples(pl.Callback):
         assert isinstance(pl_module, ClassificationModule)
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, DataModule)
-        images = data.test.images[: self.count].to(pl_module.device).float() / 255
+        images = data.test.first(self.count).to(pl_module.device).float() / 255
         sheet = sample_sheet(pl_module.model, images, data.class_names)
         self.folder.mkdir(exist_ok=True)
         sheet.save(self.folder / f"step-{step:06d}.png")

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from training.evaluation import Batch, Evaluation
+    from training.data.batches import Batch
+    from training.evaluation import Evaluation
     from training.evaluation_data import Request
     from training.trained import Trained
 
@@ -75,7 +76,7 @@ def _run(options: argparse.Namespace) -> None:
     folder = options.output or (trained.run / "report" if own and trained.run else Path("report"))
     check_place(folder)
     pictures = read_pictures(trained, request)
-    config = pictures.data.config
+    config = pictures.config
     device = device_for(config.trainer.accelerator)
     batches = _shown(pictures.batches(), len(pictures))
     evaluation = evaluate(trained.model, batches, trained.info.class_names, device)
@@ -96,14 +97,14 @@ def _shown(batches: "Iterator[Batch]", total: int, seconds_between_lines: float 
     if sys.stderr.isatty():
         columns, rows = shutil.get_terminal_size()
         with tqdm(desc="evaluate", total=total, unit="picture", ncols=columns, nrows=rows) as bar:
-            for images, labels in batches:
-                yield images, labels
-                bar.update(len(labels))
+            for batch in batches:
+                yield batch
+                bar.update(len(batch.labels))
         return
     done, last = 0, time.monotonic()
-    for images, labels in batches:
-        yield images, labels
-        done += len(labels)
+    for batch in batches:
+        yield batch
+        done += len(batch.labels)
         if time.monotonic() - last > seconds_between_lines:
             log.info("evaluated %d of %d pictures", done, total)
             last = time.monotonic()

@@ -11,9 +11,7 @@ from torch import Tensor
 
 from stn import Classifier
 from stn.types import Images, Logits, Theta
-
-Batch = tuple[Tensor, Tensor]
-"""Images (B, C, H, W), bytes or floats in [0, 1], and labels (B,)."""
+from training.data.batches import Batch
 
 
 class Evaluation(NamedTuple):
@@ -85,7 +83,7 @@ def evaluate(
 
     Args:
         model: what is evaluated.
-        batches: images with labels, which are places in `class_names`.
+        batches: images, bytes or floats in [0, 1], with labels, which are places in `class_names`.
         class_names: those of the model.
         device: where to compute.
         shown: how many of the worst pictures are kept.
@@ -95,7 +93,7 @@ def evaluate(
     parts: list[_Part] = []
     worst = _Part.none()
     first = 0
-    for images, labels in batches:
+    for images, labels, _ in batches:
         part = _answer(model, images, labels, first, device)
         worst = _worst(worst, part, shown)
         parts.append(part._replace(images=part.images[:0]))

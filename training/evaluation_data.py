@@ -13,15 +13,12 @@ from torch import Tensor
 from stn import InputConfig
 from stn.config import from_dict, require, to_dict
 from training.config import DataConfig, DistortionConfig, TrainingConfig
-from training.data.datamodule import DataModule, Labelled
-from training.distortions import distort_fixed
-from training.evaluation import Batch
+from training.data.batches import Batch, FixedBatches
+from training.data.datamodule import DataModule
 from training.fitted import fit_images
-from training.randomness import generator
 from training.trained import Trained, own_data, seed_of
 
 Part = Literal["test", "train", "validation", "all"]
-_BATCH = 500
 
 
 class Request(NamedTuple):
@@ -38,25 +35,22 @@ OWN_TEST = Request({}, {}, "test")
 class Pictures(NamedTuple):
     """Labelled pictures, ready to be evaluated."""
 
-    data: DataModule
-    parts: list[str]
-    """`train`, `validation`, `test`: those that are taken."""
+    config: TrainingConfig
+    """Whose data and distortion they are."""
+    parts: list[FixedBatches]
     labels: Int[Tensor, " k"]
     """The network's class for each of the data's."""
     input: InputConfig
     """What the network takes."""
 
     def __len__(self) -> int:
-        data = self.data
-        counts = {"train": data.members, "validation": data.validation.labels, "test": data.test.labels}
-        return sum(len(counts[part]) for part in self.parts)
+        return sum(len(part.labels) for part in self.parts)
 
     def batches(self) -> Iterator[Batch]:
-        """The pictures in their order, each distorted once with a fixed seed."""
+        """The pictures in their order."""
         for part in self.parts:
-            for images, labels in _train(self.data) if part == "train" else _fixed(getattr(self.data, part)):
-                images = images if images.is_floating_point() else images.float() / 255
-                yield fit_images(images, self.input), self.labels[labels]
+            for images, labels, _ in part:
+                yield Batch(fit_images(images.float() / 255, self.input), self.labels[labels])
 
 
 def read_request(path: Path | None) -> Request:
@@ -108,8 +102,9 @@ def read_pictures(trained: Trained, request: Request) -> Pictures:
     config = requested_config(trained, request)
     data = DataModule(config)
     labels = match_classes(data.class_names, trained.info.class_names)
-    parts = [part for part in ("train", "validation", "test") if request.part in (part, "all")]
-    return Pictures(data, parts, labels, trained.info.input)
+    parts = {"train": data.fixed(data.members, "train"), "validation": data.validation, "test": data.test}
+    chosen = [batches for part, batches in parts.items() if request.part in (part, "all")]
+    return Pictures(config, chosen, labels, trained.info.input)
 
 
 def match_classes(data: tuple[str, ...], model: tuple[str, ...]) -> Int[Tensor, " k"]:
@@ -124,18 +119,6 @@ def match_classes(data: tuple[str, ...], model: tuple[str, ...]) -> Int[Tensor, 
             known = ", ".join(repr(_short(name)) for name in model[:10]) + (", ..." if len(model) > 10 else "")
             raise ValueError(f"data must have classes that the model knows ({known}), got {_short(name)!r}")
     return torch.tensor([places[name] for name in data])
-
-
-def _fixed(part: Labelled) -> Iterator[Batch]:
-    """Pictures that the data module has distorted."""
-    return zip(part.images.split(_BATCH), part.labels.split(_BATCH), strict=True)
-
-
-def _train(data: DataModule) -> Iterator[Batch]:
-    """The training pictures, a batch at a time, distorted the way the test pictures are."""
-    chance = generator(0, "train")
-    for members in data.members.split(_BATCH):
-        yield distort_fixed(data.images[members], data.config.distortion, chance, data.others), data.labels[members]
 
 
 def _input(wanted: InputConfig, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """One training run, from its config to a model file."""
 
 import logging
+import os
 import platform
 import shlex
 import subprocess
 import sys
-import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from stn import ModelInfo, build_model, save_model
 from stn.classifiers import Classifier
-from training.callbacks import MetricsFile, Progress, Samples
+from training.callbacks import MetricsFile, Pace, Progress, Samples
 from training.checkpoints import Best, Last, WholeFileIO
 from training.config import TrainingConfig
 from training.data.datamodule import DataModule
@@ -48,27 +48,34 @@ def fit(config: TrainingConfig, run: Path) -> dict[str, float]:
     torch.manual_seed(config.seed)
     model = build_model(config.model, data.input, len(data.class_names))
     module = ClassificationModule(model, config, len(data.class_names), data.steps)
-    trainer = make_trainer(config, run, data)
+    pace = Pace()
+    trainer = make_trainer(config, run, data, pace)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     place = f"device {trainer.strategy.root_device}"
     log.info("%s: seed %d, %s, %d parameters, %s", config.name, config.seed, place, parameters, run)
-    began = time.monotonic()
     _fit(trainer, module, data, last if last.exists() else None)
-    seconds = time.monotonic() - began
     scores = _test_best(trainer, module, data, run / "checkpoints" / "best.ckpt")
     if trainer.is_global_zero:
         _save(run, model, config, data, scores)
         write_run_report(run, model, data, scores)
-        result = {"status": "succeeded", "scores": scores, "seconds": seconds, "parameters": parameters}
-        write_json(run / "result.json", {**result, "steps": trainer.global_step})
-        log.info("test accuracy %.2f %% after %.1f s of training", 100 * scores["test/accuracy"], seconds)
+        result = {
+            "status": "succeeded",
+            "scores": scores,
+            "steps": trainer.global_step,
+            "seconds": pace.total,
+            "seconds_per_step": pace.median(),
+            "parameters": parameters,
+        }
+        write_json(run / "result.json", result)
+        log.info("test accuracy %.2f %% after %.1f s of training", 100 * scores["test/accuracy"], pace.total)
     return scores
 
 
-def make_trainer(config: TrainingConfig, run: Path, data: DataModule) -> pl.Trainer:
+def make_trainer(config: TrainingConfig, run: Path, data: DataModule, *others: pl.Callback) -> pl.Trainer:
     """All of a run is one of Lightning's epochs, so that going on within it is the only way of going on."""
     settings, between = config.trainer, data.steps_between_validations
     callbacks: list[pl.Callback] = [
+        *others,
         Progress(config.name),
         MetricsFile(run / "metrics.jsonl", data.steps_per_epoch),
         Samples(run / "samples", between),
@@ -133,9 +140,14 @@ def _save(run: Path, model: Classifier, config: TrainingConfig, data: DataModule
             "torch": torch.__version__,
             "lightning": version("pytorch-lightning"),
             "machine": platform.machine(),
+            "device": _device_name(),
         },
     )
     save_model(run / "model.safetensors", model, info)
+
+
+def _device_name() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
 
 
 def _commit() -> str:

@@ -7,8 +7,8 @@ from torch import Tensor
 from stn import Classifier, Transformed, outline, to_pixels
 from stn.types import Images
 
-_TILE, _GAP, _TEXT = 112, 6, 18
-_INK, _SOFT, _LINE, _PAPER = (40, 40, 40), (110, 110, 110), (255, 120, 40), (255, 255, 255)
+_TILE, _GAP, _TEXT, _LABEL = 112, 6, 18, 245
+_INK, _FAINT, _LINE, _PAPER = (40, 40, 40), (110, 110, 110), (255, 120, 40), (255, 255, 255)
 
 
 @torch.no_grad()
@@ -64,7 +64,22 @@ def caption_sheet(
         top += _TILE + 4
         draw.text((left, top), title, _INK, heading)
         for index, line in enumerate(caption):
-            draw.text((left, top + _TEXT + 15 * index), line, _SOFT, small)
+            draw.text((left, top + _TEXT + 15 * index), line, _FAINT, small)
+    return sheet
+
+
+def distortion_sheet(rows: dict[str, Images], described: dict[str, list[str]]) -> Image.Image:
+    """One row per distortion, the same pictures in every row; on the left its name and, in lines, what it does."""
+    columns = max(len(images) for images in rows.values())
+    size = (_LABEL + columns * (_TILE + _GAP) + _GAP, len(rows) * (_TILE + _GAP) + _GAP)
+    sheet = Image.new("RGB", size, _PAPER)
+    draw, title, font = ImageDraw.Draw(sheet), ImageFont.load_default(18), ImageFont.load_default(13)
+    for row, (name, images) in enumerate(rows.items()):
+        top = _GAP + row * (_TILE + _GAP)
+        draw.text((2 * _GAP, top + 8), name, _INK, title)
+        draw.multiline_text((2 * _GAP, top + 36), "\n".join(described[name]), _FAINT, font, spacing=5)
+        for column, image in enumerate(images):
+            sheet.paste(_tile(image), (_LABEL + _GAP + column * (_TILE + _GAP), top))
     return sheet
 
 

@@ -9,7 +9,7 @@ mistakes.png          the pictures of highest loss, what the transformer made of
 import contextlib
 import io
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from PIL import Image
 from stn import Classifier, read_model_info
 from stn.whole_file import written_beside
 from training.data.datamodule import DataModule
-from training.evaluation import Batch, Evaluation, evaluate
+from training.evaluation import Evaluation, evaluate
 from training.facts import report_title, run_facts
 from training.pictures import caption_sheet, tiles
 from training.report_page import GENERATOR, Shown, percent, report_page
@@ -79,8 +79,7 @@ def write_run_report(run: Path, model: Classifier, data: DataModule, scores: Map
     device, config = next(model.parameters()).device, data.config
     try:
         info = read_model_info(run / "model.safetensors")
-        test = batches(data.test.images, data.test.labels)
-        evaluation = evaluate(model, test, data.class_names, device_for(config.trainer.accelerator))
+        evaluation = evaluate(model, data.test, data.class_names, device_for(config.trainer.accelerator))
         facts = run_facts(config, info, "test")
         facts |= {f"{name} at the end of training": f"{value:.6f}" for name, value in scores.items()}
         title = report_title(config.name, config.data.name, "test")
@@ -99,11 +98,6 @@ def check_place(folder: Path) -> None:
     with contextlib.suppress(FileNotFoundError), page.open(encoding="utf-8", errors="replace") as file:
         if GENERATOR not in file.read(1000):
             raise ValueError(f"output must be a folder without a page of something else, got {str(folder)!r}")
-
-
-def batches(images: torch.Tensor, labels: torch.Tensor, size: int = 500) -> Iterator[Batch]:
-    """The pictures in batches of this size, in their order."""
-    return zip(images.split(size), labels.split(size), strict=True)
 
 
 def device_for(accelerator: str) -> torch.device:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from service.cli import main
 from tests.service.conftest import CLASSES, encode, picture
@@ -97,8 +98,12 @@ def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["serve", "--port", "99999"], "port: Input should be less than or equal to 65535, got 99999"),
         (["predict", "nowhere.png"], "image must be a file that can be read, got 'nowhere.png'"),
         (["predict"], "images must be at least one file"),
+        (["distort", "Q"], "recipe must be one of R, RTS, P, E, TC, digits"),
+        (["distort", "--columns", "0"], "columns must be in [1, 100], got 0"),
+        (["distort", "--output", "a.txt"], "output must end in .png, got 'a.txt'"),
+        (["distort", "--distortion.corners", "-1"], "distortion.corners must be in [0, 1000] pixels, got -1"),
         (["nope"], "nope"),
-        ([], "Expected one of {up, serve, predict, train, evaluate, export, models}"),
+        ([], "Expected one of {up, serve, predict, train, evaluate, distort, export, models}"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it_and_exit_code_2(
@@ -226,6 +231,24 @@ def test_train_writes_a_run_and_registers_its_model(tmp_path: Path, capsys: pyte
     assert "model digits, version 1, is ready to be served" in "".join(lines)
     assert (tmp_path / "models/digits/1.safetensors").exists()
     assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+def test_distort_draws_a_sheet_and_never_overwrites_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sheet = tmp_path / "new" / "sheet.png"
+    arguments = ["distort", "TC", "digits", "--distortion.elastic", "2", "--columns", "2", "--output", str(sheet)]
+    assert main(arguments) == 0
+    with Image.open(sheet) as image:
+        assert image.height == 4 * 118 + 6  # original, TC, digits, your own
+    before = sheet.read_bytes()
+    assert main(arguments) == 2
+    assert "output must be a file that does not exist yet" in capsys.readouterr().err
+    assert sheet.read_bytes() == before
+
+
+def test_distort_of_data_that_are_not_there_is_a_mistake(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    missing = ["--data.name", "mnist", "--data.root", str(tmp_path), "--data.no-download"]
+    assert main(["distort", *missing, "--output", str(tmp_path / "a.png")]) == 2
+    assert "error: data.root must be a folder with the MNIST files" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

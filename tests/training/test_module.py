@@ -29,7 +29,8 @@ def config(**fields: Any) -> TrainingConfig:
 def batches() -> FixedBatches:
     generator = torch.Generator().manual_seed(3)
     images = torch.rand(STEPS * BATCH, 1, 16, 16, generator=generator)
-    return FixedBatches(images, torch.randint(3, (STEPS * BATCH,), generator=generator), BATCH)
+    labels = torch.randint(3, (STEPS * BATCH,), generator=generator)
+    return FixedBatches(images, labels, torch.arange(len(labels)), BATCH, lambda images, _: images)
 
 
 def fresh(settings: TrainingConfig) -> Classifier:

@@ -77,15 +77,47 @@ class TrainingBatches:
 
 
 class FixedBatches:
-    """Pictures in their own order, for validation and test."""
+    """Pictures that are distorted once, a batch at a time, each batch by a function of its own number.
 
-    def __init__(self, images: Tensor, labels: Tensor, batch_size: int) -> None:
-        self.images, self.labels, self.batch_size = images, labels, batch_size
+    Args:
+        images: (N, C, H, W), all pictures, bytes.
+        labels: (N,).
+        members: which of them.
+        batch_size: pictures that are distorted and yielded at a time.
+        distort: the pictures of a batch and its number to what they become, bytes.
+        keep: whether they are kept once they are made.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        members: Int[Tensor, " n"],
+        batch_size: int,
+        distort: Callable[[Tensor, int], Tensor],
+        keep: bool = True,
+    ) -> None:
+        self.images, self.distort = images, distort
+        self.parts = members.split(batch_size)
+        self.labels = labels[members]
+        self._kept: dict[int, Tensor] | None = {} if keep else None
 
     def __len__(self) -> int:
-        return -(-len(self.labels) // self.batch_size)
+        return len(self.parts)
 
     def __iter__(self) -> Iterator[Batch]:
-        pairs = zip(self.images.split(self.batch_size), self.labels.split(self.batch_size), strict=True)
-        for images, labels in pairs:
-            yield Batch(images, labels)
+        start = 0
+        for number, part in enumerate(self.parts):
+            yield Batch(self._batch(number), self.labels[start : start + len(part)])
+            start += len(part)
+
+    def first(self, count: int) -> Tensor:
+        """The first pictures, at most a batch of them."""
+        return self._batch(0)[:count]
+
+    def _batch(self, number: int) -> Tensor:
+        if self._kept is None:
+            return self.distort(self.images[self.parts[number]], number)
+        if number not in self._kept:
+            self._kept[number] = self.distort(self.images[self.parts[number]], number)
+        return self._kept[number]

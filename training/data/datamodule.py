@@ -1,8 +1,9 @@
 """The data set of a config, for Lightning: which pictures are for what, and how they are distorted."""
 
-from typing import NamedTuple
+import itertools
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 
 from stn.config import InputConfig
@@ -20,13 +21,6 @@ MOST_OTHERS = 10_000
 """Training pictures that clutter is cut from."""
 
 
-class Labelled(NamedTuple):
-    """Pictures of one size with their classes."""
-
-    images: Tensor
-    labels: Tensor
-
-
 class DataModule(pl.LightningDataModule):
     """Training pictures distorted afresh at every step, the others once with a fixed seed.
 
@@ -40,10 +34,12 @@ class DataModule(pl.LightningDataModule):
         data = DATASETS[config.data.name](config.data)
         self.class_names = data.class_names
         self.images, self.labels = data.images, data.labels
+        self.streams = data.images.nbytes > config.data.memory * 2**30
         self.members, validation = split(data.train, data.labels, config.data.validation, config.seed, "validation")
-        self.others = self.images[self.members[:MOST_OTHERS]] if config.distortion.clutter else None
-        self.validation = self._distort_once(validation, "validation")
-        self.test = self._distort_once(data.test, "test")
+        # Not of the members, which depend on the run's seed, as the test pictures must not.
+        self.others = data.images[data.train[:MOST_OTHERS]] if config.distortion.clutter else None
+        self.validation = self.fixed(validation, "validation")
+        self.test = self.fixed(data.test, "test")
         self.input = self._input()
 
     @property
@@ -62,11 +58,11 @@ class DataModule(pl.LightningDataModule):
         return self.config.trainer.validate_every or max(2, self.steps_per_epoch)
 
     def setup(self, stage: str) -> None:
-        """On a GPU the pictures live there, unless they are too many for memory and mapped from a file."""
+        """On a GPU the pictures live there, unless they are read from a file as they are needed."""
         device = self._trainer().strategy.root_device
         if self.others is not None:
             self.others = self.others.to(device)
-        if device.type != "cpu" and self.images.untyped_storage().filename is None:
+        if device.type != "cpu" and not self.streams:
             self.images, self.labels = self.images.to(device), self.labels.to(device)
 
     def train_dataloader(self) -> TrainingBatches:
@@ -77,10 +73,10 @@ class DataModule(pl.LightningDataModule):
         )
 
     def val_dataloader(self) -> FixedBatches:
-        return FixedBatches(*self.validation, EVALUATION_BATCH)
+        return self.validation
 
     def test_dataloader(self) -> FixedBatches:
-        return FixedBatches(*self.test, EVALUATION_BATCH)
+        return self.test
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         images, labels, step = batch
@@ -102,14 +98,19 @@ class DataModule(pl.LightningDataModule):
         assert self.trainer is not None, "the data module is used through a trainer"
         return self.trainer
 
-    def _distort_once(self, members: Tensor, purpose: str) -> Labelled:
-        """Fixed for every seed of the run, and made on the CPU, so that all runs are judged on the same images."""
-        chance = generator(0, purpose)
-        images = distort_fixed(self.images[members], self.config.distortion, chance, self.others)
-        return Labelled(images, self.labels[members])
+    def fixed(self, members: Tensor, purpose: str) -> FixedBatches:
+        """The same for every seed of the run, and made on the CPU, so that all runs are judged on the same images."""
+        config, others = self.config.distortion, self.others
+
+        def distort_batch(images: Tensor, number: int) -> Tensor:
+            return distort_fixed(images, config, generator(0, purpose, number), others)
+
+        return FixedBatches(self.images, self.labels, members, EVALUATION_BATCH, distort_batch, not self.streams)
 
     def _input(self) -> InputConfig:
-        images = self.validation.images.float() / 255  # (N, C, H, W)
+        """What the network is given, with mean and deviation of at most 5,000 of the validation images."""
+        batches = [batch.images for batch in itertools.islice(self.validation, 10)]
+        images = torch.cat(batches).float() / 255  # (N, C, H, W)
         _, channels, height, width = images.shape
         mean, std = images.mean(dim=(0, 2, 3)), images.std(dim=(0, 2, 3)).clamp(min=1e-3)
         return InputConfig(

@@ -6,7 +6,11 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from stn.config import require
+from training.config import DataConfig
 from training.randomness import generator
+
+_TEST_SEED = 0
 
 
 class DataSet(NamedTuple):
@@ -20,6 +24,13 @@ class DataSet(NamedTuple):
     test: Int[Tensor, " e"]
     """Those that are kept for the test."""
     class_names: tuple[str, ...]
+
+
+class Parts(NamedTuple):
+    """Which pictures may be learnt from, and which are kept for the test; both ascending."""
+
+    train: Int[Tensor, " t"]
+    test: Int[Tensor, " e"]
 
 
 def split(
@@ -40,3 +51,29 @@ def split(
         of_class = order[own[order] == label]
         chosen[of_class[: max(1, round(share * len(of_class)))]] = True
     return members[~chosen], members[chosen]
+
+
+def keep_test(labels: Int[Tensor, " n"], config: DataConfig) -> Parts:
+    """The parts of a set that comes in one; the test's pictures are the same for every seed of a run."""
+    return Parts(*split(torch.arange(len(labels)), labels, config.test, _TEST_SEED, "test"))
+
+
+def check_classes(labels: Int[Tensor, " n"], parts: Parts, class_names: tuple[str, ...]) -> None:
+    """Refuse classes that cannot be learnt or tested, and names that a model file does not take.
+
+    Raises:
+        ValueError: naming the first such class.
+    """
+    require(2 <= len(class_names) <= 65_536, "data.root", "a set of 2 to 65,536 classes", len(class_names))
+    for name in class_names:
+        require(bool(name) and name.isprintable(), "data.root", "a set whose class names are printable", name)
+    require(len(set(class_names)) == len(class_names), "data.root", "a set whose class names differ", class_names)
+    for part, least, purpose in (
+        (parts.train, 2, "training (one of them for validation)"),
+        (parts.test, 1, "the test"),
+    ):
+        counts = labels[part].bincount(minlength=len(class_names))
+        if counts.min() < least:
+            worst = int(counts.argmin())
+            rule = f"a set with at least {least} readable picture{'s' * (least > 1)} of every class for {purpose}"
+            raise ValueError(f"data.root must be {rule}, got {int(counts[worst])} of {class_names[worst]!r}")

@@ -15,7 +15,9 @@ Row = dict[str, Any]
 def write_table(folder: Path, rows: list[Row]) -> None:
     """Write table1.md and, where matplotlib is installed, table1.png: one part for each recipe and budget."""
     parts = [(key, [row for row in rows if (row["recipe"], row["budget"]) == key]) for key in _budgets(rows)]
-    text = "\n\n".join(f"### Recipe {recipe}, {budget} per cell\n\n{_markdown(part)}" for (recipe, budget), part in parts)
+    text = "\n\n".join(
+        f"### Recipe {recipe}, {budget} per cell\n\n{_markdown(part)}" for (recipe, budget), part in parts
+    )
     with written_beside(folder / "table1.md") as path:
         path.write_text("Test error in %: paper | here, mean of all seeds ± half their range.\n\n" + text + "\n")
     _draw(folder / "table1.png", parts)
@@ -51,6 +53,12 @@ def _span(values: Iterable[float]) -> str:
     return f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
 
 
+def _mean(rows: list[Row], model: str, distortion: str) -> float:
+    """Of this cell's errors; 0, which draws no bar, where it has not been trained."""
+    errors = [row["error"] for row in rows if (row["model"], row["distortion"]) == (model, distortion)]
+    return statistics.mean(errors) if errors else 0.0
+
+
 def _draw(path: Path, parts: list[tuple[tuple[str, str], list[Row]]]) -> None:
     try:
         from matplotlib.figure import Figure
@@ -62,7 +70,10 @@ def _draw(path: Path, parts: list[tuple[tuple[str, str], list[Row]]]) -> None:
         width = 0.8 / len(models)
         for index, model in enumerate(models):
             places = [column + (index - (len(models) - 1) / 2) * width for column in range(len(DISTORTIONS))]
-            errors = [[row["error"] for row in rows if (row["model"], row["distortion"]) == (model, name)] for name in DISTORTIONS]
+            errors = [
+                [row["error"] for row in rows if (row["model"], row["distortion"]) == (model, name)]
+                for name in DISTORTIONS
+            ]
             axes.bar(places, [statistics.mean(each) if each else 0 for each in errors], 0.9 * width, label=model)
             told = [PAPER[model].get(name) for name in DISTORTIONS]
             marks = [(place, error) for place, error in zip(places, told, strict=True) if error is not None]

@@ -50,7 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
             options.results.mkdir(parents=True, exist_ok=True)
             write_json(results, [*rows, row])
             write_table(options.results, [*rows, row])
-            log.info("%s: %.2f %% error, paper %s", cell.name, row["error"], PAPER[cell.model].get(cell.distortion, "-"))
+            log.info(
+                "%s: %.2f %% error, paper %s", cell.name, row["error"], PAPER[cell.model].get(cell.distortion, "-")
+            )
     except KeyboardInterrupt:
         return 130
     except (ValueError, OSError, subprocess.CalledProcessError) as error:

@@ -1,0 +1,102 @@
+"""Your own pictures: a folder with one folder for each class."""
+
+import logging
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from stn.config import require
+from training.config import DataConfig
+from training.data.labelled import DataSet
+from training.data.labelled_files import LabelledFiles, read_labelled_files
+from training.data.picture_files import PictureFiles
+from training.decoding import FORMATS
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+"""Of the files that are taken for pictures, in capitals too."""
+
+_FORMATS = (*FORMATS, "TIFF")
+
+
+class _Listing(NamedTuple):
+    """Picture files in order, with their classes."""
+
+    names: tuple[str, ...]
+    """Relative to the root."""
+    labels: tuple[int, ...]
+    class_names: tuple[str, ...]
+
+
+def read_folder(config: DataConfig) -> DataSet:
+    """The pictures in ROOT/CLASS, or in ROOT/train/CLASS and ROOT/test/CLASS.
+
+    Classes are in natural order of their names, "2" before "10". Hidden files and files without one of `SUFFIXES` are
+    left out, and how many is logged; pictures that cannot be read are left out and named there.
+
+    Raises:
+        ValueError: for less than two classes, a class with too few pictures, or train and test of different classes.
+    """
+    root = Path(config.root)
+    require(root.is_dir(), "data.root", "a folder with one folder for each class", config.root)
+    parts = _list_parts(root)
+    names = tuple(name for part in parts for name in part.names)
+    labels = tuple(label for part in parts for label in part.labels)
+    in_training = len(parts[0].names) if len(parts) == 2 else None
+    pictures = PictureFiles(root, names, _FORMATS)
+    return read_labelled_files(LabelledFiles(pictures, labels, in_training, parts[0].class_names), config)
+
+
+def _list_parts(root: Path) -> list[_Listing]:
+    """One listing, or two where there are folders train and test of class folders."""
+    train, test = root / "train", root / "test"
+    if not (_has_folders(train) and _has_folders(test)):
+        return [_list(root, root)]
+    others = [path.name for path in _entries(root) if path.is_dir() and path not in (train, test)]
+    require(not others, "data.root", "a folder with no folders beside train and test, where these hold classes", others)
+    listings = [_list(root, part) for part in (train, test)]
+    names, test_names = (listing.class_names for listing in listings)
+    for first, second, where in ((names, test_names, "test"), (test_names, names, "train")):
+        missing = sorted(set(first) - set(second), key=_natural)[:5]
+        require(
+            not missing, "data.root", f"a set whose train and test have the same classes, missing in {where}", missing
+        )
+    return listings
+
+
+def _list(root: Path, folder: Path) -> _Listing:
+    """The pictures of the class folders in this folder."""
+    entries = _entries(folder)
+    classes = sorted((path for path in entries if path.is_dir()), key=lambda path: _natural(path.name))
+    found = [_entries(path) for path in classes]
+    pictures = [[path for path in files if path.suffix.lower() in SUFFIXES and path.is_file()] for files in found]
+    class_names = tuple(path.name for path in classes)
+    where = "data.root" if folder == root else f"data.root/{folder.name}"
+    require(len(classes) >= 2, where, "a folder with at least 2 class folders", list(class_names))
+    for name, files, inside in zip(class_names, pictures, found, strict=True):
+        rule = f"a folder whose class folders all hold pictures ({', '.join(SUFFIXES)})"
+        if not files:
+            raise ValueError(f"{where} must be {rule}, got none among {len(inside)} files and folders in {name!r}")
+    ignored = len(entries) - len(classes) + sum(map(len, found)) - sum(map(len, pictures))
+    if ignored:
+        log.info("%d files in %s are ignored: they are no pictures in a class folder", ignored, folder)
+    names = tuple(path.relative_to(root).as_posix() for files in pictures for path in files)
+    labels = tuple(label for label, files in enumerate(pictures) for _ in files)
+    return _Listing(names, labels, class_names)
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in the folder and is not hidden, in natural order."""
+    return [folder / name for name in sorted(os.listdir(folder), key=_natural) if not name.startswith(".")]
+
+
+def _has_folders(folder: Path) -> bool:
+    return folder.is_dir() and any(path.is_dir() for path in _entries(folder))
+
+
+def _natural(name: str) -> tuple[list[str | int], str]:
+    """What to sort by, so that "2" comes before "10"."""
+    parts = re.split(r"([0-9]+)", name)
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)], name

@@ -1,0 +1,128 @@
+"""From the bytes of a picture to an image of a chosen size: what is served comes out as what was trained on."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+"""The only decoders that are tried on posted bytes."""
+
+DAMAGED = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error)
+"""What Pillow's decoders raise on damaged data."""
+
+
+class UnreadablePicture(ValueError):
+    """Bytes that are not a picture of the formats that were asked for, or too large a one, or a damaged one."""
+
+    def __init__(self, kind: Literal["format", "pixels", "damage"], reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+def decode(data: bytes, formats: tuple[str, ...], max_pixels: int) -> Image.Image:
+    """The picture as a viewer shows it, the first frame of an animation; its size is checked before it is decoded.
+
+    Args:
+        formats: Pillow's names of the only decoders that are tried.
+
+    Raises:
+        UnreadablePicture: for anything else than an undamaged picture of these formats and this size.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=formats) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise _too_large(f"{width} x {height}", max_pixels)
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except UnreadablePicture:
+        raise
+    except UnidentifiedImageError:
+        known = ", ".join(formats)
+        raise UnreadablePicture("format", f"the image must be one of {known}; these bytes are none of them") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_large("far more", max_pixels) from None
+    except DAMAGED as error:
+        raise UnreadablePicture("damage", f"the image is damaged or incomplete ({error})") from None
+
+
+def _too_large(found: str, max_pixels: int) -> UnreadablePicture:
+    return UnreadablePicture("pixels", f"the image must have at most {max_pixels:,} pixels, got {found}")
+
+
+def convert(image: Image.Image, channels: int) -> Image.Image:
+    """The image in 8 bits, grey for 1 channel and RGB for 3, what is transparent black."""
+    if image.mode.startswith("I"):  # 16 bits of grey
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    if image.mode == "CMYK":
+        image = image.convert("RGB")
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+class Placement(NamedTuple):
+    """Where a picture lies inside a larger image, in that image's pixels."""
+
+    width: int
+    height: int
+    left: int
+    top: int
+
+
+def placement(picture: tuple[int, int], size: tuple[int, int]) -> Placement:
+    """The largest place in the middle of an image of this size that has the picture's proportions."""
+    (rows, columns), (height, width) = picture, size
+    scale = min(width / columns, height / rows)
+    fitted = max(1, round(columns * scale)), max(1, round(rows * scale))
+    return Placement(*fitted, (width - fitted[0]) // 2, (height - fitted[1]) // 2)
+
+
+def pad(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The whole picture in proportion, in the middle, on black."""
+    height, width = size
+    place = placement((image.height, image.width), size)
+    resized = stretch(image, (place.height, place.width))
+    if resized.size == (width, height):
+        return resized
+    canvas = Image.new(image.mode, (width, height))
+    canvas.paste(resized, (place.left, place.top))
+    return canvas
+
+
+def crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The picture in proportion, filling the size, as much cut from one side as from the other."""
+    height, width = size
+    if image.size == (width, height):
+        return image
+    scale = max(width / image.width, height / image.height)
+    columns, rows = min(image.width, width / scale), min(image.height, height / scale)
+    left, top = (image.width - columns) / 2, (image.height - rows) / 2
+    box = (left, top, left + columns, top + rows)
+    return image.resize((width, height), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+
+
+def stretch(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The whole picture brought to the size, out of proportion where it must; one of that size as it is."""
+    height, width = size
+    if image.size == (width, height):
+        return image
+    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+FITS: dict[str, Callable[[Image.Image, tuple[int, int]], Image.Image]] = {"pad": pad, "crop": crop, "stretch": stretch}
+
+
+def to_bytes(image: Image.Image) -> UInt8[Tensor, "c h w"]:
+    """The bytes of a grey or RGB image."""
+    values = torch.from_numpy(np.array(image))
+    return values[None] if values.ndim == 2 else values.permute(2, 0, 1)
