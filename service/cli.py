@@ -1,19 +1,16 @@
 """The `stn` command."""
 
-import contextlib
-import io
 import logging
-import re
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ValidationError
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.extras import SubcommandApp
 
+from service.arguments import Run, given, parse
 from service.problems import Problem
 from service.settings import Settings
 from training.config import DataConfig, DistortionConfig, TrainingConfig
@@ -21,9 +18,7 @@ from training.presets import PRESETS
 
 ExportTarget = Literal["flux", "onnx"]
 ImportSource = Literal["flux"]
-
-Run = Callable[[], int]
-"""What a parsed command line does; its exit code."""
+Part = Literal["test", "train", "validation", "all"]
 
 SettingsArguments = Annotated[Settings, arg(name="")]
 
@@ -35,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("service", "uvicorn"):
         logging.getLogger(name).setLevel(logging.INFO)
     try:
-        return _parse(_commands(Settings()), sys.argv[1:] if arguments is None else arguments)()
+        arguments = sys.argv[1:] if arguments is None else arguments
+        return parse(_commands(Settings(), arguments), arguments)()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         message = f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}" if first["loc"] else first["msg"]
@@ -48,8 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _commands(defaults: Settings) -> SubcommandApp:
-    """The verbs; each gives what is to be run, so that mistakes in its arguments are found before anything happens."""
+def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
+    """The verbs; each gives what is to be run, so that mistakes in its arguments are found before anything happens.
+
+    The arguments tell which fields of a config were given.
+    """
     app = SubcommandApp()
 
     @app.command
@@ -84,6 +83,39 @@ def _commands(defaults: Settings) -> SubcommandApp:
     app.command(
         _train_commands(defaults), name="train", help="Train a model, with progress, and register it to be served."
     )
+
+    @app.command
+    def evaluate(
+        model: Positional[str],
+        data: DataConfig = DataConfig(),  # noqa: B008
+        distortion: DistortionConfig = DistortionConfig(),  # noqa: B008
+        part: Part = "test",
+        output: Path | None = None,
+        json: FlagCreatePairsOff[bool] = False,
+    ) -> Run:
+        """Score a trained model on labelled pictures, and write a page with its mistakes.
+
+        `stn evaluate RUN` repeats the test of a run, to the same score. `stn evaluate RUN --distortion.rotation 90` does it
+        with pictures that are turned further. `stn evaluate RUN --data.name folder --data.root PHOTOS --part all` takes
+        your own pictures, one folder for each class: undistorted unless that is asked for, brought to the model's size, and
+        their classes matched with the model's by name.
+
+        Args:
+            model: A run folder, finished or not, a model file, or the name of a served model, whose newest version is
+                taken.
+            data: What to change of the run's data; with --data.name other data, of which the rest is as shown here.
+            distortion: What to change of the run's distortion; with --data.name the whole of it.
+            part: Which of the pictures; all of them for pictures that the model has never seen.
+            output: Folder for the page, index.html. By default RUN/report for the test of a run, otherwise `report` in this
+                folder; an earlier report there is replaced.
+            json: Print the scores of every class as JSON.
+        """
+        request = {
+            "data": given(data, "data", arguments),
+            "distortion": given(distortion, "distortion", arguments),
+            "part": part,
+        }
+        return partial(_evaluate, model, request, output, json, defaults)
 
     @app.command
     def distort(
@@ -201,6 +233,12 @@ def _resume(run: Path, settings: Settings) -> int:
     return resume(run, settings)
 
 
+def _evaluate(model: str, request: dict[str, Any], output: Path | None, as_json: bool, settings: Settings) -> int:
+    from service.commands.evaluate import evaluate
+
+    return evaluate(model, request, output, as_json, settings)
+
+
 def _distort(
     names: tuple[str, ...], data: DataConfig, distortion: DistortionConfig, columns: int, seed: int, output: Path
 ) -> int:
@@ -233,30 +271,6 @@ def _predict(
     if save:
         save_transformed(answer, targets)
     return 1 if any(isinstance(entry, FailedImage) for entry in answer.predictions) else 0
-
-
-def _parse(app: SubcommandApp, arguments: list[str]) -> Run:
-    """What the arguments ask for; a mistake in them becomes a ValueError of one line."""
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            run: Run = app.cli(prog="stn", args=arguments)
-            return run
-    except SystemExit as exit_:
-        if exit_.code:
-            raise ValueError(_one_line(complaint.getvalue())) from None
-        raise
-
-
-def _one_line(box: str) -> str:
-    """The message in tyro's box, without its frame and the help below it; a suggestion is kept."""
-    lines = [line.strip("│ ") for line in box.splitlines()]
-    rules = [index for index, line in enumerate(lines) if re.search("[─-]{5}", line)]  # lines or, in ASCII, dashes
-    message = " ".join(lines[rules[0] + 1 : rules[1]]) if len(rules) > 1 else box
-    message = re.sub(r"\[/?bold\]|`", "", message)
-    message = re.sub(r"^Error parsing (?:__tyro-dummy-inner__\.)+(?:config\.)?(?!config:)(\w+): ", r"\1.", message)
-    suggestions = [line.split()[0] for line in lines if re.match(r"--\w", line)]
-    return f"{message} (did you mean {suggestions[0]}?)" if suggestions and "Unrecognized" in message else message
 
 
 if __name__ == "__main__":

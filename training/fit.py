@@ -22,6 +22,7 @@ from training.checkpoints import Best, Last, WholeFileIO
 from training.config import TrainingConfig
 from training.data.datamodule import DataModule
 from training.module import ClassificationModule
+from training.report import write_run_report
 from training.runs import write_json
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ def fit(config: TrainingConfig, run: Path) -> dict[str, float]:
     scores = _test_best(trainer, module, data, run / "checkpoints" / "best.ckpt")
     if trainer.is_global_zero:
         _save(run, model, config, data, scores)
+        write_run_report(run, model, data, scores)
         result = {
             "status": "succeeded",
             "scores": scores,

@@ -7,6 +7,7 @@ log.txt               what was logged
 tensorboard/          the same numbers, and pictures
 samples/              test pictures with the sampled region, and what the network made of them
 model.safetensors     the best weights, ready to be served
+report/               index.html: scores, curves, confusion matrix and mistakes on the test pictures
 result.json           written last: scores, seconds, parameters
 """
 

@@ -1,12 +1,9 @@
 """`stn train`: a training run in a process of its own, then its model among those that are served."""
 
 import logging
-import signal
-import subprocess
-import sys
 from pathlib import Path
-from types import FrameType
 
+from service.commands.process import run_module
 from service.model_folder import register
 from service.settings import Settings
 from training.config import TrainingConfig
@@ -23,26 +20,10 @@ def train(config: TrainingConfig, settings: Settings) -> int:
 def resume(run: Path, settings: Settings) -> int:
     """Go on with a run, from its last checkpoint where it has one, and register the model."""
     name = read_config(run / "config.json").name
-    code = _run(run)
+    code = run_module("training", "--resume", str(run))
     if code == 0:
         version = register(settings.models, name, run / "model.safetensors")
         log.info("model %s, version %d, is ready to be served (run folder %s)", name, version, run)
     elif code != 2:
         log.info("the run did not finish; go on with it: stn train --resume %s", run)
     return code
-
-
-def _run(run: Path) -> int:
-    """Train in a process of its own; what asks this process to end ends the training in good order."""
-    process = subprocess.Popen([sys.executable, "-m", "training", "--resume", str(run)])
-
-    def end(number: int, _: FrameType | None) -> None:
-        if number == signal.SIGTERM:  # Ctrl-C reaches the training process by itself
-            process.send_signal(signal.SIGINT)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        return process.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -103,7 +103,7 @@ def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["distort", "--output", "a.txt"], "output must end in .png, got 'a.txt'"),
         (["distort", "--distortion.corners", "-1"], "distortion.corners must be in [0, 1000] pixels, got -1"),
         (["nope"], "nope"),
-        ([], "Expected one of {up, serve, predict, train, distort, export, models}"),
+        ([], "Expected one of {up, serve, predict, train, evaluate, distort, export, models}"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it_and_exit_code_2(

@@ -38,8 +38,8 @@ class DataModule(pl.LightningDataModule):
         self.members, validation = split(data.train, data.labels, config.data.validation, config.seed, "validation")
         # Not of the members, which depend on the run's seed, as the test pictures must not.
         self.others = data.images[data.train[:MOST_OTHERS]] if config.distortion.clutter else None
-        self.validation = self._fixed(validation, "validation")
-        self.test = self._fixed(data.test, "test")
+        self.validation = self.fixed(validation, "validation")
+        self.test = self.fixed(data.test, "test")
         self.input = self._input()
 
     @property
@@ -98,7 +98,7 @@ class DataModule(pl.LightningDataModule):
         assert self.trainer is not None, "the data module is used through a trainer"
         return self.trainer
 
-    def _fixed(self, members: Tensor, purpose: str) -> FixedBatches:
+    def fixed(self, members: Tensor, purpose: str) -> FixedBatches:
         """The same for every seed of the run, and made on the CPU, so that all runs are judged on the same images."""
         config, others = self.config.distortion, self.others
 

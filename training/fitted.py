@@ -1,0 +1,30 @@
+"""Pictures brought to what a network takes, the way the service does it."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from stn import InputConfig
+from stn.types import Images
+from training.decoding import convert, pad, to_bytes
+from training.pictures import to_pil
+
+
+def fit_images(images: Images, wanted: InputConfig) -> Float[Tensor, "b c2 h2 w2"]:
+    """Each picture in the middle on black, its sides in proportion, in the network's colours.
+
+    Pictures that have the input's size and channels are not touched.
+
+    Raises:
+        ValueError: neither are grey or RGB pictures.
+    """
+    channels = images.shape[1]
+    if tuple(images.shape[1:]) == (wanted.channels, *wanted.size):
+        return images
+    if channels not in (1, 3) or wanted.channels not in (1, 3):
+        raise ValueError(
+            f"data must have pictures of {wanted.channels} channels and {wanted.height}x{wanted.width} pixels, as the "
+            f"model takes them, got {channels} channels and {images.shape[2]}x{images.shape[3]} pixels"
+        )
+    fitted = [to_bytes(pad(convert(to_pil(image), wanted.channels), wanted.size)) for image in images]
+    return torch.stack(fitted).float() / 255
