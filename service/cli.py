@@ -1,5 +1,6 @@
 """The `stn` command."""
 
+import importlib
 import logging
 import sys
 from functools import partial
@@ -14,6 +15,7 @@ from service.arguments import Run, given, parse
 from service.problems import Problem
 from service.settings import Settings
 from training.config import DataConfig, DistortionConfig, TrainingConfig
+from training.experiments.cells import COLUMNS, MODELS, Column, Model, Recipe
 from training.presets import PRESETS
 
 ExportTarget = Literal["flux", "onnx"]
@@ -54,12 +56,12 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
     @app.command
     def up(settings: SettingsArguments = defaults) -> Run:
         """Start the service with its page; train the preset `digits` first where no model has been trained yet."""
-        return partial(_up, settings)
+        return partial(_later, "serve", "up", settings)
 
     @app.command
     def serve(settings: SettingsArguments = defaults) -> Run:
         """Start the service with its page."""
-        return partial(_serve, settings)
+        return partial(_later, "serve", "serve", settings)
 
     @app.command
     def predict(
@@ -78,7 +80,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             json: Print the answer of `POST /v1/predict`.
             save: Write the transformed images into this folder.
         """
-        return partial(_predict, list(images), model, url, json, save, defaults)
+        return partial(_later, "predict", "predict", list(images), model, url, json, save, defaults)
 
     app.command(
         _train_commands(defaults), name="train", help="Train a model, with progress, and register it to be served."
@@ -115,7 +117,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             "distortion": given(distortion, "distortion", arguments),
             "part": part,
         }
-        return partial(_evaluate, model, request, output, json, defaults)
+        return partial(_later, "evaluate", "evaluate", model, request, output, json, defaults)
 
     @app.command
     def distort(
@@ -137,7 +139,41 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             seed: Decides what is drawn; another one shows other draws of the same distortions.
             output: PNG file to write, which must not exist yet.
         """
-        return partial(_distort, recipes, data, distortion, columns, seed, output)
+        return partial(_later, "distort", "distort", recipes, data, distortion, columns, seed, output)
+
+    @app.command
+    def table1(
+        models: tuple[Model, ...] = MODELS,
+        distortions: tuple[Column, ...] = COLUMNS,
+        seeds: tuple[int, ...] = (0,),
+        recipe: Recipe = "modern",
+        steps: int | None = None,
+        minutes: float | None = None,
+        data: Path = Path("data"),
+        results: Path = Path("results"),
+    ) -> Run:
+        """Train the cells of Table 1 of Jaderberg et al. 2015, and write it beside the paper's own.
+
+        A cell that is in the table is skipped, one that was cut short goes on: `stn table1 --models st-cnn-affine cnn
+        --minutes 10` may be stopped and started again. The table is written after each cell: table1.json, .md and .png.
+
+        Args:
+            models: Rows of the table.
+            distortions: Columns of the table.
+            seeds: A run of each cell for each of them.
+            recipe: `paper`: its SGD; `modern`: batch norm, AdamW and one cycle.
+            steps: Batches of 256 for each cell; 150000, the paper's, by default.
+            minutes: Instead, as many steps as this machine makes in these minutes.
+            data: Folder with MNIST/raw, downloaded there where it is missing.
+            results: Folder of the table.
+        """
+        if steps is not None and minutes is not None:
+            raise ValueError(f"steps must be left out where minutes are given, got {steps}")
+        if (steps is not None and steps < 1) or (minutes is not None and not minutes > 0):
+            raise ValueError(f"steps and minutes must be positive, got {steps if minutes is None else minutes}")
+        budget = ("minutes", f"{minutes:g}") if minutes is not None else ("steps", str(steps or 150_000))
+        folders = {"data": data, "results": results, "runs": defaults.runs / "table1"}
+        return partial(_later, "table1", "table1", models, distortions, seeds, recipe, budget, folders)
 
     @app.command
     def export(
@@ -154,7 +190,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             output: File to write, which must not exist yet: FILE.safetensors, FILE.jld2 or FILE.h5 for flux, FILE.onnx
                 for onnx. By default NAME.flux.safetensors or NAME.onnx in this folder, NAME-VERSION of a served model.
         """
-        return partial(_export, model, to, output, defaults)
+        return partial(_later, "export", "export", model, to, output, defaults)
 
     app.command(_models_commands(), name="models", help="Make model files: stn models import FILE --from flux.")
     return app
@@ -183,7 +219,7 @@ def _models_commands() -> SubcommandApp:
             output: Model file to write, which must not exist yet; by default FILE.model.safetensors in this folder. Write
                 STN_HOME/models/NAME/1.safetensors for it to be served.
         """
-        return partial(_import, file, source, like, config, output)
+        return partial(_later, "models", "import_model", file, source, like, config, output)
 
     return app
 
@@ -198,79 +234,21 @@ def _train_commands(defaults: Settings) -> SubcommandApp:
         Args:
             resume: Its run folder; it goes on from checkpoints/last.ckpt.
         """
-        return partial(_resume, resume, defaults)
+        return partial(_later, "train", "resume", resume, defaults)
 
     for name, preset in PRESETS.items():
 
         def train(config: Annotated[TrainingConfig, arg(name="")] = preset()) -> Run:  # noqa: B008
-            return partial(_train, config, defaults)
+            return partial(_later, "train", "train", config, defaults)
 
         app.command(name=name, help=preset.__doc__)(train)
     return app
 
 
-def _up(settings: Settings) -> int:
-    from service.commands.serve import up
-
-    return up(settings)
-
-
-def _serve(settings: Settings) -> int:
-    from service.commands.serve import serve
-
-    return serve(settings)
-
-
-def _train(config: TrainingConfig, settings: Settings) -> int:
-    from service.commands.train import train
-
-    return train(config, settings)
-
-
-def _resume(run: Path, settings: Settings) -> int:
-    from service.commands.train import resume
-
-    return resume(run, settings)
-
-
-def _evaluate(model: str, request: dict[str, Any], output: Path | None, as_json: bool, settings: Settings) -> int:
-    from service.commands.evaluate import evaluate
-
-    return evaluate(model, request, output, as_json, settings)
-
-
-def _distort(
-    names: tuple[str, ...], data: DataConfig, distortion: DistortionConfig, columns: int, seed: int, output: Path
-) -> int:
-    from service.commands.distort import distort
-
-    return distort(names, data, distortion, columns, seed, output)
-
-
-def _export(model: str, target: ExportTarget, output: Path | None, settings: Settings) -> int:
-    from service.commands.export import export
-
-    return export(model, target, output, settings)
-
-
-def _import(file: Path, source: ImportSource, like: Path | None, config: Path | None, output: Path | None) -> int:
-    from service.commands.models import import_model
-
-    return import_model(file, source, like, config, output)
-
-
-def _predict(
-    images: list[Path], model: str | None, url: str | None, as_json: bool, save: Path | None, settings: Settings
-) -> int:
-    from service.commands.predict import predict_files, print_predictions, save_transformed, transformed_files
-    from service.schemas import FailedImage
-
-    targets = transformed_files(images, save) if save else []
-    answer = predict_files(images, model, url, settings)
-    print_predictions(images, answer, as_json)
-    if save:
-        save_transformed(answer, targets)
-    return 1 if any(isinstance(entry, FailedImage) for entry in answer.predictions) else 0
+def _later(module: str, function: str, *arguments: Any) -> int:
+    """What this function of `service.commands` returns; its imports take seconds, so only what is run is imported."""
+    code: int = getattr(importlib.import_module(f"service.commands.{module}"), function)(*arguments)
+    return code
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """`stn distort`: a contact sheet of what distortions do, drawn by a process that may read every data set."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from service.commands.export import check_new_file
+from service.commands.process import run_module
 from stn.config import to_dict
 from training.config import DataConfig, DistortionConfig
 from training.presets import PRESETS
@@ -22,9 +21,8 @@ def distort(
         raise ValueError(f"output must end in .png, got {output.name!r}")
     rows = {name: to_dict(config) for name, config in choose_rows(names, distortion).items()}
     check_new_file(output)
-    command = [sys.executable, "-m", "training.contact_sheet", "--output", str(output)]
-    command += ["--data", json.dumps(to_dict(data)), "--rows", json.dumps(rows)]
-    return subprocess.run([*command, "--columns", str(columns), "--seed", str(seed)], check=False).returncode
+    choices = ["--data", json.dumps(to_dict(data)), "--rows", json.dumps(rows), "--output", str(output)]
+    return run_module("training.contact_sheet", *choices, "--columns", str(columns), "--seed", str(seed))
 
 
 def choose_rows(names: tuple[str, ...], distortion: DistortionConfig) -> dict[str, DistortionConfig]:

@@ -108,3 +108,15 @@ def _predict_here(bodies: list[bytes], model: str | None, settings: Settings) ->
         (future,) = served.predictor.submit([picture.pixels])
         entries.append(describe(picture, future.result(), served.info))
     return Predictions(model=served.name, version=served.version, predictions=entries)
+
+
+def predict(
+    images: list[Path], model: str | None, url: str | None, as_json: bool, save: Path | None, settings: Settings
+) -> int:
+    """Name what the pictures show; 1 where one of them could not be read."""
+    targets = transformed_files(images, save) if save else []
+    answer = predict_files(images, model, url, settings)
+    print_predictions(images, answer, as_json)
+    if save:
+        save_transformed(answer, targets)
+    return 1 if any(isinstance(entry, FailedImage) for entry in answer.predictions) else 0

@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from stn.config import ModelConfig
 from training.config import DataConfig, OptimizerConfig, TrainerConfig, TrainingConfig
@@ -10,10 +10,20 @@ from training.recipes import DISTORTIONS
 
 Recipe = Literal["paper", "modern"]
 
-NETWORKS = ("fcn", "cnn")
-TRANSFORMS = ("affine", "projective", "thin_plate_spline")
-MODELS = (*NETWORKS, *(f"st-{network}-{transform}" for network in NETWORKS for transform in TRANSFORMS))
-"""Rows of the table."""
+Model = Literal[
+    "fcn",
+    "cnn",
+    "st-fcn-affine",
+    "st-fcn-projective",
+    "st-fcn-thin_plate_spline",
+    "st-cnn-affine",
+    "st-cnn-projective",
+    "st-cnn-thin_plate_spline",
+]
+Column = Literal["R", "RTS", "P", "E", "TC"]
+
+MODELS: tuple[Model, ...] = get_args(Model)
+COLUMNS: tuple[Column, ...] = get_args(Column)
 
 PAPER: dict[str, dict[str, float]] = {
     "fcn": {"R": 2.1, "RTS": 5.2, "P": 3.1, "E": 3.2, "TC": 13.2},

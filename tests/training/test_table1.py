@@ -1,0 +1,84 @@
+"""Table 1: its cells, and a run of one that is started twice."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from stn import InputConfig, build_model
+from tests.training.test_data import write_mnist
+from training.experiments.cells import COLUMNS, MODELS, PAPER, Cell, config_of
+from training.experiments.table import write_table
+from training.experiments.table1 import main
+from training.recipes import DISTORTIONS
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("distortion", COLUMNS)
+def test_every_cell_has_400_thousand_parameters_within_5_percent(model: str, distortion: str) -> None:
+    for recipe in ("paper", "modern"):
+        config = config_of(Cell(model, distortion, 0), recipe, 1000, "data")
+        height, width = config.distortion.size or (28, 28)
+        images = InputConfig(channels=1, height=height, width=width, mean=(0.1,), std=(0.3,))
+        network = build_model(config.model, images, 10)
+        assert sum(values.numel() for values in network.parameters()) == pytest.approx(400_000, rel=0.05)
+        assert (network.transformer is not None) == model.startswith("st-")
+        norms = [layer for layer in network.modules() if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm)]
+        assert bool(norms) == (recipe == "modern")
+
+
+def test_the_papers_recipe_is_the_papers() -> None:
+    config = config_of(Cell("st-cnn-affine", "RTS", 2), "paper", 150_000, "data")
+    optimizer = config.optimizer
+    assert (optimizer.name, optimizer.learning_rate, optimizer.schedule) == ("sgd", 0.01, "step")
+    assert not (optimizer.momentum or optimizer.weight_decay or optimizer.label_smoothing or optimizer.gradient_clip)
+    assert (config.trainer.max_steps, config.trainer.batch_size, config.model.pool) == (150_000, 256, 2)
+
+
+def test_the_papers_numbers_are_all_there() -> None:
+    assert set(PAPER) == set(MODELS)
+    assert set(DISTORTIONS) == set(COLUMNS)
+    assert all({"R", "RTS", "P", "E"} <= set(row) for row in PAPER.values())
+
+
+def row(model: str, distortion: str, seed: int, error: float) -> dict[str, object]:
+    return {
+        "model": model,
+        "distortion": distortion,
+        "seed": seed,
+        "error": error,
+        "recipe": "modern",
+        "budget": "5 steps",
+        "parameters": 400_000,
+        "images": 1280,
+        "seconds": 3.0,
+    }
+
+
+def test_the_table_has_the_papers_number_and_the_mean_and_spread_of_ours(tmp_path: Path) -> None:
+    write_table(tmp_path, [row("cnn", "R", 0, 1.0), row("cnn", "R", 1, 1.5), row("st-cnn-affine", "TC", 0, 1.6)])
+    text = (tmp_path / "table1.md").read_text()
+    assert "| cnn | 1.2 \\| **1.25** ± 0.25 | 0.8 \\| - |" in text
+    assert "1.7 \\| **1.60** | 400,000 | 1,280 | 3 |" in text
+    assert (tmp_path / "table1.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_cell_is_trained_once_and_then_in_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_mnist(tmp_path, 600, 60)
+    arguments = ["--data", str(tmp_path), "--models", "fcn", "--distortions", "P", "--steps", "4"]
+    arguments += ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    assert main(arguments) == 0
+    (found,) = json.loads((tmp_path / "results" / "table1.json").read_text())
+    assert (found["model"], found["distortion"], found["images"]) == ("fcn", "P", 1024)
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("trained again"))
+    assert main(arguments) == 0
+    (tmp_path / "results" / "table1.json").unlink()
+    assert main(arguments) == 0  # from the run that is finished
+    assert json.loads((tmp_path / "results" / "table1.json").read_text()) == [found]
+
+
+def test_a_run_that_fails_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("no folder, so nothing can be downloaded into it")
+    assert main(["--data", str(tmp_path / "file"), "--steps", "2", "--runs", str(tmp_path), "--models", "fcn"]) == 2
+    assert "error: " in capsys.readouterr().err
