@@ -161,6 +161,23 @@ def test_a_theta_that_is_not_finite_is_an_error_that_names_the_image(value: floa
         sample(torch.rand(2, 1, 4, 4), torch.tensor([0.0, value]).view(2, 1, 1, 1).expand(2, 3, 3, 2))
 
 
+@pytest.mark.parametrize(
+    ("name", "theta", "iterations", "message"),
+    [
+        ("affine", (1e17, 0.0, 0.0, 0.0, 1e17, 0.0), 3, r"theta must be at most 2\^60 in size, got .* for image 0"),
+        ("projective", (1.0, 0.0, 1.0, 0.0, 1.0, 0.0, -1.0, 0.0), 2, "theta must be finite, got .* for image 0"),
+    ],
+)
+def test_a_composed_theta_that_overflows_is_an_error(
+    name: str, theta: tuple[float, ...], iterations: int, message: str
+) -> None:
+    images = torch.rand(2, 1, 4, 4)
+    SpatialTransformer(Predicts(*theta), name, (4, 4))(images)
+    with pytest.raises(ValueError, match=message):
+        SpatialTransformer(Predicts(*theta), name, (4, 4), iterations=iterations)(images)
+    SpatialTransformer(Predicts(*theta), name, (4, 4), iterations=iterations, check=False)(images)
+
+
 def test_a_large_theta_is_no_error_and_an_absurd_one_is() -> None:
     images = torch.ones(1, 1, 4, 4)
     theta = torch.tensor([[1e18, 0.0, 0.0]])
