@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from stn.config import require
 from stn.coordinates import check_size
+from stn.finite import can_look
 from stn.transforms import Transform
 from stn.types import Images, Theta
 
@@ -166,7 +167,7 @@ def theta_layer(features: int, transform: Transform, start: Sequence[float] | Te
     bias = transform.identity() if start is None else torch.as_tensor(start)
     if bias.shape != (count,):
         raise ValueError(f"start must have shape ({count},) for {type(transform).__name__}, got {tuple(bias.shape)}")
-    require(bias.is_meta or bool(bias.isfinite().all()), "start", "finite", start)
+    require(not can_look(bias) or bool(bias.isfinite().all()), "start", "finite", start)
     layer = ThetaLayer(features, count)
     with torch.no_grad():
         layer.weight.zero_()

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from stn.antialias import average, supersample
 from stn.choice import choose
-from stn.grid import GridGenerator, check_finite
+from stn.finite import check_finite
+from stn.grid import GridGenerator
 from stn.interpolation import interpolate
 from stn.kernels import KERNELS, Kernel
 from stn.padding import PADDINGS

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stn.bounds import Bounds
-from stn.grid import GridGenerator, check_finite
+from stn.finite import check_finite
+from stn.grid import GridGenerator
 from stn.kernels import Kernel
 from stn.places import Places, predicted
 from stn.sampler import check_images, check_sampling, sample_at

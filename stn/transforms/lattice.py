@@ -40,8 +40,8 @@ def _is_separable(coefficients: Tensor, basis: Tensor) -> bool:
         return False
     if coefficients.shape[1] == 2:
         return coefficients.shape[0] * basis.shape[1] >= FEWEST_POINTS
-    if coefficients.device.type != "cpu":  # a GPU would have to wait for the answer
-        return False
+    if coefficients.device.type != "cpu" or type(coefficients) is not Tensor:
+        return False  # a GPU would have to wait for the answer, and a fake tensor has none
     divisors = coefficients[:, 2].detach()
     farthest = basis[:2, -1]  # the centre of the last pixel; the first one's is its negative
     return bool((divisors[:, 2] - (divisors[:, :2].abs() * farthest).sum(1)).amin() >= NEAREST_DIVISOR)

@@ -70,7 +70,7 @@ def test_a_localization_net_of_the_wrong_width_is_refused() -> None:
 
 
 def test_images_too_small_for_a_convolutional_localization_net_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"size must be at least \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"size must be \(height, width\) of at least \(4, 4\)"):
         LOCALIZATIONS["conv"](1, (3, 28), TRANSFORMS["affine"]())
 
 
