@@ -9,6 +9,7 @@ from stn.constants import Constants, on_cpu
 from stn.coordinates import check_size, lattice
 from stn.finite import check_finite
 from stn.transforms import TRANSFORMS, MatrixTransform, Transform
+from stn.transforms.transform import check_theta
 from stn.types import Basis, Grid, Theta
 
 
@@ -65,7 +66,7 @@ def sampling_grid(transform: str | Transform, theta: Theta, size: tuple[int, int
               [ 0.2500,  0.0000]]]])
     """
     chosen, size = _chosen(transform), check_size(size)
-    theta = check_finite(theta, "theta")
+    theta = check_finite(check_theta(chosen, theta), "theta")
     theta = theta.to(torch.promote_types(theta.dtype, torch.float32))
     with on_cpu():
         basis = chosen.basis(lattice(size, dtype=torch.float64))

@@ -1,6 +1,7 @@
 """Localization nets: images in, theta out, starting at the identity or at a theta of one's own.
 
-Images of another shape than a net was made for are a ValueError; a pooled net takes them in every size. Any module that gives (B, P) can stand in their place.
+Images of another shape than a net was made for are a ValueError; a pooled net takes them in every size. Any module that
+gives (B, P) can stand in their place.
 """
 
 from collections.abc import Sequence

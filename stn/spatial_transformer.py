@@ -14,6 +14,7 @@ from stn.kernels import Kernel
 from stn.places import Places, predicted
 from stn.sampler import check_images, check_sampling, sample_at
 from stn.transforms import MatrixTransform, Transform
+from stn.transforms.transform import check_theta
 from stn.types import Grid, Images, Sampled, Theta
 
 
@@ -25,7 +26,11 @@ class Transformed(NamedTuple):
     theta: Theta
     """The parameters that placed the grid, float32 or wider."""
     grid: Grid
-    """The input point of every output pixel."""
+    """The input point of every output pixel.
+
+    It is made from theta beside the images, which do not depend on it: for gradients by the grid, or hooks that the images
+    should feel, take `stn.sample(images, grid)`.
+    """
 
 
 class SpatialTransformer(nn.Module):
@@ -49,9 +54,9 @@ class SpatialTransformer(nn.Module):
         outside_penalty: weight of the mean squared distance of the grid's points from the image, for `penalty`.
         identity_penalty: weight of the mean squared distance of the grid's points from the identity's.
         check: raise a ValueError where theta, predicted or composed, is not finite. It makes a GPU wait for the
-            localization net; without it such a theta gives images that are not finite or black, and with the paddings
-            border and reflection a picture: the image's corner. Never done while a graph is compiled or exported, nor in
-            a transform of `torch.func`.
+            localization net; without it such a theta gives images that are not finite or black, and with other paddings
+            than zeros one colour: the background, or a pixel of the image (border: the one in its corner).
+            Never done while a graph is compiled or exported, nor in a transform of `torch.func`.
 
     Source: Jaderberg et al. 2015.
 
@@ -118,7 +123,8 @@ class SpatialTransformer(nn.Module):
             raise ValueError(f"features must be None for iterations above 1, got {self.iterations} iterations")
         check_images(images, self.background)
         theta = self._localize(images if features is None else features)
-        if theta.shape[0] != images.shape[0]:
+        if theta.shape[:1] != images.shape[:1]:
+            check_theta(self.transform, theta)
             raise ValueError(f"theta must have one row for each of {images.shape[0]} images, got {theta.shape[0]}")
         for _ in range(self.iterations - 1):
             theta = self._compose(theta, self._localize(self._sample(images, predicted(self.generator, theta))))

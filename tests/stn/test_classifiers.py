@@ -247,7 +247,9 @@ def test_images_with_other_channels_are_refused(classifier: str, transform: str,
 def test_images_of_another_size_are_refused(classifier: str, transform: str, localization: str) -> None:
     fields = {"localization": localization} if transform != "none" else {}
     model = build(images_of(1, 28, 28), classifier=classifier, transform=transform, **fields).eval()
-    with pytest.raises(ValueError, match=r"images must have shape \(B, 1, 28, 28\) for this network, got \(2, 1, 30, 28\)"):
+    with pytest.raises(
+        ValueError, match=r"images must have shape \(B, 1, 28, 28\) for this network, got \(2, 1, 30, 28\)"
+    ):
         model(torch.rand(2, 1, 30, 28))
 
 

@@ -5,8 +5,17 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from stn import KERNELS, TRANSFORMS, ConvLocalization, GridGenerator, SpatialTransformer, sample, sampling_grid, warp
-from stn import constants
+from stn import (
+    KERNELS,
+    TRANSFORMS,
+    ConvLocalization,
+    GridGenerator,
+    SpatialTransformer,
+    constants,
+    sample,
+    sampling_grid,
+    warp,
+)
 from stn.transforms import lattice as sums
 
 PADDINGS = ("zeros", "border", "reflection", "constant")

@@ -21,7 +21,9 @@ def make(name: str) -> tuple[GridGenerator, torch.Tensor]:
     return generator, (generator.transform.identity() + 0.1 * noise).double().requires_grad_()
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")  # of torch's forward derivatives, about themselves
+@pytest.mark.filterwarnings(
+    "ignore:.*torch.jit.script:FutureWarning"
+)  # of torch's forward derivatives, about themselves
 @pytest.mark.parametrize("name", MATRIX_TRANSFORMS)
 def test_points_and_derivatives_are_those_of_the_transform(name: str) -> None:
     generator, theta = make(name)

@@ -14,6 +14,7 @@ from stn import (
     sampling_grid,
 )
 from tests.stn.predicts import Predicts
+from tests.stn.unchecked import unchecked
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
@@ -227,6 +228,11 @@ def test_a_state_dict_loads_whatever_the_output_size() -> None:
             "kernel must be one of bicubic, bilinear, catmull_rom, integer, lanczos3, got 'bilinaer'",
         ),
         ({"padding": "zero"}, "padding must be one of border, constant, reflection, zeros, got 'zero'"),
+        ({"padding": []}, r"padding must be one of border, constant, reflection, zeros, got \[\]"),
+        (
+            {"padding": "constant", "background": ()},
+            r"background must be finite numbers, one for each channel or one for all, got \(\)",
+        ),
         ({"padding": "constant"}, "background must be given for padding 'constant' and for no other, got None"),
         ({"background": (0.5,)}, r"background must be given for padding 'constant' and for no other, got \(0.5,\)"),
         ({"antialias": 0}, r"antialias must be a whole number in \[1, 16\], got 0"),
@@ -239,7 +245,7 @@ def test_a_state_dict_loads_whatever_the_output_size() -> None:
     ],
 )
 def test_wrong_settings_are_refused_with_argument_rule_and_value(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with unchecked(), pytest.raises(ValueError, match=message):
         SpatialTransformer(nn.Identity(), **{"transform": "affine", "size": (4, 4)} | settings)
 
 
