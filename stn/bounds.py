@@ -16,7 +16,8 @@ class Bounds(Constants):
     """Bends each bounded entry of theta so that it never leaves its range.
 
     With d the distance from the identity and u the room on that side, d becomes u tanh(d / u). The identity stays itself to
-    the bit, near it nothing changes (the slope is 1 and there is no curvature), and the range's ends are never reached.
+    the bit, near it nothing changes (the slope is 1 and there is no curvature), and the range's ends are never passed; in
+    float32 they are reached from about 9 rooms away, where the gradient is 0.
 
     Args:
         transform: whose theta it is.
@@ -45,6 +46,8 @@ class Bounds(Constants):
             identity = self.transform.identity().tolist()
         if not chosen:
             raise ValueError(f"bounds must name parameters of the transform, {', '.join(names)}, got {key!r}")
+        if not _is_bound(bound):
+            raise ValueError(f"bounds of {key} must be a range (low, high) or one number, got {bound!r}")
         for name in chosen:
             index = names.index(name)
             start = identity[index]
@@ -65,3 +68,8 @@ class Bounds(Constants):
         free = room.isinf()
         room = torch.where(free, 1.0, room)
         return torch.where(free, theta, identity + room * torch.tanh(distance / room))
+
+
+def _is_bound(bound: object) -> bool:
+    values = bound if isinstance(bound, tuple | list) else (bound, bound)
+    return len(values) == 2 and all(isinstance(value, int | float) for value in values)

@@ -44,7 +44,15 @@ def build_model(config: ModelConfig, images: InputConfig, classes: int) -> Class
         pool=config.pool,
         shared=transform is not None and config.localization == "shared",
         theta_to_classes=config.theta_to_classes,
+        channels=images.channels,
+        size=None if _takes_any_size(config) else images.size,
     )
+
+
+def _takes_any_size(config: ModelConfig) -> bool:
+    """Whether the network takes images of other sizes too; a localization net that does not says so itself."""
+    pooled = config.transform != "none" and config.localization_pooled is not None
+    return pooled or config.classifier in BACKBONES
 
 
 def _parts(

@@ -8,6 +8,6 @@ Value = TypeVar("Value")
 
 def choose(choices: Mapping[str, Value], name: str, argument: str) -> Value:
     """The value of this name, or a ValueError that lists the known ones."""
-    if name not in choices:
+    if not isinstance(name, str) or name not in choices:
         raise ValueError(f"{argument} must be one of {', '.join(sorted(choices))}, got {name!r}")
     return choices[name]

@@ -33,6 +33,8 @@ class Classifier(nn.Module):
             twice, untransformed and transformed, with the same weights; what is transformed is the image. The running
             statistics of its batch norms, where it has any, are then those of both.
         theta_to_classes: whether the class layer reads theta behind the network's vector.
+        channels: of the images; others are a ValueError, where it is given.
+        size: (height, width) of the images, likewise.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class Classifier(nn.Module):
         pool: int = 1,
         shared: bool = False,
         theta_to_classes: bool = False,
+        channels: int | None = None,
+        size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         self.transformer = transformer
@@ -55,8 +59,11 @@ class Classifier(nn.Module):
         self.classes = classes
         self.shared = shared
         self.theta_to_classes = theta_to_classes
+        self.channels = channels
+        self.size = size
 
     def forward(self, images: Images) -> Classified:
+        self._check(images)
         if self.transformer is None:
             return Classified(self.classes(self.head(self._features(images))), None)
         transformed = self.transformer(images, self._features(images) if self.shared else None)
@@ -64,6 +71,13 @@ class Classifier(nn.Module):
         if self.theta_to_classes:
             vector = torch.cat([vector, transformed.theta.to(vector.dtype)], dim=-1)  # (B, F + P)
         return Classified(self.classes(vector), transformed)
+
+    def _check(self, images: Tensor) -> None:
+        channels = self.channels is None or images.shape[1:2] == (self.channels,)
+        if images.ndim != 4 or not channels or self.size not in (None, tuple(images.shape[2:])):
+            height, width = self.size or ("H", "W")
+            shape = f"(B, {self.channels or 'C'}, {height}, {width})"
+            raise ValueError(f"images must have shape {shape} for this network, got {tuple(images.shape)}")
 
     def _features(self, images: Images) -> Tensor:
         """What the trunk makes of these images: maps (B, C, H, W), or vectors (B, C)."""

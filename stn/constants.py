@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ class Constants(nn.Module, ABC):
             return values
         if torch.promote_types(values.dtype, like.dtype) == values.dtype and values.is_meta <= like.is_meta:
             return values.to(like.device, like.dtype)
-        with torch.device("cpu"):
+        with on_cpu():
             return self.compute(like.dtype).to(like.device)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
@@ -49,6 +50,11 @@ class Constants(nn.Module, ABC):
         if self.values.dtype != before.dtype or (before.is_meta and not self.values.is_meta):
             self.refresh()
         return self
+
+
+def on_cpu() -> AbstractContextManager[object]:
+    """New tensors are made on the CPU; in a compiled graph, which cannot be told so, on the default device."""
+    return nullcontext() if torch.compiler.is_compiling() else torch.device("cpu")
 
 
 def constant(values: tuple[tuple[float | int, ...], ...], like: Tensor) -> Tensor:
@@ -61,6 +67,8 @@ def constant(values: tuple[tuple[float | int, ...], ...], like: Tensor) -> Tenso
     key = (values, like.dtype, like.device)
     found = _KEPT.get(key)
     if found is None:
+        if torch._C._are_functorch_transforms_active():  # what is made within one may not leave it
+            return torch.tensor(values, dtype=like.dtype, device=like.device)
         if len(_KEPT) >= 256:
             _KEPT.clear()
         with torch.inference_mode(False), torch.no_grad():

@@ -53,7 +53,7 @@ def check_size(size: tuple[int, int], name: str = "size", least: int = 1) -> tup
     """The size itself, or a ValueError that says what it must be."""
     sides = tuple(size) if isinstance(size, Sequence) else ()
     if len(sides) != 2 or not all(type(side) is int and side >= least for side in sides):
-        what = "(height, width)" if name == "size" else "(rows, columns)"
+        what = "(rows, columns)" if name == "lattice" else "(height, width)"
         raise ValueError(f"{name} must be {what} of at least ({least}, {least}), got {size}")
     return (sides[0], sides[1])
 
@@ -68,5 +68,5 @@ def _centres(count: int, dtype: torch.dtype | None, device: torch.device | None)
 
 
 def _half(points: Tensor, size: tuple[int, int]) -> Tensor:
-    height, width = size
+    height, width = check_size(size)
     return points.new_tensor([width / 2, height / 2])

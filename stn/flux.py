@@ -10,6 +10,8 @@ computed the weighted sum of the four neighbouring pixels and returned one of th
 pictures one by one with an image library, where no gradient passes; and it was tied to one batch size.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -41,19 +43,25 @@ def affine_grid_generator(
 
     The corner pixels' centres are at -1 and +1; a side of one pixel is at 0.
 
+    They are float64 for a theta in float64 and float32 for any other: in float16 or bfloat16 they would miss their pixels.
+
     Args:
         height: rows of the output.
         width: columns of the output.
-        theta: one 2x3 matrix [A | t] for each image, as in Julia `reshape(theta, 2, 3, :)`; any number of them.
+        theta: one 2x3 matrix [A | t] for each image, as in Julia `reshape(theta, 2, 3, :)`; any number of them; floating
+            point.
 
     >>> x, y = affine_grid_generator(2, 3, torch.tensor([[[1.0], [0.0], [0.0]], [[0.0], [1.0], [0.5]]]))
     >>> x[:, 0, 0], y[0, :, 0]
     (tensor([-1.,  0.,  1.]), tensor([-0.5000,  1.5000]))
     """
     for name, count in (("height", height), ("width", width)):
-        require(count >= 1 and count == int(count), name, "a whole number of at least 1", count)
+        require(1 <= count < math.inf and count == int(count), name, "a whole number of at least 1", count)
+    height, width = int(height), int(width)
     require(theta.shape[:2] == (2, 3) and theta.ndim == 3, "theta", "of shape (2, 3, B)", tuple(theta.shape))
+    require(theta.is_floating_point(), "theta", "floating point", theta.dtype)
     _require_finite("theta", theta)
+    theta = theta.to(torch.promote_types(theta.dtype, torch.float32))
     x = _centres(width, theta)
     y = _centres(height, theta)[:, None]
     xx, yx, xy, yy, x0, y0 = from_flux(theta).flatten(1)[..., None, None].unbind(1)  # six times (B, 1, 1)
@@ -92,7 +100,8 @@ def transformer(
     >>> torch.allclose(transformer(images, identity), images)
     True
     """
-    require(loc_net_output.shape[:1] == (4,), "loc_net_output", "of shape (4, B)", tuple(loc_net_output.shape))
+    shape = tuple(loc_net_output.shape)
+    require(len(shape) == 2 and shape[0] == 4, "loc_net_output", "of shape (4, B)", shape)
     _require_finite("loc_net_output", loc_net_output)
     width, height = input_batch.shape[:2]
     scale, shift_width, shift_height, angle = loc_net_output.double().unbind(0)
@@ -148,6 +157,8 @@ def _check_shapes(input: Tensor, grid: Tensor) -> None:
         raise ValueError(f"grid and input must have the same batch size in their last axis, got {shapes}")
     if 0 in input.shape[:-2]:
         raise ValueError(f"input must have at least one pixel, got {shapes}")
+    if 0 in grid.shape[1:-1]:
+        raise ValueError(f"grid must have at least one point, got {shapes}")
 
 
 def _centres(count: int, like: Tensor) -> Tensor:

@@ -1,15 +1,15 @@
 """The sampling grid: a transform applied to the pixel centres of the output."""
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from stn.choice import choose
-from stn.constants import Constants
+from stn.constants import Constants, on_cpu
 from stn.coordinates import check_size, lattice
+from stn.finite import check_finite
 from stn.transforms import TRANSFORMS, MatrixTransform, Transform
+from stn.transforms.transform import check_theta
 from stn.types import Basis, Grid, Theta
 
 
@@ -30,9 +30,7 @@ class GridGenerator(Constants):
 
     def __init__(self, transform: str | Transform, size: tuple[int, int]) -> None:
         super().__init__()
-        if not isinstance(transform, str | Transform):
-            raise ValueError(f"transform must be a name in stn.TRANSFORMS or a Transform, got {transform!r}")
-        self.transform = choose(TRANSFORMS, transform, "transform")() if isinstance(transform, str) else transform
+        self.transform = _chosen(transform)
         self.size = check_size(size)
         self.values = self.values.to(torch.get_default_dtype())
         self.refresh()
@@ -67,7 +65,18 @@ def sampling_grid(transform: str | Transform, theta: Theta, size: tuple[int, int
     tensor([[[[-0.2500,  0.0000],
               [ 0.2500,  0.0000]]]])
     """
-    return GridGenerator(transform, size)(check_finite(theta, "theta"))
+    chosen, size = _chosen(transform), check_size(size)
+    theta = check_finite(check_theta(chosen, theta), "theta")
+    theta = theta.to(torch.promote_types(theta.dtype, torch.float32))
+    with on_cpu():
+        basis = chosen.basis(lattice(size, dtype=torch.float64))
+    return chosen.place_lattice(theta, basis.to(theta), size).permute(0, 2, 3, 1)
+
+
+def _chosen(transform: str | Transform) -> Transform:
+    if not isinstance(transform, str | Transform):
+        raise ValueError(f"transform must be a name in stn.TRANSFORMS or a Transform, got {transform!r}")
+    return choose(TRANSFORMS, transform, "transform")() if isinstance(transform, str) else transform
 
 
 def outline(transform: Transform, theta: Theta) -> Float[Tensor, "b n 2"]:
@@ -80,25 +89,3 @@ def outline(transform: Transform, theta: Theta) -> Float[Tensor, "b n 2"]:
     end = torch.ones_like(edge)
     x, y = torch.cat([edge, end, -edge, -end]), torch.cat([-end, edge, end, -edge])
     return transform(theta, torch.stack([x, y], dim=-1).expand(theta.shape[0], -1, -1))
-
-
-def check_finite(values: Tensor, argument: str) -> Tensor:
-    """The values themselves, or a ValueError that says which image's are not finite or absurdly large.
-
-    While a graph is compiled or exported nothing is checked: a graph cannot branch on values, and on the meta device there
-    are none.
-    """
-    if torch.compiler.is_compiling() or values.numel() == 0 or values.is_meta:
-        return values
-    least, most = (bound.item() for bound in torch.aminmax(values.detach()))
-    if least >= -LARGEST and most <= LARGEST:  # neither holds for NaN
-        return values
-    wrong = ~(values.detach().abs() <= LARGEST)
-    index = int(wrong.flatten(1).any(1).nonzero()[0])
-    found = float(values.detach()[index][wrong[index]][0])
-    rule = "be at most 2^60 in size" if math.isfinite(found) else "be finite"
-    raise ValueError(f"{argument} must {rule}, got {found} for image {index}")
-
-
-LARGEST = 2.0**60
-"""The largest coordinate or parameter that is taken for meant; far larger ones overflow on the way to a pixel."""

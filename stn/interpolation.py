@@ -168,8 +168,10 @@ def _differentiate(
     """The gradients of `sample_vectorised` by the general formula, which can be differentiated again."""
     mode, padding, frame = settings
     kernel = next(KERNELS[name] for name, value in TORCH_MODES.items() if value == mode)
+    # Views, because a derivative by a tensor itself would run the hooks that its user gave it, once more.
     images, points = (
-        tensor if tensor.requires_grad else tensor.detach().requires_grad_() for tensor in (images, points)
+        tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
+        for tensor in (images, points)
     )
     whole = Frame(1, images.shape[3], images.shape[2])
     places = given(from_indices(pixel_indices(points, frame), whole).permute(0, 2, 3, 1))

@@ -1,15 +1,20 @@
 """Localization nets: images in, theta out, starting at the identity or at a theta of one's own.
 
-Any module that gives (B, P) can stand in their place.
+Images of another shape than a net was made for are a ValueError; a pooled net takes them in every size. Any module that
+gives (B, P) can stand in their place.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from stn.config import require
+from stn.coordinates import check_size
+from stn.finite import can_look
 from stn.transforms import Transform
 from stn.types import Images, Theta
 
@@ -42,10 +47,10 @@ class ConvLocalization(nn.Module):
         start: Sequence[float] | Tensor | None = None,
     ) -> None:
         super().__init__()
-        height, width = size
-        if height < 4 or width < 4:
-            raise ValueError(f"size must be at least (4, 4) for a convolutional localization net, got {tuple(size)}")
-        pooling, places = _pool((height // 4, width // 4), pooled)
+        self.sees = _Sees.of(channels, size, pooled, least=4)
+        _check_count(filters, "filters")
+        _check_count(units, "units")
+        pooling, places = _pool((size[0] // 4, size[1] // 4), pooled)
         self.features = nn.Sequential(
             nn.AvgPool2d(2),
             nn.Conv2d(channels, filters, 5, padding=2),
@@ -61,7 +66,7 @@ class ConvLocalization(nn.Module):
         self.theta = theta_layer(units, transform, start)
 
     def forward(self, images: Images) -> Theta:
-        return self.theta(self.features(images))
+        return self.theta(self.features(self.sees.check(images, "images")))
 
 
 class DenseLocalization(nn.Module):
@@ -81,6 +86,8 @@ class DenseLocalization(nn.Module):
         start: Sequence[float] | Tensor | None = None,
     ) -> None:
         super().__init__()
+        self.sees = _Sees.of(channels, size, pooled)
+        _check_count(units, "units")
         pooling, places = _pool(size, pooled)
         self.features = nn.Sequential(
             pooling,
@@ -95,7 +102,7 @@ class DenseLocalization(nn.Module):
         self.theta = theta_layer(units, transform, start)
 
     def forward(self, images: Images) -> Theta:
-        return self.theta(self.features(images))
+        return self.theta(self.features(self.sees.check(images, "images")))
 
 
 class SharedLocalization(nn.Module):
@@ -125,12 +132,14 @@ class SharedLocalization(nn.Module):
         start: Sequence[float] | Tensor | None = None,
     ) -> None:
         super().__init__()
+        self.sees = _Sees.of(channels, size, pooled)
+        _check_count(units, "units")
         pooling, places = _pool(size, pooled)
         self.features = nn.Sequential(pooling, nn.Flatten(), nn.Linear(channels * places, units), nn.ReLU())
         self.theta = theta_layer(units, transform, start)
 
     def forward(self, features: Float[Tensor, "b *places"]) -> Theta:
-        return self.theta(self.features(features))
+        return self.theta(self.features(self.sees.check(features, "features")))
 
 
 LOCALIZATIONS: dict[str, type[ConvLocalization] | type[DenseLocalization] | type[SharedLocalization]] = {
@@ -153,10 +162,13 @@ class ThetaLayer(nn.Linear):
 
 def theta_layer(features: int, transform: Transform, start: Sequence[float] | Tensor | None = None) -> ThetaLayer:
     """The last layer of a localization net: zero weights, and as bias the identity theta or the start that is given."""
+    require(isinstance(transform, Transform), "transform", "a Transform, such as stn.Affine()", transform)
+    _check_count(features, "features")
     count = len(transform.parameter_names)
     bias = transform.identity() if start is None else torch.as_tensor(start)
     if bias.shape != (count,):
         raise ValueError(f"start must have shape ({count},) for {type(transform).__name__}, got {tuple(bias.shape)}")
+    require(not can_look(bias) or bool(bias.isfinite().all()), "start", "finite", start)
     layer = ThetaLayer(features, count)
     with torch.no_grad():
         layer.weight.zero_()
@@ -164,9 +176,37 @@ def theta_layer(features: int, transform: Transform, start: Sequence[float] | Te
     return layer
 
 
+class _Sees(NamedTuple):
+    """What a localization net was made for."""
+
+    channels: int
+    size: tuple[int, int] | None
+    """Height and width; None where any will do."""
+
+    @classmethod
+    def of(cls, channels: int, size: tuple[int, int], pooled: tuple[int, int] | None, least: int = 1) -> "_Sees":
+        """It, or a ValueError where there can be no such net."""
+        _check_count(channels, "channels")
+        size = check_size(size, least=least)
+        return cls(channels, None if pooled else size)
+
+    def check(self, seen: Tensor, name: str) -> Tensor:
+        """What is to be seen, or a ValueError that says what shape it must have."""
+        shape = (*seen.shape, 1, 1) if seen.ndim == 2 and self.size == (1, 1) else tuple(seen.shape)
+        if len(shape) != 4 or shape[1] != self.channels or self.size not in (None, shape[2:]):
+            height, width = self.size or ("H", "W")
+            rule = f"(B, {self.channels}, {height}, {width}) for this localization net"
+            raise ValueError(f"{name} must have shape {rule}, got {tuple(seen.shape)}")
+        return seen
+
+
+def _check_count(count: int, name: str) -> None:
+    require(type(count) is int and count >= 1, name, "a whole number of at least 1", count)
+
+
 def _pool(size: tuple[int, int], pooled: tuple[int, int] | None) -> tuple[nn.Module, int]:
     """The layer that averages features of this size to the pooled one, where one is asked for, and the places left."""
-    height, width = pooled or size
-    if height < 1 or width < 1:
-        raise ValueError(f"pooled must be two sides of at least 1, got {pooled}")
-    return (nn.AdaptiveAvgPool2d(pooled) if pooled else nn.Identity()), height * width
+    if pooled is None:
+        return nn.Identity(), size[0] * size[1]
+    height, width = check_size(pooled, "pooled")
+    return nn.AdaptiveAvgPool2d((height, width)), height * width

@@ -30,15 +30,19 @@ def extend(
 
 
 FARTHEST = 2.0**20
+FARTHEST_EXPORTED = 2.0**12
 
 
 def within_reason(points: Tensor) -> Tensor:
     """Points a million images away, and those that are nowhere because theta overflowed, at a million images' distance.
 
-    Beyond that, whole pixels have no meaning in float32, and torch's sampler reads where no memory is.
+    Beyond that, whole pixels have no meaning in float32, and torch's sampler reads where no memory is. Other runtimes
+    weight and fold pixels in float32 too, without torch's care for what is rounded: where a pixel's index has no fraction
+    left, their sums leave the image's range. So exported graphs keep points within 4,096 images, 2^23 pixels for a side of
+    4,096; a theta that is not finite is left to the runtime.
     """
     if torch.compiler.is_exporting():
-        return points
+        return points.clamp(-FARTHEST_EXPORTED, FARTHEST_EXPORTED)
     return points.nan_to_num(nan=FARTHEST).clamp(-FARTHEST, FARTHEST)
 
 

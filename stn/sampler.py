@@ -8,11 +8,13 @@ from torch import Tensor
 
 from stn.antialias import average, supersample
 from stn.choice import choose
-from stn.grid import GridGenerator, check_finite
+from stn.finite import check_finite
+from stn.grid import GridGenerator
 from stn.interpolation import interpolate
 from stn.kernels import KERNELS, Kernel
 from stn.padding import PADDINGS
 from stn.places import Places, given, grid_of, predicted
+from stn.transforms.transform import Transform, check_theta
 from stn.types import Grid, Images, Sampled, Theta
 
 
@@ -83,7 +85,10 @@ def warp(
     """
     check_sampling(kernel, padding, background, antialias)
     check_images(images, background)
-    if images.shape[0] != theta.shape[0]:
+    if isinstance(generator, str | Transform):
+        raise ValueError(f"generator must be a GridGenerator, of a transform and the output size, got {generator!r}")
+    if images.shape[:1] != theta.shape[:1]:
+        check_theta(generator.transform, theta)
         raise ValueError(f"images and theta must have the same batch size, got {len(images)} and {len(theta)}")
     places = predicted(generator, check_finite(theta, "theta"))
     return sample_at(images, places, kernel, padding, background, antialias)
@@ -120,7 +125,11 @@ def check_sampling(kernel: str | Kernel, padding: str, background: Sequence[floa
 
 
 def _is_background(values: Sequence[float]) -> bool:
-    return isinstance(values, Sequence) and all(isinstance(v, int | float) and math.isfinite(v) for v in values)
+    return isinstance(values, Sequence) and bool(values) and all(map(_is_finite_number, values))
+
+
+def _is_finite_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 PRECISE = (torch.float32, torch.float64)

@@ -8,11 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stn.bounds import Bounds
-from stn.grid import GridGenerator, check_finite
+from stn.finite import check_finite
+from stn.grid import GridGenerator
 from stn.kernels import Kernel
 from stn.places import Places, predicted
 from stn.sampler import check_images, check_sampling, sample_at
 from stn.transforms import MatrixTransform, Transform
+from stn.transforms.transform import check_theta
 from stn.types import Grid, Images, Sampled, Theta
 
 
@@ -24,7 +26,11 @@ class Transformed(NamedTuple):
     theta: Theta
     """The parameters that placed the grid, float32 or wider."""
     grid: Grid
-    """The input point of every output pixel."""
+    """The input point of every output pixel.
+
+    It is made from theta beside the images, which do not depend on it: for gradients by the grid, or hooks that the images
+    should feel, take `stn.sample(images, grid)`.
+    """
 
 
 class SpatialTransformer(nn.Module):
@@ -38,7 +44,8 @@ class SpatialTransformer(nn.Module):
         transform: a transform, or its name in `stn.TRANSFORMS`.
         size: (height, width) of the output.
         kernel: how to interpolate, padding: what lies outside, background, antialias: see `stn.sample`.
-        bounds: ranges of theta's entries by name, see `stn.Bounds`; the predicted theta is bent to stay within.
+        bounds: ranges of theta's entries by name, see `stn.Bounds`; each predicted theta is bent to stay within, and so is
+            what iterations compose of them.
         iterations: look again this many times. The same localization net sees what the last theta made of the images, and
             its theta is composed with that one; the result is always sampled from the original images, once. Not for
             the thin-plate spline, which does not compose.
@@ -46,8 +53,10 @@ class SpatialTransformer(nn.Module):
         localization_rate: factor on the learning rate of the localization net, for `stn.parameter_groups`.
         outside_penalty: weight of the mean squared distance of the grid's points from the image, for `penalty`.
         identity_penalty: weight of the mean squared distance of the grid's points from the identity's.
-        check: raise a ValueError where theta is not finite. It makes a GPU wait for the localization net; without it such
-            a theta gives images that are not finite or black. Never done while a graph is compiled or exported.
+        check: raise a ValueError where theta, predicted or composed, is not finite. It makes a GPU wait for the
+            localization net; without it such a theta gives images that are not finite or black, and with other paddings
+            than zeros one colour: the background, or a pixel of the image (border: the one in its corner).
+            Never done while a graph is compiled or exported, nor in a transform of `torch.func`.
 
     Source: Jaderberg et al. 2015.
 
@@ -114,12 +123,11 @@ class SpatialTransformer(nn.Module):
             raise ValueError(f"features must be None for iterations above 1, got {self.iterations} iterations")
         check_images(images, self.background)
         theta = self._localize(images if features is None else features)
-        if theta.shape[0] != images.shape[0]:
+        if theta.shape[:1] != images.shape[:1]:
+            check_theta(self.transform, theta)
             raise ValueError(f"theta must have one row for each of {images.shape[0]} images, got {theta.shape[0]}")
         for _ in range(self.iterations - 1):
-            step = self._localize(self._sample(images, predicted(self.generator, theta)))
-            assert isinstance(self.transform, MatrixTransform)  # as checked at construction
-            theta = self.transform.compose(theta, step)
+            theta = self._compose(theta, self._localize(self._sample(images, predicted(self.generator, theta))))
         grid = self.generator(theta)
         return Transformed(self._sample(images, predicted(self.generator, theta, grid)), theta, grid)
 
@@ -135,13 +143,19 @@ class SpatialTransformer(nn.Module):
 
     def _localize(self, seen: Tensor) -> Theta:
         theta = self.localization(seen)
-        theta = theta.to(torch.promote_types(theta.dtype, torch.float32))
-        if self.check:
-            theta = check_finite(theta, "theta")
+        theta = self._checked(theta.to(torch.promote_types(theta.dtype, torch.float32)))
         if self.gradient_factor != 1:
             constant = theta.detach()
             theta = constant + self.gradient_factor * (theta - constant)
         return self.bounds(theta) if self.bounds else theta
+
+    def _compose(self, theta: Theta, step: Theta) -> Theta:
+        assert isinstance(self.transform, MatrixTransform)  # as checked at construction
+        theta = self._checked(self.transform.compose(theta, step))
+        return self.bounds(theta) if self.bounds else theta
+
+    def _checked(self, theta: Theta) -> Theta:
+        return check_finite(theta, "theta") if self.check else theta
 
     def _sample(self, images: Images, places: Places) -> Sampled:
         return sample_at(images, places, self.kernel, self.padding, self.background, self.antialias)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from stn.transforms.product import NEAREST_DIVISOR, locate
 from stn.types import Basis, Coefficients
@@ -34,12 +35,13 @@ def _is_separable(coefficients: Tensor, basis: Tensor) -> bool:
         or coefficients.shape[0] == 0
         or torch.compiler.is_compiling()
         or torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0  # the sums have no forward derivative
     ):
         return False
     if coefficients.shape[1] == 2:
         return coefficients.shape[0] * basis.shape[1] >= FEWEST_POINTS
-    if coefficients.device.type != "cpu":  # a GPU would have to wait for the answer
-        return False
+    if coefficients.device.type != "cpu" or type(coefficients) is not Tensor:
+        return False  # a GPU would have to wait for the answer, and a fake tensor has none
     divisors = coefficients[:, 2].detach()
     farthest = basis[:2, -1]  # the centre of the last pixel; the first one's is its negative
     return bool((divisors[:, 2] - (divisors[:, :2].abs() * farthest).sum(1)).amin() >= NEAREST_DIVISOR)
@@ -68,17 +70,17 @@ class _Lattice(torch.autograd.Function):
         coefficients, basis, divisor, points = ctx.saved_tensors
         size, less = ctx.settings
         if torch.is_grad_enabled():  # asked for a derivative of this one
-            located = locate(coefficients, basis).unflatten(2, size)
-            return torch.autograd.grad(located, coefficients, gradient, create_graph=True)[0], None, None, None
+            rows = coefficients.view_as(coefficients)  # without the hooks of the tensor itself
+            located = locate(rows, basis).unflatten(2, size)
+            return torch.autograd.grad(located, rows, gradient, create_graph=True)[0], None, None, None
         x, y = axes(basis, size)
         # The sampler's gradient comes point by point; the sums read it coordinate by coordinate.
+        gradient = gradient.contiguous()
         if divisor is not None:
-            gradient = torch.div(gradient, divisor, out=torch.empty_like(points))
-        else:
-            gradient = gradient.contiguous()
+            gradient = gradient / divisor
         columns, rows = gradient.sum(2), gradient.sum(3)
         if divisor is not None:
-            moved = gradient.mul_(points)
+            moved = gradient * points
             columns = torch.cat([columns, -(moved.sum((1, 2)) + less * columns.sum(1)).unsqueeze(1)], dim=1)
             rows = torch.cat([rows, -(moved.sum((1, 3)) + less * rows.sum(1)).unsqueeze(1)], dim=1)
         wanted = torch.stack([(columns * x).sum(2), (rows * y).sum(2), rows.sum(2)], dim=2)

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from stn.finite import can_look
 from stn.transforms.product import product
-from stn.transforms.transform import Transform, check_matrix
+from stn.transforms.transform import Transform, check_matrix, check_theta
 from stn.types import Basis, Coefficients, Matrix, Points, Theta
 
 
@@ -30,11 +31,14 @@ class MatrixTransform(Transform, ABC):
     def inverse(self, theta: Theta) -> Theta:
         """The theta that undoes this one: `transform(inverse(theta), transform(theta, points))` is `points`.
 
-        A theta that maps the plane to a line or a point has none: ValueError.
+        A theta that maps the plane to a line or a point has none: ValueError, or in a compiled graph and in a transform of
+        `torch.func`, where nothing is checked, numbers that mean nothing.
         """
         undone, failed = torch.linalg.inv_ex(square(self.matrix(theta)))
-        if failed.any() or not undone.isfinite().all():
-            raise ValueError(f"theta must be invertible, got {theta[(failed != 0) | ~undone.isfinite().all((1, 2))]}")
+        if can_look(theta):
+            wrong = (failed != 0) | ~undone.isfinite().all((1, 2))
+            if wrong.any():
+                raise ValueError(f"theta must be invertible, got {theta[wrong]}")
         return self.from_matrix(undone)
 
     def compose(self, a: Theta, b: Theta) -> Theta:
@@ -43,8 +47,9 @@ class MatrixTransform(Transform, ABC):
         Seen as pictures: an image straightened with a, and the result with b, is the image straightened with this theta,
         sampled once.
         """
-        if a.shape[0] != b.shape[0]:
-            raise ValueError(f"a and b must have the same batch size, got {a.shape[0]} and {b.shape[0]}")
+        if a.shape[:1] != b.shape[:1]:
+            sizes = [len(check_theta(self, theta)) for theta in (a, b)]
+            raise ValueError(f"a and b must have the same batch size, got {sizes[0]} and {sizes[1]}")
         first, second = (square(self.matrix(theta)) for theta in (a, b))
         return self.from_matrix(product(first, second))
 
@@ -77,6 +82,10 @@ def warp_affine(matrix: Float[Tensor, "b 2 3"], points: Points) -> Points:
     >>> warp_affine(half_turn, torch.tensor([[[0.5, 0.25]]]))
     tensor([[[-0.5000, -0.2500]]])
     """
+    if matrix.ndim != 3 or matrix.shape[1:] != (2, 3):
+        raise ValueError(f"matrix must have shape (B, 2, 3), got {tuple(matrix.shape)}")
+    if points.ndim != 3 or points.shape[-1] != 2 or points.shape[0] != matrix.shape[0]:
+        raise ValueError(f"points must have shape ({len(matrix)}, N, 2) for this matrix, got {tuple(points.shape)}")
     return (product(matrix[..., :2], points.mT) + matrix[..., 2:]).mT
 
 

@@ -78,9 +78,12 @@ class _Straight(Constants):
 
 def control_points(lattice: tuple[int, int]) -> Float[Tensor, "k 2"]:
     """A lattice of (rows, columns) on [-1, 1]: (x, y), row by row, float32 on the CPU."""
-    with torch.device("cpu"):
-        y, x = ((2 * torch.arange(count, dtype=torch.float32) + 1 - count) / (count - 1) for count in lattice)
+    y, x = ((2 * _counted(count) + 1 - count) / (count - 1) for count in lattice)
     return torch.cartesian_prod(y, x).flip(-1)
+
+
+def _counted(count: int) -> Tensor:
+    return torch.arange(count, dtype=torch.float32, device="cpu")
 
 
 def cardinal_weights(control: Float[Tensor, "k 2"]) -> Float[Tensor, "q k"]:

@@ -47,10 +47,11 @@ class Transform(nn.Module, ABC):
 
     def forward(self, theta: Theta, points: Points) -> Points:
         """Input points for these output points; outside [-1, 1] where the transform leaves the image."""
-        if points.ndim != 3 or points.shape[-1] != 2 or points.shape[0] != theta.shape[0]:
-            raise ValueError(
-                f"points must have shape ({theta.shape[0]}, N, 2) for this theta, got {tuple(points.shape)}"
-            )
+        if points.ndim != 3 or points.shape[-1] != 2 or points.shape[:1] != theta.shape[:1]:
+            batch = check_theta(self, theta).shape[0]
+            raise ValueError(f"points must have shape ({batch}, N, 2) for this theta, got {tuple(points.shape)}")
+        if points.dtype != theta.dtype:
+            raise ValueError(f"points must have the dtype of theta, {theta.dtype}, got {points.dtype}")
         return self.place(theta, self.basis(points)).mT
 
     def place(self, theta: Theta, basis: Basis) -> Planes:

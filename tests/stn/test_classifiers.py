@@ -228,6 +228,42 @@ def test_a_shared_convolutional_trunk_sees_images_of_both_sizes() -> None:
     assert prediction.logits.shape == (2, 5)
 
 
+# Images that a network was not made for
+
+
+@pytest.mark.parametrize("transform", ["none", "affine"])
+@pytest.mark.parametrize("classifier", LIGHT)
+@pytest.mark.parametrize(("channels", "other"), [(3, 1), (1, 3)])
+def test_images_with_other_channels_are_refused(classifier: str, transform: str, channels: int, other: int) -> None:
+    model = build(images_of(channels, 32, 32), classifier=classifier, transform=transform).eval()
+    message = rf"images must have shape \(B, {channels}, (H, W|32, 32)\) .*, got \(2, {other}, 32, 32\)"
+    with pytest.raises(ValueError, match=message):
+        model(torch.rand(2, other, 32, 32))
+
+
+@pytest.mark.parametrize("localization", ["conv", "dense", "shared"])
+@pytest.mark.parametrize("transform", ["none", "affine"])
+@pytest.mark.parametrize("classifier", SMALL)
+def test_images_of_another_size_are_refused(classifier: str, transform: str, localization: str) -> None:
+    fields = {"localization": localization} if transform != "none" else {}
+    model = build(images_of(1, 28, 28), classifier=classifier, transform=transform, **fields).eval()
+    with pytest.raises(
+        ValueError, match=r"images must have shape \(B, 1, 28, 28\) for this network, got \(2, 1, 30, 28\)"
+    ):
+        model(torch.rand(2, 1, 30, 28))
+
+
+def test_a_backbone_and_a_pooled_localization_net_take_images_of_other_sizes() -> None:
+    images = torch.rand(2, 1, 40, 48)
+    plain = build(images_of(1, 32, 32), classifier="resnet18", transform="none").eval()
+    assert plain(images).logits.shape == (2, 5)
+    pooled = build(images_of(1, 32, 32), classifier="cnn", localization="conv", localization_pooled=(2, 2)).eval()
+    assert pooled(images).logits.shape == (2, 5)
+    unpooled = build(images_of(1, 32, 32), classifier="resnet18", localization="dense").eval()
+    with pytest.raises(ValueError, match=r"images must have shape \(B, 1, 32, 32\) for this localization net"):
+        unpooled(images)
+
+
 # Weights at another size
 
 

@@ -5,7 +5,7 @@ exhaustive ones (`pytest -m exhaustive`) also have machine code made of it.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +13,17 @@ import torch
 import torch._dynamo.testing
 from torch import Tensor, nn
 
-from stn import KERNELS, TRANSFORMS, SpatialTransformer
+from stn import (
+    KERNELS,
+    TRANSFORMS,
+    GridGenerator,
+    MatrixTransform,
+    Normalise,
+    SpatialTransformer,
+    outline,
+    sampling_grid,
+    warp,
+)
 
 PADDINGS = ("zeros", "border", "reflection", "constant")
 QUICK = [
@@ -101,6 +111,45 @@ def test_kernels_and_paddings_are_one_graph(kernel: str, padding: str) -> None:
 )
 def test_the_options_of_the_layer_are_one_graph(settings: dict[str, Any]) -> None:
     check_compiled(layer_of(**settings), "aot_eager")
+
+
+class _Wide(nn.Module):
+    """A localization net that calculates in float64, whatever its images are."""
+
+    def __init__(self, parameters: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2 * 14 * 10, parameters).double()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.linear(images.flatten(1).double())
+
+
+def check_function(function: Callable[..., Tensor], *arguments: Tensor) -> None:
+    """One graph that gives what eager gives."""
+    torch._dynamo.reset()
+    compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(*arguments), function(*arguments), rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_other_precisions_than_the_modules_are_one_graph(name: str) -> None:
+    transform, images = TRANSFORMS[name](), torch.rand(2, 2, 14, 10)
+    theta, generator = transform.identity().expand(2, -1) + 0.01, GridGenerator(transform, (5, 6))
+    layer = SpatialTransformer(_Wide(theta.shape[1]), transform, (5, 6), bounds={"x0*": 0.5})
+    check_function(lambda images: layer(images).images, images)
+    check_function(lambda images, theta: warp(images.double(), theta, generator), images, theta)
+    check_function(Normalise((0.5,), (0.5,)), images.double())
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_the_functions_of_a_transform_are_one_graph(name: str) -> None:
+    transform = TRANSFORMS[name]()
+    theta = transform.identity().expand(2, -1) + 0.01
+    check_function(lambda theta: sampling_grid(transform, theta, (5, 6)), theta)
+    check_function(lambda theta: outline(transform, theta), theta)
+    if isinstance(transform, MatrixTransform):
+        check_function(transform.inverse, theta)
+        check_function(transform.compose, theta, theta)
 
 
 @needs_compiler

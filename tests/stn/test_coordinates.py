@@ -1,7 +1,10 @@
+from typing import Any
+
 import pytest
 import torch
 
 from stn import from_pixels, lattice, to_pixels
+from tests.stn.unchecked import unchecked
 
 
 def test_lattice_holds_the_pixel_centres_row_by_row() -> None:
@@ -23,3 +26,10 @@ def test_lattice_takes_the_asked_dtype() -> None:
 def test_an_empty_size_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=r"size must be \(height, width\) of at least \(1, 1\), got"):
         lattice(size)
+
+
+@pytest.mark.parametrize("size", [(0, 0), (3,), 3])
+def test_points_of_an_image_that_cannot_be_are_refused(size: Any) -> None:
+    for function in (to_pixels, from_pixels):
+        with unchecked(), pytest.raises(ValueError, match=r"size must be \(height, width\) of at least \(1, 1\), got"):
+            function(torch.zeros(1, 2), size)

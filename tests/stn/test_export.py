@@ -1,3 +1,5 @@
+import dataclasses
+import math
 import re
 from collections.abc import Callable
 from functools import cache
@@ -144,6 +146,32 @@ def check_sampling(exported: Exporter, kernel: str, padding: str) -> None:
     background = (0.2, 0.3, 0.4) if padding == "constant" else None
     info = info_of(kernel=kernel, padding=padding, background=background)
     check_against_torch(exported(info), info, TOLERANCE if kernel in ("integer", "bilinear") else STEEP)
+
+
+class Zooms(torch.nn.Module):
+    """A localization net whose affine theta is as large as the image's first pixel says: 10 to the power of 10 times it."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        scale = torch.exp(images[:, 0, 0, :1] * math.log(1e10))
+        return scale * torch.tensor([[1.0, 0.3, 0.1, -0.3, 1.0, 0.2]])
+
+
+@pytest.mark.parametrize("side", [28, 224])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection", "constant"])
+@pytest.mark.parametrize("kernel", ["integer", "bilinear"])
+def test_a_large_theta_gives_values_of_the_image(tmp_path: Path, kernel: str, padding: str, side: int) -> None:
+    images = dataclasses.replace(IMAGES, height=side, width=side)
+    background = (0.4, 0.4, 0.4) if padding == "constant" else None
+    info = info_of(images, kernel=kernel, padding=padding, background=background)
+    model = build_model(info.config, images, 3)
+    model.transformer.localization = Zooms()
+    export_onnx(model, info, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    seen = 0.4 + 0.2 * torch.rand(8, 3, side, side)
+    least = 0.0 if padding == "zeros" else 0.4
+    seen[:, 0, 0, 0] = torch.arange(2, 10) / 10  # scales 1e2 to 1e9
+    transformed = run(session, seen)[2][:, 1:]  # the first channel holds the scales
+    assert least - 1e-6 <= transformed.min() and transformed.max() <= 0.6 + 1e-6
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,7 @@ def test_every_function_gives_julias_memory_order() -> None:
         ((4, 4, 4, 1, 1), (2, 3, 3, 3, 1), "grid must have 3 coordinates in its first axis"),
         ((4, 4, 1, 2), (2, 3, 3, 1), "grid and input must have the same batch size in their last axis"),
         ((4, 0, 1, 1), (2, 3, 3, 1), "input must have at least one pixel"),
+        ((4, 4, 1, 1), (2, 0, 2, 1), "grid must have at least one point"),
     ],
 )
 def test_wrong_shapes_are_named(input_shape: tuple[int, ...], grid_shape: tuple[int, ...], message: str) -> None:
@@ -194,6 +195,27 @@ def test_whole_numbers_as_images_and_broken_ones_as_sizes_are_refused() -> None:
         unwrap(grid_sample)(torch.zeros(2, 2, 1, 1, dtype=torch.uint8), torch.zeros(2, 1, 1, 1))
     with pytest.raises(ValueError, match=r"height must be a whole number of at least 1, got 2.5"):
         unwrap(affine_grid_generator)(2.5, 2, torch.zeros(2, 3, 1))
+    with pytest.raises(ValueError, match=r"width must be a whole number of at least 1, got inf"):
+        unwrap(affine_grid_generator)(2, math.inf, torch.zeros(2, 3, 1))
+    with pytest.raises(ValueError, match=r"theta must be floating point, got torch.int64"):
+        unwrap(affine_grid_generator)(2, 2, torch.zeros(2, 3, 1, dtype=torch.int64))
+
+
+def test_a_whole_number_of_rows_may_be_a_float() -> None:
+    x, _ = unwrap(affine_grid_generator)(2.0, 3.0, torch.ones(2, 3, 1))
+    assert x.shape == (3, 2, 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_narrow_thetas_place_their_points_in_float32(dtype: torch.dtype) -> None:
+    theta = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])[..., None]
+    found, expected = affine_grid_generator(224, 224, theta.to(dtype)), affine_grid_generator(224, 224, theta)
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+def test_parameters_of_another_shape_are_named() -> None:
+    with pytest.raises(ValueError, match=r"loc_net_output must be of shape \(4, B\), got \(4,\)"):
+        unwrap(transformer)(torch.zeros(2, 2, 1, 1), torch.zeros(4))
 
 
 def test_an_unknown_padding_is_named() -> None:

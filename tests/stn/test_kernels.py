@@ -13,6 +13,7 @@ from stn import (
     GridGenerator,
     Kernel,
     cubic_convolution,
+    interpolation,
     lanczos,
     sample,
     sampling_grid,
@@ -144,6 +145,16 @@ def test_first_and_second_derivatives_are_right(kernel: str | Kernel, padding: s
 
     assert torch.autograd.gradcheck(sampled, arguments)
     assert torch.autograd.gradgradcheck(sampled, arguments)
+
+
+def test_a_hook_on_the_images_runs_once_in_a_second_derivative(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpolation, "NATIVE_SECOND_DERIVATIVE", False)
+    images, grid = images_and_grid((4, 4), reach=0.9)  # a size that is sampled without a copy
+    images.requires_grad_().register_hook(lambda gradient: 2 * gradient)
+    sampled = sample(images, grid.requires_grad_()).square().sum()
+    (expected,) = torch.autograd.grad(sampled, images, retain_graph=True)
+    (slope,) = torch.autograd.grad(sampled, images, create_graph=True)
+    torch.testing.assert_close(slope, expected)
 
 
 @pytest.mark.parametrize("transform", ["affine", "projective", "thin_plate_spline"])

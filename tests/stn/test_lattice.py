@@ -21,6 +21,9 @@ def make(name: str) -> tuple[GridGenerator, torch.Tensor]:
     return generator, (generator.transform.identity() + 0.1 * noise).double().requires_grad_()
 
 
+@pytest.mark.filterwarnings(
+    "ignore:.*torch.jit.script:FutureWarning"
+)  # of torch's forward derivatives, about themselves
 @pytest.mark.parametrize("name", MATRIX_TRANSFORMS)
 def test_points_and_derivatives_are_those_of_the_transform(name: str) -> None:
     generator, theta = make(name)
@@ -32,7 +35,20 @@ def test_points_and_derivatives_are_those_of_the_transform(name: str) -> None:
         torch.testing.assert_close(
             torch.autograd.grad(generator(theta), theta, gradient), torch.autograd.grad(expected, theta, gradient, True)
         )
-    assert torch.autograd.gradgradcheck(generator, theta)
+    assert torch.autograd.gradcheck(generator, theta, check_batched_grad=True, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(generator, theta, check_batched_grad=True)
+
+
+@pytest.mark.parametrize("name", MATRIX_TRANSFORMS)
+@pytest.mark.parametrize("vectorize", [False, True])
+def test_jacobians_are_those_of_the_transform(name: str, vectorize: bool) -> None:
+    generator, theta = make(name)
+    centres = lattice((5, 7), dtype=torch.float64).expand(3, -1, -1)
+    found, expected = (
+        torch.autograd.functional.jacobian(function, theta.detach(), vectorize=vectorize)
+        for function in (generator, lambda theta: generator.transform(theta, centres).unflatten(1, (5, 7)))
+    )
+    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("name", MATRIX_TRANSFORMS)
@@ -49,7 +65,18 @@ def test_points_scaled_and_shifted_have_the_derivatives_of_unrounded_ones(name: 
     torch.testing.assert_close(
         torch.autograd.grad(rounded(theta), theta, towards), torch.autograd.grad(expected, theta, towards)
     )
-    assert torch.autograd.gradgradcheck(rounded, theta)
+    assert torch.autograd.gradgradcheck(rounded, theta, check_batched_grad=True)
+
+
+@pytest.mark.parametrize("name", MATRIX_TRANSFORMS)
+def test_a_hook_on_the_coefficients_runs_once_in_a_second_derivative(name: str) -> None:
+    generator, theta = make(name)
+    coefficients = generator.transform.coefficients(theta).detach().requires_grad_()
+    coefficients.register_hook(lambda gradient: 2 * gradient)
+    placed = sums.locate_lattice(coefficients, generator.get(theta), (5, 7))
+    (slope,) = torch.autograd.grad(placed.sum(), coefficients, create_graph=True)
+    (expected,) = torch.autograd.grad(placed.sum(), coefficients)
+    torch.testing.assert_close(slope, expected)
 
 
 def test_a_divisor_that_passes_zero_within_the_output_gives_finite_points_and_gradients() -> None:

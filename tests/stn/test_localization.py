@@ -1,9 +1,13 @@
+import math
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from stn import LOCALIZATIONS, TRANSFORMS, Affine, ConvLocalization, DenseLocalization
 from stn.localization import SharedLocalization, theta_layer
+from tests.stn.unchecked import unchecked
 
 NETS = pytest.mark.parametrize("name", LOCALIZATIONS)
 
@@ -79,11 +83,61 @@ def test_a_pooled_net_sees_the_means_of_the_image(net: type[DenseLocalization] |
 
 
 def test_an_image_that_is_too_small_for_two_poolings_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"size must be at least \(4, 4\) .*, got \(3, 9\)"):
+    with pytest.raises(ValueError, match=r"size must be \(height, width\) of at least \(4, 4\), got \(3, 9\)"):
         ConvLocalization(1, (3, 9), Affine())
 
 
 @NETS
 def test_pooling_to_nothing_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=r"pooled must be two sides of at least 1, got \(0, 2\)"):
+    with pytest.raises(ValueError, match=r"pooled must be \(height, width\) of at least \(1, 1\), got \(0, 2\)"):
         LOCALIZATIONS[name](1, (8, 8), Affine(), pooled=(0, 2))
+
+
+@NETS
+@pytest.mark.parametrize("shape", [(2, 3, 8, 12), (2, 1, 9, 12), (2, 1, 12, 8)])
+def test_images_that_the_net_was_not_made_for_are_refused(name: str, shape: tuple[int, ...]) -> None:
+    seen = "features" if name == "shared" else "images"
+    with pytest.raises(ValueError, match=rf"{seen} must have shape \(B, 1, 8, 12\) .*, got \({str(shape)[1:-1]}\)"):
+        LOCALIZATIONS[name](1, (8, 12), Affine())(torch.rand(shape))
+    pooled = LOCALIZATIONS[name](1, (8, 12), Affine(), pooled=(2, 2))
+    if shape[1] == 1:
+        assert pooled(torch.rand(shape)).shape == (2, 6)
+    else:
+        with pytest.raises(ValueError, match=rf"{seen} must have shape \(B, 1, H, W\) .*, got \(2, 3, 8, 12\)"):
+            pooled(torch.rand(shape))
+
+
+def test_a_shared_net_sees_vectors_where_its_features_have_no_places() -> None:
+    assert SharedLocalization(5, (1, 1), Affine())(torch.rand(2, 5)).shape == (2, 6)
+    with pytest.raises(ValueError, match=r"features must have shape \(B, 5, 1, 1\) .*, got \(2, 4\)"):
+        SharedLocalization(5, (1, 1), Affine())(torch.rand(2, 4))
+
+
+@NETS
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"size": (0, 5)}, r"size must be \(height, width\) of at least \(., .\), got \(0, 5\)"),
+        ({"size": (64,)}, r"size must be \(height, width\) of at least \(., .\), got \(64,\)"),
+        ({"size": 64}, r"size must be \(height, width\) of at least \(., .\), got 64"),
+        ({"channels": 0}, "channels must be a whole number of at least 1, got 0"),
+        ({"units": 0}, "units must be a whole number of at least 1, got 0"),
+    ],
+)
+def test_nets_that_cannot_be_are_refused(name: str, arguments: dict[str, Any], message: str) -> None:
+    arguments = {"channels": 1, "size": (8, 8), "transform": Affine(), **arguments}
+    with unchecked(), pytest.raises(ValueError, match=message):
+        LOCALIZATIONS[name](**arguments)
+
+
+@pytest.mark.parametrize(
+    ("features", "transform", "start", "message"),
+    [
+        (0, Affine(), None, "features must be a whole number of at least 1, got 0"),
+        (4, Affine(), [math.nan] * 6, r"start must be finite, got \[nan, "),
+        (4, "affine", None, r"transform must be a Transform, such as stn.Affine\(\), got 'affine'"),
+    ],
+)
+def test_a_last_layer_that_cannot_be_is_refused(features: int, transform: Any, start: Any, message: str) -> None:
+    with unchecked(), pytest.raises(ValueError, match=message):
+        theta_layer(features, transform, start)

@@ -33,8 +33,20 @@ def build(transform: str) -> nn.Module:
 
 @pytest.mark.parametrize(("mean", "std"), [((0.5,), (0.5, 0.5)), ((), ()), ((0.5,), (0.0,)), ((0.5,), (float("nan"),))])
 def test_a_normalisation_that_is_none_is_refused(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match=r"must (have one value for each channel|be positive), got \("):
+    with pytest.raises(ValueError, match=r"must (have one value for each channel|be positive and finite), got \("):
         Normalise(mean, std)
+
+
+def test_a_normalisation_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"std must be positive and finite, got \(inf,\)"):
+        Normalise((0.5,), (float("inf"),))
+    with pytest.raises(ValueError, match=r"mean must be finite, got \(nan,\)"):
+        Normalise((float("nan"),), (1.0,))
+
+
+def test_images_with_other_channels_than_the_normalisation_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"images must have shape \(B, 3, H, W\), got \(2, 1, 4, 4\)"):
+        Normalise((0.5,) * 3, (0.5,) * 3)(torch.rand(2, 1, 4, 4))
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])

@@ -126,5 +126,9 @@ def test_what_does_not_fit_is_refused_by_warp_too() -> None:
         warp(torch.zeros(1, 1, 4, 4), theta * torch.nan, generator)
     with pytest.raises(ValueError, match=r"images must have shape \(B, C, H, W\)"):
         unwrap(warp)(torch.zeros(1, 4, 4), theta, generator)
+    with pytest.raises(ValueError, match=r"theta must have shape \(B, 3\) for Attention, got \(\)"):
+        unwrap(warp)(torch.zeros(1, 1, 4, 4), torch.tensor(1.0), generator)
+    with pytest.raises(ValueError, match=r"generator must be a GridGenerator, .*, got 'affine'"):
+        unwrap(warp)(torch.zeros(1, 1, 4, 4), theta, "affine")
     with pytest.raises(ValueError, match="images must be floating point, got torch.uint8"):
         unwrap(warp)(torch.zeros(1, 1, 4, 4, dtype=torch.uint8), theta, generator)

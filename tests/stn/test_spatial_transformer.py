@@ -14,6 +14,7 @@ from stn import (
     sampling_grid,
 )
 from tests.stn.predicts import Predicts
+from tests.stn.unchecked import unchecked
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
@@ -70,7 +71,7 @@ def test_a_localization_net_of_the_wrong_width_is_refused() -> None:
 
 
 def test_images_too_small_for_a_convolutional_localization_net_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"size must be at least \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"size must be \(height, width\) of at least \(4, 4\)"):
         LOCALIZATIONS["conv"](1, (3, 28), TRANSFORMS["affine"]())
 
 
@@ -161,6 +162,23 @@ def test_a_theta_that_is_not_finite_is_an_error_that_names_the_image(value: floa
         sample(torch.rand(2, 1, 4, 4), torch.tensor([0.0, value]).view(2, 1, 1, 1).expand(2, 3, 3, 2))
 
 
+@pytest.mark.parametrize(
+    ("name", "theta", "iterations", "message"),
+    [
+        ("affine", (1e17, 0.0, 0.0, 0.0, 1e17, 0.0), 3, r"theta must be at most 2\^60 in size, got .* for image 0"),
+        ("projective", (1.0, 0.0, 1.0, 0.0, 1.0, 0.0, -1.0, 0.0), 2, "theta must be finite, got .* for image 0"),
+    ],
+)
+def test_a_composed_theta_that_overflows_is_an_error(
+    name: str, theta: tuple[float, ...], iterations: int, message: str
+) -> None:
+    images = torch.rand(2, 1, 4, 4)
+    SpatialTransformer(Predicts(*theta), name, (4, 4))(images)
+    with pytest.raises(ValueError, match=message):
+        SpatialTransformer(Predicts(*theta), name, (4, 4), iterations=iterations)(images)
+    SpatialTransformer(Predicts(*theta), name, (4, 4), iterations=iterations, check=False)(images)
+
+
 def test_a_large_theta_is_no_error_and_an_absurd_one_is() -> None:
     images = torch.ones(1, 1, 4, 4)
     theta = torch.tensor([[1e18, 0.0, 0.0]])
@@ -210,6 +228,11 @@ def test_a_state_dict_loads_whatever_the_output_size() -> None:
             "kernel must be one of bicubic, bilinear, catmull_rom, integer, lanczos3, got 'bilinaer'",
         ),
         ({"padding": "zero"}, "padding must be one of border, constant, reflection, zeros, got 'zero'"),
+        ({"padding": []}, r"padding must be one of border, constant, reflection, zeros, got \[\]"),
+        (
+            {"padding": "constant", "background": ()},
+            r"background must be finite numbers, one for each channel or one for all, got \(\)",
+        ),
         ({"padding": "constant"}, "background must be given for padding 'constant' and for no other, got None"),
         ({"background": (0.5,)}, r"background must be given for padding 'constant' and for no other, got \(0.5,\)"),
         ({"antialias": 0}, r"antialias must be a whole number in \[1, 16\], got 0"),
@@ -222,7 +245,7 @@ def test_a_state_dict_loads_whatever_the_output_size() -> None:
     ],
 )
 def test_wrong_settings_are_refused_with_argument_rule_and_value(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with unchecked(), pytest.raises(ValueError, match=message):
         SpatialTransformer(nn.Identity(), **{"transform": "affine", "size": (4, 4)} | settings)
 
 

@@ -21,9 +21,11 @@ from stn import (
     Transform,
     Translation,
     lattice,
+    sampling_grid,
     warp_affine,
 )
 from stn.transforms.transform import check_matrix
+from tests.stn.unchecked import unchecked
 
 numbers = st.floats(-2, 2)
 
@@ -198,6 +200,37 @@ def test_a_matrix_of_another_shape_is_refused(name: str, shape: tuple[int, ...])
 def test_points_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"points must have shape \(2, N, 2\) for this theta, got"):
         unwrap(Transform.forward)(Affine(), torch.zeros(2, 6), torch.zeros(shape))
+
+
+def test_points_of_another_precision_are_refused() -> None:
+    with pytest.raises(ValueError, match="points must have the dtype of theta, torch.float32, got torch.float64"):
+        Affine()(torch.zeros(2, 6), torch.zeros(2, 4, 2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_a_theta_without_axes_is_refused(name: str) -> None:
+    transform, theta = TRANSFORMS[name](), torch.tensor(1.0)
+    message = r"theta must have shape \(B, .*\) for .*, got \(\)"
+    with unchecked(), pytest.raises(ValueError, match=message):
+        transform(theta, torch.zeros(1, 4, 2))
+    with unchecked(), pytest.raises(ValueError, match=message):
+        sampling_grid(transform, theta * torch.nan, (4, 4))
+
+
+@pytest.mark.parametrize(
+    ("matrix", "points", "message"),
+    [
+        ((1, 3, 3), (1, 4, 2), r"matrix must have shape \(B, 2, 3\), got \(1, 3, 3\)"),
+        ((2, 3), (1, 4, 2), r"matrix must have shape \(B, 2, 3\), got \(2, 3\)"),
+        ((2, 2, 3), (3, 4, 2), r"points must have shape \(2, N, 2\) for this matrix, got \(3, 4, 2\)"),
+        ((2, 2, 3), (2, 4, 3), r"points must have shape \(2, N, 2\) for this matrix, got \(2, 4, 3\)"),
+    ],
+)
+def test_an_affine_map_of_other_shapes_is_refused(
+    matrix: tuple[int, ...], points: tuple[int, ...], message: str
+) -> None:
+    with unchecked(), pytest.raises(ValueError, match=message):
+        warp_affine(torch.zeros(matrix), torch.zeros(points))
 
 
 def test_thetas_of_different_batches_do_not_compose() -> None:
