@@ -102,8 +102,11 @@ def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["distort", "--columns", "0"], "columns must be in [1, 100], got 0"),
         (["distort", "--output", "a.txt"], "output must end in .png, got 'a.txt'"),
         (["distort", "--distortion.corners", "-1"], "distortion.corners must be in [0, 1000] pixels, got -1"),
+        (["table1", "--models", "lenet"], "lenet"),
+        (["table1", "--steps", "5", "--minutes", "1"], "steps must be left out where minutes are given, got 5"),
+        (["table1", "--minutes", "0"], "steps and minutes must be positive, got 0.0"),
         (["nope"], "nope"),
-        ([], "Expected one of {up, serve, predict, train, evaluate, distort, export, models}"),
+        ([], "Expected one of {up, serve, predict, train, evaluate, distort, table1, export, models}"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it_and_exit_code_2(
@@ -256,7 +259,7 @@ def test_up_that_is_stopped_while_it_trains_ends_in_good_order_and_goes_on_next_
     tmp_path: Path, number: signal.Signals
 ) -> None:
     with stn("up", "--port", "0", home=tmp_path) as (process, lines):
-        wait_for("epoch 1/", process, lines)
+        wait_for(r"step \d+/", process, lines)
         # A terminal sends Ctrl-C to the whole group, an operator sends SIGTERM to `stn` alone.
         os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
         assert process.wait(60) == 130
