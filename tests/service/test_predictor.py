@@ -88,7 +88,7 @@ def test_closing_answers_what_waits() -> None:
 def test_an_error_in_the_network_reaches_who_asked_and_the_next_image_is_answered() -> None:
     model = build_model(ModelConfig(filters=(4,), units=8), IMAGES, 3).eval()
     predictor = Predictor(model, max_batch=16, max_waiting=100)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="images must have"):
         predictor.submit([torch.zeros(2, 8, 8)])[0].result(10)
     assert predictor.submit([image()])[0].result(10).probabilities.sum() == pytest.approx(1)
     predictor.close()
