@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,9 @@ def test_the_image_is_built_from_named_files_only() -> None:
 
 def test_the_two_images_have_different_names() -> None:
     assert SERVICE["image"] != yaml.safe_load(GPU.read_text())["services"]["stn"]["image"]
+
+
+def test_every_package_is_installed() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    files = [file for name in ("stn", "training", "service") for file in (ROOT / name).rglob("__init__.py")]
+    assert sorted(listed) == sorted(".".join(file.parent.relative_to(ROOT).parts) for file in files)
