@@ -13,6 +13,7 @@ import torch
 from stn import load_model
 from training.config import TrainerConfig, TrainingConfig
 from training.presets import digits
+from training.runs import create_run
 
 
 def small(epochs: int = 2, **trainer: Any) -> TrainingConfig:
@@ -28,6 +29,14 @@ def small(epochs: int = 2, **trainer: Any) -> TrainingConfig:
 def train(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "training", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
+
+
+def trained(root: Path, config: TrainingConfig) -> Path:
+    """The folder of a run of this config that has ended well."""
+    run = create_run(root, config)
+    done = train("--resume", run)
+    assert done.returncode == 0, done.stderr
+    return run
 
 
 def kill_when(condition: Any, run: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 
 from stn import ModelConfig, load_model, read_model_info
 from stn.config import to_dict
-from tests.training.runs import same_weights, small, train, weights
+from tests.training.runs import same_weights, small, train, trained, weights
 from training.config import OptimizerConfig
 from training.presets import digits
 from training.runs import create_run, find_unfinished, hold, read_config
@@ -21,10 +21,7 @@ from training.runs import create_run, find_unfinished, hold, read_config
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = create_run(tmp_path_factory.mktemp("runs"), small())
-    done = train("--resume", run)
-    assert done.returncode == 0, done.stderr
-    return run
+    return trained(tmp_path_factory.mktemp("runs"), small())
 
 
 def test_a_run_writes_all_of_its_folder(finished: Path) -> None:

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from stn import ModelConfig
-from tests.training.runs import small, train
+from tests.training.runs import small, trained
 from training.config import TrainingConfig
-from training.runs import create_run
 
 
 def config(**trainer: Any) -> TrainingConfig:
@@ -35,16 +34,11 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = create_run(tmp_path_factory.mktemp("alone"), config())
-    done = train("--resume", run)
-    assert done.returncode == 0, done.stderr
-    return run
+    return trained(tmp_path_factory.mktemp("alone"), config())
 
 
 def test_two_processes_give_the_loss_of_one_with_the_whole_batch(alone: Path, tmp_path: Path) -> None:
-    run = create_run(tmp_path, config(devices=2))
-    done = train("--resume", run)
-    assert done.returncode == 0, done.stderr
+    run = trained(tmp_path, config(devices=2))
     for both, one in zip(scores(run), scores(alone), strict=True):
         assert both == pytest.approx(one, rel=1e-4)  # float32 sums in another order, over 12 steps
     assert json.loads((run / "result.json").read_text())["steps"] == 12

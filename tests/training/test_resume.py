@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from stn import ModelConfig
-from tests.training.runs import kill_when, same_weights, small, train, weights
+from tests.training.runs import kill_when, same_weights, small, train, trained, weights
 from training.config import OptimizerConfig, TrainingConfig
 from training.runs import create_run
 
@@ -26,10 +26,7 @@ def restless() -> TrainingConfig:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = create_run(tmp_path_factory.mktemp("whole"), restless())
-    done = train("--resume", run)
-    assert done.returncode == 0, done.stderr
-    return run
+    return trained(tmp_path_factory.mktemp("whole"), restless())
 
 
 def step_of(checkpoint: Path) -> int:
@@ -115,9 +112,7 @@ def test_a_full_disk_ends_the_run_with_the_reason_and_keeps_the_last_good_checkp
     ],
 )
 def test_a_run_ends_after_its_steps_with_a_validation(tmp_path: Path, trainer: dict[str, Any]) -> None:
-    run = create_run(tmp_path, small(**trainer))
-    done = train("--resume", run)
-    assert done.returncode == 0, done.stderr
+    run = trained(tmp_path, small(**trainer))
     assert json.loads((run / "result.json").read_text())["steps"] == trainer["max_steps"]
     last = (run / "metrics.jsonl").read_text().splitlines()[-1]
     assert json.loads(last)["step"] == trainer["max_steps"]

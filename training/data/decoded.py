@@ -175,12 +175,11 @@ def _write_files(folder: Path, key: str, source: Source) -> None:
         file.flush()
         os.fsync(file.fileno())
     document = {"shape": [count, *source.shape], "unreadable": unreadable}
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback((folder / f"{key}.images").unlink, missing_ok=True)
         with written_beside(folder / f"{key}.json") as path:
             path.write_text(json.dumps(document))
-    except BaseException:
-        (folder / f"{key}.images").unlink(missing_ok=True)
-        raise
+        undo.pop_all()  # both are there
 
 
 @contextlib.contextmanager
