@@ -20,7 +20,7 @@ from stn.classifiers import Classifier
 from stn.config import InputConfig, ModelConfig, from_dict, require, to_dict
 from stn.whole_file import written_beside
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 class ModelFileError(ValueError):

@@ -47,7 +47,8 @@ def cnn(channels: int, size: tuple[int, int], filters: tuple[int, int], batch_no
     """Conv 9x9, max pooling by 2, conv 7x7, max pooling by 2, stride 1, no padding, ReLU; all of it is the trunk.
 
     Source: Jaderberg et al. 2015, A.1. Pooling rounds up, so that 42x42 pixels, halved to 21x21, pass as in the paper; it
-    stands before ReLU, which gives the same numbers for a quarter of the work.
+    stands before ReLU, which gives the same numbers for a quarter of the work, and before batch norm, whose statistics are
+    then those of what pooling kept.
 
     >>> stn.networks.cnn(1, (28, 28), filters=(64, 64)).size
     (2, 2)
@@ -63,13 +64,12 @@ def cnn(channels: int, size: tuple[int, int], filters: tuple[int, int], batch_no
 def convnet(
     channels: int, size: tuple[int, int], filters: tuple[int, ...], units: int, batch_norm: bool = True
 ) -> Network:
-    """Blocks of conv 5x5, batch norm, max pooling by 2 and ReLU, which are the trunk; then a dense layer with ReLU."""
+    """Blocks of conv 5x5, max pooling by 2, batch norm and ReLU, which are the trunk; then a dense layer with ReLU."""
     layers: list[nn.Module] = []
     height, width = size
     for count in filters:
         layers.append(Conv2d(channels, count, 5, padding=2, bias=not batch_norm))
-        layers += [nn.BatchNorm2d(count)] if batch_norm else []
-        layers += [nn.MaxPool2d(2), nn.ReLU()]
+        layers += [nn.MaxPool2d(2), *_norm(count, batch_norm), nn.ReLU()]
         channels, height, width = count, height // 2, width // 2
     if height < 1 or width < 1:
         raise ValueError(f"filters must be few enough for a {size[0]}x{size[1]} image to be halved, got {filters}")
@@ -83,9 +83,12 @@ def _dense(inputs: int, units: int, batch_norm: bool) -> list[nn.Module]:
 
 
 def _conv(channels: int, filters: int, side: int, batch_norm: bool) -> list[nn.Module]:
-    norm = [nn.BatchNorm2d(filters)] if batch_norm else []
     conv = Conv2d(channels, filters, side, bias=not batch_norm)
-    return [conv, *norm, nn.MaxPool2d(2, ceil_mode=True), nn.ReLU()]
+    return [conv, nn.MaxPool2d(2, ceil_mode=True), *_norm(filters, batch_norm), nn.ReLU()]
+
+
+def _norm(filters: int, batch_norm: bool) -> list[nn.Module]:
+    return [nn.BatchNorm2d(filters)] if batch_norm else []
 
 
 def _halved(side: int) -> int:

@@ -11,6 +11,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from training.memory import keep_memory
+
 if TYPE_CHECKING:
     from training.config import TrainingConfig
 
@@ -21,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 when the model is written, 2 for a mistake in config or data, 130 when interrupted."""
     # Started in the background by a shell, a process ignores Ctrl-C; this one is stopped by it in good order.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    keep_memory()
     try:
         # Only now, so that Ctrl-C during the long imports ends in good order too.
         from training.runs import hold

@@ -147,7 +147,9 @@ def _save(run: Path, model: Classifier, config: TrainingConfig, data: DataModule
 
 
 def _device_name() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{torch.get_num_threads()} threads on {os.cpu_count()} CPU cores"
 
 
 def _commit() -> str:

@@ -35,7 +35,7 @@ def test_files_that_cannot_be_read_are_refused_with_the_reason_and_the_others_ar
     for name, data in {
         "half/1.safetensors": good[: len(good) // 2],
         "pickle/1.safetensors": pickle.dumps({"a": 1}),
-        "other/1.safetensors": good.replace(b'"stn.version":"2"', b'"stn.version":"9"'),
+        "other/1.safetensors": good.replace(b'"stn.version":"3"', b'"stn.version":"9"'),
         "loose.safetensors": good,
         "odd/one.safetensors": good,
     }.items():
@@ -48,7 +48,7 @@ def test_files_that_cannot_be_read_are_refused_with_the_reason_and_the_others_ar
     assert answer.status_code == 200
     assert "not a complete safetensors file" in refused["half/1.safetensors"]
     assert "can run code" in refused["pickle/1.safetensors"]
-    assert refused["other/1.safetensors"] == "format version must be 2, got 9"
+    assert refused["other/1.safetensors"] == "format version must be 3, got 9"
     assert "must lie at NAME/VERSION.safetensors" in refused["loose.safetensors"]
     assert "must lie at NAME/VERSION.safetensors" in refused["odd/one.safetensors"]
     assert len(refused) == 5

@@ -84,7 +84,7 @@ def test_a_file_of_jld2_is_read_with_dots_or_with_groups(separator: str, model: 
     load_flux_weights(tmp_path / "julia.jld2", other)
     images = torch.rand(2, 1, 10, 12)
     assert torch.equal(other(images).logits, model(images).logits)
-    assert other.state_dict()["trunk.1.num_batches_tracked"] == 8  # what it was
+    assert other.state_dict()["trunk.2.num_batches_tracked"] == 8  # what it was
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -5,10 +5,11 @@
 
 Each cell is a run of its own (`python -m training`), in a run folder named after the cell: started again, the command goes
 on with the run that was cut short and skips what is finished. After each cell it writes table1.json, table1.md and
-table1.png into the results folder.
+table1.png into the results folder. Several of these commands, for different cells, may share one table.
 """
 
 import argparse
+import fcntl
 import itertools
 import json
 import logging
@@ -43,13 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
     cells = [Cell(*each) for each in itertools.product(options.models, options.distortions, options.seeds)]
     try:
         for cell in tqdm(cells, desc="cells", unit="cell", disable=not sys.stderr.isatty()):
-            rows = json.loads(results.read_text()) if results.exists() else []
-            if any(_is(row, cell, options) for row in rows):
+            if any(_is(row, cell, options) for row in _rows(results)):
                 continue
             row = _train(cell, options, runs)
-            options.results.mkdir(parents=True, exist_ok=True)
-            write_json(results, [*rows, row])
-            write_table(options.results, [*rows, row])
+            _add(row, results)
             log.info(
                 "%s: %.2f %% error, paper %s", cell.name, row["error"], PAPER[cell.model].get(cell.distortion, "-")
             )
@@ -82,6 +80,21 @@ def _is(row: dict[str, Any], cell: Cell, options: argparse.Namespace) -> bool:
     """Whether a row of the results is this cell, trained with this recipe for this budget."""
     same = (row["model"], row["distortion"], row["seed"]) == (cell.model, cell.distortion, cell.seed)
     return same and row["recipe"] == options.recipe and row["budget"] == _budget(options)
+
+
+def _rows(results: Path) -> list[dict[str, Any]]:
+    return json.loads(results.read_text()) if results.exists() else []
+
+
+def _add(row: dict[str, Any], results: Path) -> None:
+    """Add a row to the table as it is by now; one command at a time."""
+    folder = results.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".table1.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        rows = [*_rows(results), row]
+        write_json(results, rows)
+        write_table(folder, rows)
 
 
 def _budget(options: argparse.Namespace) -> str:
