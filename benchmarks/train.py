@@ -5,60 +5,41 @@
 Both train the network of PyTorch's spatial transformer tutorial on MNIST, distorted by RTS (turned by up to 45 degrees,
 scaled by 0.7 to 1.2, anywhere in 42x42), with SGD and batches of 256. The peer is the tutorial's loop: PIL transforms in a
 DataLoader, timed with 0, 1 and 2 workers of which the best counts. Ours is `training`: Lightning's Trainer with all that
-`stn train` hangs on it. They take turns in rounds; each is warmed up first, and the median of a round's steps counts.
+`stn train` hangs on it. They take turns in rounds, each in a process of its own, which is warmed up first; the median of a
+round's steps counts.
 
-Beside them: the same steps in a plain loop without Lightning, whose difference is what Lightning costs; and the floor, the
-step's multiplications at the speed of a large matrix product on this machine.
+Beside them: the same steps in a plain loop without Lightning, whose difference is what Lightning costs; the same pictures as
+PNG files, kept decoded in memory and streamed from the decoded cache on disk; and the floor, the step's multiplications at
+the speed of a large matrix product on this machine.
 """
 
 import argparse
 import itertools
 import os
 import platform
-import statistics
+import shlex
 import subprocess
+import sys
 import tempfile
 import time
-import warnings
-from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision import datasets
 from tqdm import tqdm
-from train_peer import SIDE, TutorialNet, steps
+from train_peer import SIDE, TutorialNet
 
-import stn
-from stn.convolution import Conv2d
-from training.config import DataConfig, OptimizerConfig, TrainerConfig, TrainingConfig
-from training.data.datamodule import DataModule
-from training.fit import make_trainer
-from training.module import ClassificationModule
-from training.recipes import DISTORTIONS
 from training.runs import write_json
 
 WARM_UP = 5
 """Steps of each round that do not count."""
 
-
-class OurNet(TutorialNet):
-    """The same layers with this library's sampler and convolution, channels last; normalised behind the sampler."""
-
-    def __init__(self, mean: float, std: float) -> None:
-        super().__init__(Conv2d)
-        self.generator = stn.GridGenerator("affine", (SIDE, SIDE))
-        self.normalise = stn.Normalise((mean,), (std,))
-        self.transformer = None
-
-    def straighten(self, images: Tensor, theta: Tensor) -> Tensor:
-        return self.normalise(stn.warp(images, theta, self.generator))
-
-    def forward(self, images: Tensor) -> stn.Classified:  # type: ignore[override]
-        return stn.Classified(super().forward(images), None)
+PICTURES = 6000
+"""PNG files that are written."""
 
 
 def main() -> None:
@@ -70,15 +51,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2], help="of the peer's DataLoader")
     parser.add_argument("--json", type=Path, help="file for all numbers, for example results/train.json")
     options = parser.parse_args()
-    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchmetrics")
-    config = _config(options.root, options.batch_size, WARM_UP + options.steps)
-    data = DataModule(config)
-    contestants = {"plain loop": lambda: _plain(config, data), "stn": lambda: _through_lightning(config, data)}
-    for workers in options.workers:
-        contestants[f"tutorial, {workers} workers"] = lambda w=workers: steps(options.root, w, options.batch_size)
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    for _, (name, start) in tqdm(list(itertools.product(range(options.rounds), contestants.items())), desc="rounds"):
-        times[name].append(_median_step(start(), options.steps))
+    with tempfile.TemporaryDirectory() as folder:
+        times = _measure(options, Path(folder))
     report = {
         "machine": _machine(),
         "batch_size": options.batch_size,
@@ -90,64 +64,42 @@ def main() -> None:
     _print(report)
 
 
-def _config(root: str, batch_size: int, count: int) -> TrainingConfig:
-    return TrainingConfig(
-        name="tutorial",
-        data=DataConfig(name="mnist", root=root, download=False),
-        distortion=DISTORTIONS["RTS"],
-        optimizer=OptimizerConfig(
-            name="sgd", learning_rate=0.01, schedule="constant", weight_decay=0.0, label_smoothing=0.0
-        ),
-        trainer=TrainerConfig(
-            max_steps=count, validate_every=10**9, batch_size=batch_size, accelerator="cpu", checkpoint_every=10**9
-        ),
-    )
+def _measure(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
+    """Seconds of a step of each contestant, one for each round."""
+    _write_pictures(options.root, folder)
+    common = ["--batch-size", str(options.batch_size), "--steps", str(options.steps), "--warm-up", str(WARM_UP)]
+    mnist, pictures = ["--root", options.root], ["--name", "folder", "--root", str(folder)]
+    contestants = {
+        "plain loop": ["train_ours.py", "plain", *mnist],
+        "stn": ["train_ours.py", "lightning", *mnist],
+        "stn, PNG files in memory": ["train_ours.py", "lightning", *pictures],
+        "stn, PNG files streamed from the cache": ["train_ours.py", "lightning", *pictures, "--memory", "0"],
+    }
+    for workers in options.workers:
+        contestants[f"tutorial, {workers} workers"] = ["train_peer.py", *mnist, "--workers", str(workers)]
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _, (name, command) in tqdm(list(itertools.product(range(options.rounds), contestants.items())), desc="rounds"):
+        times[name].append(_seconds(*command, *common))
+    return times
 
 
-def _module(config: TrainingConfig, data: DataModule) -> ClassificationModule:
-    net = OurNet(data.input.mean[0], data.input.std[0])
-    return ClassificationModule(net, config, 10, data.steps)  # type: ignore[arg-type]
+def _write_pictures(root: str, folder: Path) -> None:
+    """PNG files of MNIST's first training pictures, in a folder for each class."""
+    for index, (picture, label) in enumerate(datasets.MNIST(root, train=True, download=False)):
+        if index == PICTURES:
+            return
+        place = folder / str(label)
+        place.mkdir(exist_ok=True)
+        picture.save(place / f"{index}.png")
 
 
-def _plain(config: TrainingConfig, data: DataModule) -> Iterator[None]:
-    """The batches and the network of ours in the shortest loop there is."""
-    module = _module(config, data)
-    model = module.model.train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, fused=True)
-    data.trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False)
-    for batch in data.train_dataloader():
-        images, labels, _ = data.on_after_batch_transfer(batch, 0)
-        optimizer.zero_grad()
-        F.nll_loss(model(images).logits, labels).backward()
-        optimizer.step()
-        yield
-
-
-def _through_lightning(config: TrainingConfig, data: DataModule) -> list[float]:
-    """The times at which the steps of a real run ended."""
-    times = _Times()
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = make_trainer(config, Path(folder), data, times)
-        trainer.fit(_module(config, data), datamodule=data)
-    return times.ends
-
-
-class _Times(pl.Callback):
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        self.ends.append(time.perf_counter())
-
-
-def _median_step(run: Iterator[None] | list[float], count: int) -> float:
-    """Seconds of a step: of one that is run here, or from the times at which steps ended."""
-    if not isinstance(run, list):
-        ends = []
-        for _ in itertools.islice(run, WARM_UP + count):
-            ends.append(time.perf_counter())
-        run = ends
-    return statistics.median(after - before for before, after in itertools.pairwise(run[WARM_UP - 1 :]))
+def _seconds(script: str, *arguments: str) -> float:
+    """What this script prints at last."""
+    command = [sys.executable, str(Path(__file__).with_name(script)), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{shlex.join(command)}:\n{done.stderr}")
+    return float(done.stdout.split()[-1])
 
 
 def _floor(batch_size: int) -> dict[str, float]:
@@ -174,7 +126,7 @@ def _machine() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "machine": platform.machine(),
         "torch": torch.__version__,
-        "lightning": pl.__version__,
+        "lightning": version("pytorch-lightning"),
         "commit": commit.stdout.strip(),
     }
 

@@ -1,10 +1,16 @@
 """What everybody starts from: the network and the loop of PyTorch's spatial transformer tutorial, for 42x42 images.
 
+As a script it times the steps of that loop in a process of its own and prints the seconds of a step; see train.py.
+
 Written after the published architecture: localization of conv 7x7 of 8 and conv 5x5 of 10, dense 32; classifier of conv
 5x5 of 10 and conv 5x5 of 20 with dropout, dense 50. The layers stand once; `straighten` is what differs.
 Source: https://docs.pytorch.org/tutorials/intermediate/spatial_transformer_tutorial.html
 """
 
+import argparse
+import itertools
+import statistics
+import time
 from collections.abc import Iterator
 
 import torch
@@ -74,3 +80,26 @@ def steps(root: str, workers: int, batch_size: int) -> Iterator[None]:
             F.nll_loss(model(images), labels).backward()
             optimizer.step()
             yield
+
+
+def timed(steps: Iterator[None], warm_up: int, count: int) -> float:
+    """Seconds of a step, of this many after the warm-up."""
+    return median_step([time.perf_counter() for _ in itertools.islice(steps, warm_up + count)], warm_up)
+
+
+def median_step(ends: list[float], warm_up: int) -> float:
+    """Seconds of a step, from the times at which steps ended."""
+    return statistics.median(after - before for before, after in itertools.pairwise(ends[warm_up - 1 :]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", required=True)
+    for name in ("--workers", "--batch-size", "--steps", "--warm-up"):
+        parser.add_argument(name, type=int, required=True)
+    options = parser.parse_args()
+    print(timed(steps(options.root, options.workers, options.batch_size), options.warm_up, options.steps))
+
+
+if __name__ == "__main__":
+    main()

@@ -28,4 +28,20 @@ def mnist() -> TrainingConfig:
     )
 
 
-PRESETS: dict[str, Callable[[], TrainingConfig]] = {"digits": digits, "mnist": mnist}
+def handwriting() -> TrainingConfig:
+    """MNIST turned, slanted, bent, large or small, anywhere in a larger image: the model that comes with the package."""
+    return TrainingConfig(
+        name="handwriting",
+        data=DataConfig(name="mnist", validation=1 / 60),
+        distortion=DistortionConfig(
+            rotation=45.0, scale=(0.65, 1.6), translation=True, corners=1.5, elastic=0.75, size=(42, 42)
+        ),
+        model=ModelConfig(
+            localization_filters=16, localization_units=32, size=(28, 28), filters=(24, 48, 96), units=128
+        ),
+        optimizer=OptimizerConfig(learning_rate=1e-2, label_smoothing=0.05),
+        trainer=TrainerConfig(max_steps=6000, batch_size=256, validate_every=500),
+    )
+
+
+PRESETS: dict[str, Callable[[], TrainingConfig]] = {"digits": digits, "mnist": mnist, "handwriting": handwriting}

@@ -1,0 +1,125 @@
+"""Times steps of `training` in a process of its own and prints the seconds of a step; see train.py."""
+
+# ruff: noqa: E402
+from training.memory import keep_memory
+
+keep_memory()  # as `python -m training` does, before torch is imported
+
+import argparse
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from train_peer import SIDE, TutorialNet, median_step, timed
+
+import stn
+from stn.convolution import Conv2d
+from training.config import DataConfig, OptimizerConfig, TrainerConfig, TrainingConfig
+from training.data.datamodule import DataModule
+from training.fit import make_trainer
+from training.module import ClassificationModule
+from training.recipes import DISTORTIONS
+
+
+class OurNet(TutorialNet):
+    """The same layers with this library's sampler and convolution, channels last; normalised behind the sampler."""
+
+    def __init__(self, mean: float, std: float) -> None:
+        super().__init__(Conv2d)
+        self.generator = stn.GridGenerator("affine", (SIDE, SIDE))
+        self.normalise = stn.Normalise((mean,), (std,))
+        self.transformer = None
+
+    def straighten(self, images: Tensor, theta: Tensor) -> Tensor:
+        return self.normalise(stn.warp(images, theta, self.generator))
+
+    def forward(self, images: Tensor) -> stn.Classified:  # type: ignore[override]
+        return stn.Classified(super().forward(images), None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("loop", choices=("plain", "lightning"))
+    parser.add_argument(
+        "--root", required=True, help="folder with MNIST/raw, or of PNG files in a folder for each class"
+    )
+    parser.add_argument("--name", default="mnist", choices=("mnist", "folder"))
+    parser.add_argument("--memory", type=float, default=4.0, help="GiB, see data.memory")
+    parser.add_argument("--batch-size", type=int, required=True)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--warm-up", type=int, required=True)
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchmetrics")
+    config = _config(options)
+    data = DataModule(config)
+    if options.loop == "plain":
+        print(timed(_plain(config, data), options.warm_up, options.steps))
+    else:
+        print(median_step(_through_lightning(config, data), options.warm_up))
+
+
+def _config(options: argparse.Namespace) -> TrainingConfig:
+    size = (28, 28) if options.name == "folder" else None
+    return TrainingConfig(
+        name="tutorial",
+        data=DataConfig(name=options.name, root=options.root, download=False, memory=options.memory, size=size),
+        distortion=DISTORTIONS["RTS"],
+        optimizer=OptimizerConfig(
+            name="sgd", learning_rate=0.01, schedule="constant", weight_decay=0.0, label_smoothing=0.0
+        ),
+        trainer=TrainerConfig(
+            max_steps=options.warm_up + options.steps,
+            validate_every=10**9,
+            batch_size=options.batch_size,
+            accelerator="cpu",
+            checkpoint_every=10**9,
+        ),
+    )
+
+
+def _module(config: TrainingConfig, data: DataModule) -> ClassificationModule:
+    net = OurNet(data.input.mean[0], data.input.std[0])
+    return ClassificationModule(net, config, 10, data.steps)  # type: ignore[arg-type]
+
+
+def _plain(config: TrainingConfig, data: DataModule) -> Iterator[None]:
+    """The batches and the network of ours in the shortest loop there is."""
+    module = _module(config, data)
+    model = module.model.train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, fused=True)
+    data.trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False)
+    for batch in data.train_dataloader():
+        images, labels, _ = data.on_after_batch_transfer(batch, 0)
+        optimizer.zero_grad()
+        F.nll_loss(model(images).logits, labels).backward()
+        optimizer.step()
+        yield
+
+
+def _through_lightning(config: TrainingConfig, data: DataModule) -> list[float]:
+    """The times at which the steps of a real run ended."""
+    times = _Times()
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = make_trainer(config, Path(folder), data, times)
+        trainer.fit(_module(config, data), datamodule=data)
+    return times.ends
+
+
+class _Times(pl.Callback):
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.ends.append(time.perf_counter())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
