@@ -34,12 +34,12 @@ def handwriting() -> TrainingConfig:
         name="handwriting",
         data=DataConfig(name="mnist", validation=1 / 60),
         distortion=DistortionConfig(
-            rotation=45.0, scale=(0.65, 1.6), translation=True, corners=1.5, elastic=0.75, size=(42, 42)
+            rotation=45.0, scale=(0.65, 1.6), translation=True, corners=1.0, elastic=0.5, size=(42, 42)
         ),
         model=ModelConfig(
-            localization_filters=16, localization_units=32, size=(28, 28), filters=(24, 48, 96), units=128
+            localization_filters=20, localization_units=48, size=(24, 24), filters=(24, 48, 96), units=128
         ),
-        optimizer=OptimizerConfig(learning_rate=1e-2, label_smoothing=0.05),
+        optimizer=OptimizerConfig(learning_rate=3e-3, label_smoothing=0.05),
         trainer=TrainerConfig(max_steps=6000, batch_size=256, validate_every=500),
     )
 
