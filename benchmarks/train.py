@@ -22,12 +22,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import datasets
 from tqdm import tqdm
@@ -103,20 +106,49 @@ def _seconds(script: str, *arguments: str) -> float:
 
 
 def _floor(batch_size: int) -> dict[str, float]:
-    """A step's multiply-adds, and the seconds they take at the rate of a matrix product of 2048 x 2048."""
+    """A step's multiply-adds at the rate of a matrix product of 2048 x 2048, and the bytes its operations read and write at
+    the rate of a copy of 256 MiB."""
     model, images = TutorialNet(), torch.rand(batch_size, 1, SIDE, SIDE)
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter, _Bytes() as moved:
         F.nll_loss(model(images), torch.zeros(batch_size, dtype=torch.long)).backward()
     side = 2048
-    matrix = torch.rand(side, side)
+    matrix, block, other = torch.rand(side, side), torch.ones(2**26), torch.ones(2**26)
+    flops, rate = counter.get_total_flops(), 2 * side**3 / _best(lambda: matrix @ matrix)
+    copied = 2 * block.nbytes / _best(lambda: other.copy_(block))
+    return {
+        "flops": flops,
+        "matrix_flops_per_second": rate,
+        "seconds": flops / rate,
+        "bytes": moved.total,
+        "copied_bytes_per_second": copied,
+        "seconds_of_bytes": moved.total / copied,
+    }
+
+
+class _Bytes(TorchDispatchMode):
+    """Counts the bytes of the tensors that operations take and give; views move nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        is_view = any(entry.alias_info and not entry.alias_info.is_write for entry in func._schema.returns)
+        if not is_view:
+            tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)]
+            self.total += sum(tensor.nbytes for tensor in tensors)
+        return result
+
+
+def _best(work: Callable[[], object], repeats: int = 10) -> float:
+    """Seconds of the fastest of these repeats."""
     best = float("inf")
-    for _ in range(10):
+    for _ in range(repeats):
         start = time.perf_counter()
-        matrix @ matrix
+        work()
         best = min(best, time.perf_counter() - start)
-    rate = 2 * side**3 / best
-    flops = counter.get_total_flops()
-    return {"flops": flops, "matrix_flops_per_second": rate, "seconds": flops / rate}
+    return best
 
 
 def _machine() -> dict[str, Any]:
@@ -144,7 +176,8 @@ def _print(report: dict[str, Any]) -> None:
     print(
         f"\nLightning: {1e3 * (best['stn'] - best['plain loop']):.2f} ms, {best['stn'] / best['plain loop'] - 1:.1%} of a "
         f"step.\nFloor: {floor['flops'] / 1e9:.2f} G operations at {floor['matrix_flops_per_second'] / 1e9:.0f} G/s are "
-        f"{1e3 * floor['seconds']:.1f} ms."
+        f"{1e3 * floor['seconds']:.1f} ms; {floor['bytes'] / 1e9:.2f} GB at {floor['copied_bytes_per_second'] / 1e9:.1f} "
+        f"GB/s are {1e3 * floor['seconds_of_bytes']:.1f} ms."
     )
 
 

@@ -55,7 +55,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
 
     @app.command
     def up(settings: SettingsArguments = defaults) -> Run:
-        """Start the service with its page; train the preset `digits` first where no model has been trained yet."""
+        """Start the service with its page; where no model has been trained yet, it serves the one of the package."""
         return partial(_later, "serve", "up", settings)
 
     @app.command

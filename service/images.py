@@ -11,7 +11,7 @@ from torch import Tensor
 
 from service.problems import Problem
 from stn import InputConfig, to_pixels
-from training.decoding import FORMATS, UnreadablePicture, convert, decode, pad, placement, to_bytes
+from training.decoding import FITS, FORMATS, UnreadablePicture, convert, decode, placement, to_bytes
 
 _STATUS = {"format": 415, "pixels": 413, "damage": 422}
 
@@ -21,13 +21,13 @@ class Picture:
     """A posted picture, brought to a network's input size."""
 
     pixels: Float[Tensor, "c h w"]
-    """In [0, 1]; the picture in the middle, its sides in proportion, on black."""
+    """In [0, 1]."""
     width: int
     """Of the picture as a viewer shows it, in pixels."""
     height: int
-    left: int
-    """Where the picture's left edge lies in `pixels`, in pixels of the network's input."""
-    top: int
+    left: float
+    """Where the picture's left edge lies in `pixels`, in pixels of the network's input; negative where it was cut."""
+    top: float
     scale_x: float
     """Pixels of the picture per pixel of the network's input."""
     scale_y: float
@@ -52,7 +52,7 @@ def read_picture(data: bytes, wanted: InputConfig, max_pixels: int) -> Picture:
         image = decode(data, FORMATS, max_pixels)
     except UnreadablePicture as error:
         raise Problem(_STATUS[error.kind], str(error)) from None
-    return _fit(convert(image, wanted.channels), wanted.size)
+    return _fit(convert(image, wanted.channels), wanted)
 
 
 def png(pixels: Float[Tensor, "c h w"]) -> bytes:
@@ -69,8 +69,8 @@ def data_uri(image: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(image).decode()
 
 
-def _fit(image: Image.Image, size: tuple[int, int]) -> Picture:
+def _fit(image: Image.Image, wanted: InputConfig) -> Picture:
     width, height = image.size
-    place = placement((height, width), size)
-    pixels = to_bytes(pad(image, size)).float() / 255
+    place = placement((height, width), wanted.size, wanted.fit)
+    pixels = to_bytes(FITS[wanted.fit](image, wanted.size)).float() / 255
     return Picture(pixels, width, height, place.left, place.top, width / place.width, height / place.height)

@@ -1,5 +1,7 @@
 """The folder of model files: `models/NAME/VERSION.safetensors`, versions counting from 1."""
 
+import filecmp
+import logging
 import os
 import re
 import shutil
@@ -7,6 +9,11 @@ import tempfile
 from pathlib import Path
 
 from stn import ModelFileError, load_model
+
+log = logging.getLogger(__name__)
+
+SHIPPED = Path(__file__).parent / "shipped" / "handwriting.safetensors"
+"""The model that comes with the package: handwritten digits, see `training.experiments.shipped`."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}\.safetensors")
@@ -46,6 +53,21 @@ def register(models: Path, name: str, source: Path) -> int:
         return _link_next(beside, models, name)
     finally:
         os.unlink(beside)
+
+
+def find_version(models: Path, name: str, source: Path) -> int | None:
+    """The version of this name whose file has the same bytes, where there is one."""
+    for path in sorted((models / name).glob("*.safetensors")):
+        if _VERSION.fullmatch(path.name) and filecmp.cmp(path, source, shallow=False):
+            return int(path.stem)
+    return None
+
+
+def register_shipped(models: Path) -> None:
+    """Register the package's own model, so that there is one from the start; not where there is any already."""
+    if not find_model_files(models):
+        register(models, SHIPPED.stem, SHIPPED)
+        log.info("no model has been registered yet: serving %s, which comes with the package", SHIPPED.stem)
 
 
 def _link_next(beside: str, models: Path, name: str) -> int:

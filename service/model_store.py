@@ -52,7 +52,9 @@ class ModelStore:
         """
         name = name or self.default_name()
         if name is None:
-            raise Problem(404, "there is no model yet: train one with `stn train digits`, then start the service again")
+            raise Problem(
+                404, "there is no model yet: start the service with `stn up`, or train one and start it again"
+            )
         if name not in self.served:
             raise Problem(404, f"model must be one of {', '.join(sorted(self.served)) or 'none'}, got {name[:64]!r}")
         versions = self.served[name]

@@ -26,6 +26,9 @@ class InputConfig:
     """Mean of each channel over images as the network sees them, in [0, 1]."""
     std: tuple[float, ...]
     """Standard deviation of each channel over the same images."""
+    fit: Literal["pad", "crop", "stretch"] = "pad"
+    """How a picture of another size is brought to this one: inside it on black with the sides in proportion, or filling it
+    and cut at the edges, or out of proportion."""
 
     def __post_init__(self) -> None:
         require(1 <= self.channels <= 4096, "channels", "in [1, 4096]", self.channels)

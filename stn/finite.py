@@ -9,8 +9,12 @@ LARGEST = 2.0**60
 """The largest coordinate or parameter that is taken for meant; far larger ones overflow on the way to a pixel."""
 
 
+class NotFinite(ValueError):
+    """A number that is infinite, absurdly large or none."""
+
+
 def check_finite(values: Tensor, argument: str) -> Tensor:
-    """The values themselves, or a ValueError that says which image's are not finite or absurdly large.
+    """The values themselves, or a ValueError, `NotFinite`, that says which image's are not finite or absurdly large.
 
     Where they may not be looked at nothing is checked; see `can_look`.
     """
@@ -23,7 +27,7 @@ def check_finite(values: Tensor, argument: str) -> Tensor:
     index = int(wrong.flatten(1).any(1).nonzero()[0])
     found = float(values.detach()[index][wrong[index]][0])
     rule = "be at most 2^60 in size" if math.isfinite(found) else "be finite"
-    raise ValueError(f"{argument} must {rule}, got {found} for image {index}")
+    raise NotFinite(f"{argument} must {rule}, got {found} for image {index}")
 
 
 def can_look(values: Tensor) -> bool:

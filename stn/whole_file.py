@@ -17,5 +17,9 @@ def written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield Path(name)
         os.chmod(name, 0o644)
         os.replace(name, target)
+    except OSError as error:
+        if error.filename is None and error.errno is not None:  # a full disk, which does not say of what
+            raise OSError(error.errno, error.strerror, str(target)) from None
+        raise
     finally:
         Path(name).unlink(missing_ok=True)

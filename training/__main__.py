@@ -21,19 +21,25 @@ log = logging.getLogger("training")
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 when the model is written, 2 for a mistake in config or data, 130 when interrupted."""
-    # Started in the background by a shell, a process ignores Ctrl-C; this one is stopped by it in good order.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Started in the background by a shell, a process ignores Ctrl-C; this one is stopped by it in good order. So it is by
+    # SIGTERM, on which Lightning would end a test as if it were done.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     keep_memory()
     try:
         # Only now, so that Ctrl-C during the long imports ends in good order too.
-        from training.runs import hold
+        from training.runs import clear_leftovers, hold
 
         options = _parse(arguments)
         first = _rank() == 0
         run, config = _prepare(options) if first else _join(options)
         with hold(run) if first else nullcontext():
             if first:
+                clear_leftovers(run)
                 _set_up_logging(run)
+                if (run / "result.json").exists():
+                    log.info("the run is finished: %s", run)
+                    return 0
                 sys.argv[1:] = ["--resume", str(run)]  # what Lightning starts for further devices goes on with this run
             _train(config, run)
     except KeyboardInterrupt:

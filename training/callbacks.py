@@ -16,6 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torchvision.transforms.functional import pil_to_tensor
 from tqdm import tqdm
 
+from stn.whole_file import written_beside
 from training.data.datamodule import DataModule
 from training.module import ClassificationModule
 from training.pictures import sample_sheet
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Progress(pl.Callback):
-    """One bar over the whole training on a terminal; elsewhere a line every few seconds and at the end."""
+    """A bar over the whole training on a terminal; a line every few seconds and at validations elsewhere and in the log."""
 
     def __init__(self, title: str, seconds_between_lines: float = 5.0) -> None:
         self.title = title
@@ -36,27 +37,39 @@ class Progress(pl.Callback):
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.total = int(trainer.num_training_batches)
+        self.last_line = time.monotonic()
         if sys.stderr.isatty():
             columns, rows = shutil.get_terminal_size()  # sensible where the terminal does not know its own
             self.bar = tqdm(
                 desc=self.title, total=self.total, initial=trainer.global_step, unit="step", ncols=columns, nrows=rows
             )
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    @rank_zero_only
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         if self.bar is not None:
             self.bar.update(trainer.global_step - self.bar.n)
+        if self._is_due():
+            self._line("step %d/%d, loss %.4f in this step", trainer.global_step, self.total, float(outputs["loss"]))
 
     @rank_zero_only
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         metrics, step = trainer.callback_metrics, trainer.global_step
         if "train/loss" not in metrics:
             return
+        loss, accuracy = float(metrics["train/loss"]), float(metrics["val/accuracy"])
         if self.bar is not None:
-            self.bar.set_postfix_str(f"loss {metrics['train/loss']:.3f}, {metrics['val/accuracy']:.1%} right")
-        elif time.monotonic() - self.last_line > self.seconds_between_lines or step >= self.total:
+            self.bar.set_postfix_str(f"loss {loss:.3f}, {accuracy:.1%} right")
+        if self._is_due() or trainer.should_stop or step >= self.total:
             text = "step %d/%d, loss %.4f, validation accuracy %.2f %%"
-            log.info(text, step, self.total, metrics["train/loss"], 100 * metrics["val/accuracy"])
-            self.last_line = time.monotonic()
+            self._line(text, step, self.total, loss, 100 * accuracy)
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self.last_line > self.seconds_between_lines
+
+    def _line(self, text: str, *values: float) -> None:
+        """To the log file alone where there is a bar."""
+        log.log(logging.INFO if self.bar is None else logging.DEBUG, text, *values)
+        self.last_line = time.monotonic()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._close()
@@ -106,7 +119,8 @@ class MetricsFile(pl.Callback):
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
-        self.path.write_text("".join(line for line in lines if _step(line) <= trainer.global_step))
+        with written_beside(self.path) as beside:
+            beside.write_text("".join(line for line in lines if _step(line) <= trainer.global_step))
 
     @rank_zero_only
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -145,6 +159,7 @@ class Samples(pl.Callback):
         images = data.test.first(self.count).to(pl_module.device).float() / 255
         sheet = sample_sheet(pl_module.model, images, data.class_names)
         self.folder.mkdir(exist_ok=True)
-        sheet.save(self.folder / f"step-{step:06d}.png")
+        with written_beside(self.folder / f"step-{step:06d}.png") as beside:
+            sheet.save(beside, "PNG")
         if isinstance(trainer.logger, TensorBoardLogger):
             trainer.logger.experiment.add_image("samples", pil_to_tensor(sheet), step)

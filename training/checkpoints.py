@@ -1,14 +1,16 @@
 """Checkpoint files that are complete or absent, and hold nothing but finite weights."""
 
-import os
+import io
 import time
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from stn.whole_file import written_beside
 from training.module import ClassificationModule, require_finite
 
 SECONDS = 60.0
@@ -19,13 +21,12 @@ class WholeFileIO(TorchCheckpointIO):
     """Writes each checkpoint beside its place and renames it, so that a kill never leaves half of one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        target = Path(path)
-        beside = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            super().save_checkpoint(checkpoint, beside, storage_options)
-            os.replace(beside, target)
-        finally:
-            beside.unlink(missing_ok=True)
+        # Lightning's own writes into the folder of temporary files first; torch's errors say nothing of a full disk.
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with written_beside(path) as beside:
+            beside.write_bytes(buffer.getbuffer())
 
 
 class Best(ModelCheckpoint):

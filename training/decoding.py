@@ -71,19 +71,26 @@ def convert(image: Image.Image, channels: int) -> Image.Image:
 
 
 class Placement(NamedTuple):
-    """Where a picture lies inside a larger image, in that image's pixels."""
+    """Where the whole of a picture lies relative to the image that is made of it, in that image's pixels."""
 
-    width: int
-    height: int
-    left: int
-    top: int
+    width: float
+    height: float
+    left: float
+    """Negative where the picture is cut."""
+    top: float
 
 
-def placement(picture: tuple[int, int], size: tuple[int, int]) -> Placement:
-    """The largest place in the middle of an image of this size that has the picture's proportions."""
+def placement(picture: tuple[int, int], size: tuple[int, int], fit: str = "pad") -> Placement:
+    """Where a picture of this (height, width) lies in an image of that size, brought to it as `FITS[fit]` does."""
     (rows, columns), (height, width) = picture, size
+    if fit == "stretch":
+        return Placement(float(width), float(height), 0.0, 0.0)
+    if fit == "crop":
+        scale = max(width / columns, height / rows)
+        whole = columns * scale, rows * scale
+        return Placement(*whole, (width - whole[0]) / 2, (height - whole[1]) / 2)
     scale = min(width / columns, height / rows)
-    fitted = max(1, round(columns * scale)), max(1, round(rows * scale))
+    fitted = max(1.0, float(round(columns * scale))), max(1.0, float(round(rows * scale)))  # whole pixels
     return Placement(*fitted, (width - fitted[0]) // 2, (height - fitted[1]) // 2)
 
 
@@ -91,11 +98,11 @@ def pad(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """The whole picture in proportion, in the middle, on black."""
     height, width = size
     place = placement((image.height, image.width), size)
-    resized = stretch(image, (place.height, place.width))
+    resized = stretch(image, (int(place.height), int(place.width)))
     if resized.size == (width, height):
         return resized
     canvas = Image.new(image.mode, (width, height))
-    canvas.paste(resized, (place.left, place.top))
+    canvas.paste(resized, (int(place.left), int(place.top)))
     return canvas
 
 
@@ -120,6 +127,7 @@ def stretch(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 FITS: dict[str, Callable[[Image.Image, tuple[int, int]], Image.Image]] = {"pad": pad, "crop": crop, "stretch": stretch}
+"""The ways to bring a picture to a size; a model file says which one its network knows (`InputConfig.fit`)."""
 
 
 def to_bytes(image: Image.Image) -> UInt8[Tensor, "c h w"]:

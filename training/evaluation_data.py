@@ -16,6 +16,7 @@ from training.config import DataConfig, DistortionConfig, TrainingConfig
 from training.data.batches import Batch, FixedBatches
 from training.data.datamodule import DataModule
 from training.fitted import fit_images
+from training.runs import check_data
 from training.trained import Trained, own_data, seed_of
 
 Part = Literal["test", "train", "validation", "all"]
@@ -101,9 +102,12 @@ def read_pictures(trained: Trained, request: Request) -> Pictures:
     """
     config = requested_config(trained, request)
     data = DataModule(config)
+    if trained.run is not None and not request.data:
+        check_data(trained.run, data.data)
     labels = match_classes(data.class_names, trained.info.class_names)
     parts = {"train": data.fixed(data.members, "train"), "validation": data.validation, "test": data.test}
     chosen = [batches for part, batches in parts.items() if request.part in (part, "all")]
+    require(any(map(len, chosen)), "data", f"a set with pictures in part {request.part!r}", "none")
     return Pictures(config, chosen, labels, trained.info.input)
 
 
@@ -122,10 +126,10 @@ def match_classes(data: tuple[str, ...], model: tuple[str, ...]) -> Int[Tensor, 
 
 
 def _input(wanted: InputConfig, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Where pictures of several sizes are decoded: at the network's size and in its colours, not fitted a second time."""
+    """Where pictures of several sizes are decoded: as the network knows them, not fitted a second time."""
     fields: dict[str, Any] = {}
     if given.get("name") in ("folder", "gtsrb"):
-        fields["size"] = list(wanted.size)
+        fields |= {"size": list(wanted.size), "fit": wanted.fit}
     if given.get("name") == "folder" and wanted.channels in (1, 3):
         fields["channels"] = "grey" if wanted.channels == 1 else "colour"
     return fields

@@ -1,29 +1,33 @@
 """One training run, from its config to a model file."""
 
+import contextlib
+import json
 import logging
 import os
 import platform
-import shlex
 import subprocess
-import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
 
 from stn import ModelInfo, build_model, save_model
 from stn.classifiers import Classifier
+from stn.config import to_dict
 from training.callbacks import MetricsFile, Pace, Progress, Samples
 from training.checkpoints import Best, Last, WholeFileIO
 from training.config import TrainingConfig
 from training.data.datamodule import DataModule
+from training.data.labelled import check_learnable
 from training.module import ClassificationModule
 from training.report import write_run_report
-from training.runs import write_json
+from training.runs import check_data, write_json
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +49,22 @@ def fit(config: TrainingConfig, run: Path) -> dict[str, float]:
     if config.trainer.accelerator == "gpu" and not torch.accelerator.is_available():
         raise ValueError("trainer.accelerator must be auto or cpu where there is no GPU, got 'gpu'")
     data = DataModule(config)
+    check_learnable(data.data)
+    _warn_of_cuts(config, data.images)
     torch.manual_seed(config.seed)
     model = build_model(config.model, data.input, len(data.class_names))
     module = ClassificationModule(model, config, len(data.class_names), data.steps)
     pace = Pace()
     trainer = make_trainer(config, run, data, pace)
+    check_data(run, data.data, remember=trainer.is_global_zero)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     place = f"device {trainer.strategy.root_device}"
     log.info("%s: seed %d, %s, %d parameters, %s", config.name, config.seed, place, parameters, run)
-    _fit(trainer, module, data, last if last.exists() else None)
+    with _interruptible():
+        trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
+    if trainer.global_step < data.steps:
+        rule = f"no lower val/loss in {config.trainer.patience} validations"
+        log.info("stopped early, after step %d: %s", trainer.global_step, rule)
     scores = _test_best(trainer, module, data, run / "checkpoints" / "best.ckpt")
     if trainer.is_global_zero:
         _save(run, model, config, data, scores)
@@ -113,16 +124,19 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 }
 
 
-def _fit(trainer: pl.Trainer, module: ClassificationModule, data: DataModule, checkpoint: Path | None) -> None:
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lightning answers Ctrl-C with exit(1)."""
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    except SystemExit:  # Lightning answers Ctrl-C with exit(1)
+        yield
+    except SystemExit:
         raise KeyboardInterrupt from None
 
 
 def _test_best(trainer: pl.Trainer, module: ClassificationModule, data: DataModule, best: Path) -> dict[str, float]:
     module.load_state_dict(torch.load(best, weights_only=True, map_location="cpu")["state_dict"])
-    (scores,) = trainer.test(module, datamodule=data, verbose=False)
+    with _interruptible():
+        (scores,) = trainer.test(module, datamodule=data, verbose=False)
     return dict(scores)
 
 
@@ -133,7 +147,8 @@ def _save(run: Path, model: Classifier, config: TrainingConfig, data: DataModule
         class_names=data.class_names,
         scores=scores,
         provenance={
-            "command": shlex.join(["python", "-m", "training", *sys.argv[1:]]),
+            "command": "python -m training CONFIG.json",
+            "config": json.dumps(_without_places(config)),
             "commit": _commit(),
             "seed": str(config.seed),
             "data": config.data.name,
@@ -144,6 +159,25 @@ def _save(run: Path, model: Classifier, config: TrainingConfig, data: DataModule
         },
     )
     save_model(run / "model.safetensors", model, info)
+
+
+def _warn_of_cuts(config: TrainingConfig, images: Tensor) -> None:
+    source, low, size = images.shape[2:], config.distortion.scale[0], config.distortion.size
+    if size is not None and any(low * side > room for side, room in zip(source, size, strict=True)):
+        log.warning(
+            "every picture is cut: %dx%d, scaled by %g or more, does not fit into distortion.size %dx%d",
+            *source,
+            low,
+            *size,
+        )
+
+
+def _without_places(config: TrainingConfig) -> dict[str, Any]:
+    """All that decides how the run came out; not where this machine keeps its files."""
+    values: dict[str, Any] = to_dict(config)
+    for place in ("root", "cache"):
+        values["data"].pop(place)
+    return values
 
 
 def _device_name() -> str:

@@ -6,12 +6,12 @@ from torch import Tensor
 
 from stn import InputConfig
 from stn.types import Images
-from training.decoding import convert, pad, to_bytes
+from training.decoding import FITS, convert, to_bytes
 from training.pictures import to_pil
 
 
 def fit_images(images: Images, wanted: InputConfig) -> Float[Tensor, "b c2 h2 w2"]:
-    """Each picture in the middle on black, its sides in proportion, in the network's colours.
+    """Each picture brought to the network's size, as its input says, and to its colours.
 
     Pictures that have the input's size and channels are not touched.
 
@@ -26,5 +26,5 @@ def fit_images(images: Images, wanted: InputConfig) -> Float[Tensor, "b c2 h2 w2
             f"data must have pictures of {wanted.channels} channels and {wanted.height}x{wanted.width} pixels, as the "
             f"model takes them, got {channels} channels and {images.shape[2]}x{images.shape[3]} pixels"
         )
-    fitted = [to_bytes(pad(convert(to_pil(image), wanted.channels), wanted.size)) for image in images]
+    fitted = [to_bytes(FITS[wanted.fit](convert(to_pil(image), wanted.channels), wanted.size)) for image in images]
     return torch.stack(fitted).float() / 255

@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from stn import Classified, Classifier, parameter_groups
 from stn.config import to_dict
+from stn.finite import NotFinite
 from training.config import OptimizerConfig, TrainingConfig
 from training.data.batches import Batch
 from training.randomness import seed_of
@@ -48,7 +49,10 @@ class ClassificationModule(pl.LightningModule):
         torch.manual_seed(seed_of(self.config.seed, "step", self.global_step, "process", self.global_rank))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        prediction = self.model(batch.images)
+        try:
+            prediction = self.model(batch.images)
+        except NotFinite as error:
+            raise ValueError(diverged(str(error), self.global_step)) from None
         smoothing = self.config.optimizer.label_smoothing
         loss = F.cross_entropy(prediction.logits, batch.labels, label_smoothing=smoothing) + self._penalty(prediction)
         self.train_scores.update(loss, prediction, batch.labels)
@@ -130,11 +134,15 @@ class Scores(nn.Module):
 def require_finite(loss: Tensor, step: int) -> None:
     """A ValueError where the loss is not finite."""
     if not loss.isfinite():
-        raise ValueError(
-            f"loss must stay finite, got {float(loss):g} at step {step}: training diverged. A lower "
-            "optimizer.learning_rate, an optimizer.gradient_clip or a lower model.localization_rate may help; the last "
-            "checkpoint is from before"
-        )
+        raise ValueError(diverged(f"loss must stay finite, got {float(loss):g}", step))
+
+
+def diverged(what: str, step: int) -> str:
+    """What is told of a run that cannot go on."""
+    return (
+        f"{what} at step {step}: training diverged. A lower optimizer.learning_rate, an optimizer.gradient_clip or a lower "
+        "model.localization_rate may help; the last checkpoint is from before"
+    )
 
 
 def _optimizer(model: Classifier, config: OptimizerConfig, fused: bool) -> Optimizer:

@@ -1,11 +1,14 @@
 """Pictures of what a spatial transformer does."""
 
+import textwrap
+
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from stn import Classifier, Transformed, outline, to_pixels
 from stn.types import Images
+from training.lettering import class_label, font
 
 _TILE, _GAP, _TEXT, _LABEL = 112, 6, 18, 245
 _INK, _FAINT, _LINE, _PAPER = (40, 40, 40), (110, 110, 110), (255, 120, 40), (255, 255, 255)
@@ -19,13 +22,14 @@ def sample_sheet(model: Classifier, images: Images, class_names: tuple[str, ...]
     pairs = tiles(model, images, transformed)
     rows = len(pairs[0])
     sheet = Image.new("RGB", (len(images) * (_TILE + _GAP) + _GAP, rows * (_TILE + _GAP) + _GAP + _TEXT), _PAPER)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    draw, small = ImageDraw.Draw(sheet), font(12)
     for column, pair in enumerate(pairs):
         left = _GAP + column * (_TILE + _GAP)
         for row, tile in enumerate(pair):
             sheet.paste(tile, (left, _GAP + row * (_TILE + _GAP)))
-        text = f"{class_names[int(labels[column])]}  {float(probabilities[column]):.0%}"
-        draw.text((left + _TILE / 2, sheet.height - _TEXT), text, _INK, font, anchor="ma")
+        best = int(labels[column])
+        text = f"{class_label(class_names[best], best, 10)}  {float(probabilities[column]):.0%}"
+        draw.text((left + _TILE / 2, sheet.height - _TEXT), text, _INK, small, anchor="ma")
     return sheet
 
 
@@ -48,7 +52,7 @@ def caption_sheet(
     pairs: list[list[Image.Image]], headings: list[str], captions: list[list[str]], columns: int = 4
 ) -> Image.Image:
     """The tiles of each image side by side, with a heading and the lines of its caption below."""
-    heading, small = ImageFont.load_default(13), ImageFont.load_default(11)
+    heading, small = font(12), font(10)
     wide = 2 * (_TILE + _GAP)
     lines = max(map(len, captions))
     high = _TILE + 2 * _GAP + _TEXT + 15 * lines
@@ -71,13 +75,14 @@ def caption_sheet(
 def distortion_sheet(rows: dict[str, Images], described: dict[str, list[str]]) -> Image.Image:
     """One row per distortion, the same pictures in every row; on the left its name and, in lines, what it does."""
     columns = max(len(images) for images in rows.values())
-    size = (_LABEL + columns * (_TILE + _GAP) + _GAP, len(rows) * (_TILE + _GAP) + _GAP)
-    sheet = Image.new("RGB", size, _PAPER)
-    draw, title, font = ImageDraw.Draw(sheet), ImageFont.load_default(18), ImageFont.load_default(13)
+    texts = {name: [part for line in described[name] for part in textwrap.wrap(line, 34)] for name in rows}
+    heights = [max(_TILE, 36 + 17 * len(texts[name])) + _GAP for name in rows]
+    sheet = Image.new("RGB", (_LABEL + columns * (_TILE + _GAP) + _GAP, sum(heights) + _GAP), _PAPER)
+    draw, title, small = ImageDraw.Draw(sheet), font(16), font(11)
     for row, (name, images) in enumerate(rows.items()):
-        top = _GAP + row * (_TILE + _GAP)
+        top = _GAP + sum(heights[:row])
         draw.text((2 * _GAP, top + 8), name, _INK, title)
-        draw.multiline_text((2 * _GAP, top + 36), "\n".join(described[name]), _FAINT, font, spacing=5)
+        draw.multiline_text((2 * _GAP, top + 36), "\n".join(texts[name]), _FAINT, small, spacing=4)
         for column, image in enumerate(images):
             sheet.paste(_tile(image), (_LABEL + _GAP + column * (_TILE + _GAP), top))
     return sheet

@@ -2,17 +2,16 @@
 
 import json
 import math
-import unicodedata
 from pathlib import Path
 from typing import Any
 
-from matplotlib import font_manager, ft2font
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from training.evaluation import Evaluation
+from training.lettering import class_label
 
 _NUMBERS, _NAMES = 25, 60
 """The most classes with numbers in the cells, and with a name at every row."""
@@ -56,7 +55,7 @@ def confusion(evaluation: Evaluation) -> Figure:
     """How often each class (row) is taken for each class (column), of the classes that occur as either."""
     matrix = evaluation.confusion
     occurs = (matrix.sum(0) + matrix.sum(1)).nonzero().flatten()
-    names = [plot_label(evaluation.class_names[index], index) for index in occurs.tolist()]
+    names = [class_label(evaluation.class_names[index], index) for index in occurs.tolist()]
     matrix = matrix[occurs][:, occurs]
     shares = matrix / matrix.sum(1, keepdim=True).clamp(min=1)
     count = len(names)
@@ -84,15 +83,6 @@ def confusion(evaluation: Evaluation) -> Figure:
     bar.outline.set_visible(False)
     bar.set_label("share of the true class", fontsize=8)
     return figure
-
-
-def plot_label(name: str, index: int, characters: int = 18) -> str:
-    """The class's name, cut where it is long; its number where matplotlib's font cannot draw it as it is read."""
-    known = ft2font.FT2Font(font_manager.findfont("DejaVu Sans")).get_charmap()
-    right_to_left = any(unicodedata.bidirectional(character) in ("R", "AL") for character in name)
-    if right_to_left or not name.strip() or not all(ord(character) in known for character in name):
-        return f"class {index}"
-    return name if len(name) <= characters else name[: characters - 1] + "…"
 
 
 def _numbers(panel: Axes, matrix: Tensor, shares: Tensor) -> None:

@@ -44,4 +44,19 @@ def handwriting() -> TrainingConfig:
     )
 
 
-PRESETS: dict[str, Callable[[], TrainingConfig]] = {"digits": digits, "mnist": mnist, "handwriting": handwriting}
+def pictures() -> TrainingConfig:
+    """Your own pictures: whole, not distorted unless you say how (`distortion`), in a network for 64x64 and the like."""
+    return TrainingConfig(
+        name="pictures",
+        data=DataConfig(name="folder"),
+        model=ModelConfig(localization_units=32, localization_pooled=(8, 8), filters=(16, 32, 64), units=128),
+        trainer=TrainerConfig(max_epochs=30, batch_size=64),
+    )
+
+
+PRESETS: dict[str, Callable[[], TrainingConfig]] = {
+    "digits": digits,
+    "mnist": mnist,
+    "handwriting": handwriting,
+    "pictures": pictures,
+}

@@ -20,6 +20,7 @@ from stn.whole_file import written_beside
 from training.data.datamodule import DataModule
 from training.evaluation import Evaluation, evaluate
 from training.facts import report_title, run_facts
+from training.lettering import class_label
 from training.pictures import caption_sheet, tiles
 from training.report_page import GENERATOR, Shown, percent, report_page
 
@@ -140,21 +141,14 @@ def _worst(model: Classifier, evaluation: Evaluation) -> tuple[list[Shown], Imag
         theta = dict(zip(parameters, values, strict=True))
         name, true = evaluation.class_names[predicted], evaluation.class_names[label]
         shown.append(Shown([_png(tile) for tile in pair], true, name, probability, theta))
-        headings.append(f"{_label(name, predicted)}  {percent(probability, 1)}")
-        captions.append([f"true class {_label(true, label)}", *_lines(theta)])
+        headings.append(f"{class_label(name, predicted)}  {percent(probability, 1)}")
+        captions.append([f"true class {class_label(true, label)}", *_lines(theta)])
     return shown, caption_sheet(pairs, headings, captions)
 
 
 def _lines(theta: Mapping[str, float], per_line: int = 3) -> list[str]:
     entries = [f"{name} {value:+.3f}" for name, value in theta.items()]
     return ["   ".join(entries[start : start + per_line]) for start in range(0, len(entries), per_line)]
-
-
-def _label(name: str, index: int, characters: int = 20) -> str:
-    """The class's name, cut where it is long; its number where Pillow's own font, which is Latin, has no letters for it."""
-    if not name.strip() or any(ord(character) >= 0x180 for character in name):
-        return f"class {index}"
-    return name if len(name) <= characters else name[: characters - 3] + "..."
 
 
 def _png(image: Image.Image) -> bytes:

@@ -1,6 +1,7 @@
 """The run folder: everything that one training run reads and writes.
 
 config.json           the whole config
+data.json             by what the pictures are known again
 checkpoints/          last.ckpt, to go on from, and best.ckpt, by validation loss
 metrics.jsonl         one line per epoch
 log.txt               what was logged
@@ -12,6 +13,7 @@ result.json           written last: scores, seconds, parameters
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
@@ -22,6 +24,7 @@ from typing import Any
 
 from stn.config import from_dict, to_dict
 from training.config import TrainingConfig
+from training.data.labelled import DataSet, fingerprint
 
 
 def create_run(root: Path, config: TrainingConfig) -> Path:
@@ -35,20 +38,13 @@ def create_run(root: Path, config: TrainingConfig) -> Path:
 
 
 def make_run(run: Path, config: TrainingConfig) -> Path:
-    """This new run folder with its config.json, or a FileExistsError."""
+    """This new run folder with its config.json, whose paths hold from everywhere; or a FileExistsError."""
     run.mkdir(parents=True)
-    write_json(run / "config.json", to_dict(config))
+    data = config.data
+    cache = data.cache and os.path.abspath(data.cache)
+    data = dataclasses.replace(data, root=os.path.abspath(data.root), cache=cache)
+    write_json(run / "config.json", to_dict(dataclasses.replace(config, data=data)))
     return run
-
-
-def find_unfinished(root: Path, config: TrainingConfig) -> Path | None:
-    """The newest run of exactly this config that was stopped before its end and is not running, or None."""
-    for path in sorted(root.glob("*/config.json"), reverse=True):
-        with contextlib.suppress(ValueError):
-            unfinished = not (path.parent / "result.json").exists() and not is_held(path.parent)
-            if unfinished and read_config(path) == config:
-                return path.parent
-    return None
 
 
 def read_config(path: Path) -> TrainingConfig:
@@ -76,13 +72,30 @@ def hold(run: Path) -> Iterator[None]:
         yield
 
 
-def is_held(run: Path) -> bool:
-    """Whether a process runs in this folder now."""
-    try:
-        with hold(run):
-            return False
-    except ValueError:
-        return True
+def check_data(run: Path, data: DataSet, remember: bool = False) -> None:
+    """Refuse other pictures than those the run began with: they would be parted anew, and tests be on what was learnt.
+
+    Args:
+        remember: write down which they are, where that was not done yet.
+    """
+    path = run / "data.json"
+    found = {"pictures": len(data.labels), "classes": len(data.class_names), "fingerprint": fingerprint(data)}
+    if not path.exists():
+        if remember:
+            write_json(path, found)
+        return
+    began = json.loads(path.read_text())
+    if found != began:
+        rule = f"the {began['pictures']} pictures of {began['classes']} classes that the run began with ({path})"
+        others = ", some of them others" if found["pictures"] == began["pictures"] else ""
+        raise ValueError(f"data must be {rule}, got {found['pictures']} of {found['classes']}{others}")
+
+
+def clear_leftovers(run: Path) -> None:
+    """Remove what a kill left half written in a run folder that no process runs."""
+    for folder in (run, run / "checkpoints", run / "samples"):
+        for path in folder.glob(".*.*"):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -1,5 +1,6 @@
 """A trained network, from a run folder, finished or not, or from a model file."""
 
+import json
 import pickle
 from pathlib import Path
 from typing import NamedTuple
@@ -7,6 +8,7 @@ from typing import NamedTuple
 import torch
 
 from stn import Classifier, ModelInfo, build_model, load_model, read_model_info
+from stn.config import from_dict
 from training.config import DataConfig, TrainingConfig
 from training.data import DATASETS
 from training.data.datamodule import DataModule
@@ -52,7 +54,11 @@ def read_trained(path: Path) -> Trained:
 def own_data(trained: Trained) -> TrainingConfig:
     """The config whose data and distortion are the network's own.
 
-    Of a model file without a run only the data set's name is known, and its pictures are not distorted.
+    A model file without a run names its data set, which is looked for in `data`, and, unless it is an older one, how that
+    was distorted.
+
+    Raises:
+        ValueError: the data are one's own pictures, of which a model file does not know where they lie.
     """
     if trained.config is not None:
         return trained.config
@@ -62,7 +68,15 @@ def own_data(trained: Trained) -> TrainingConfig:
             f"data must be given for {str(trained.file)!r}, which does not say where its pictures lie: "
             f"--data.name folder --data.root PHOTOS, or --data.name with one of {', '.join(DATASETS)}"
         )
-    return TrainingConfig(name="evaluation", seed=seed_of(trained), data=DataConfig(name=name))  # type: ignore[arg-type]
+    stored = trained.info.provenance.get("config")
+    if stored is None:
+        return TrainingConfig(name="evaluation", seed=seed_of(trained), data=DataConfig(name=name))  # type: ignore[arg-type]
+    try:
+        return from_dict(TrainingConfig, json.loads(stored))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{trained.file}: the config of its training cannot be read ({error}); give data.name"
+        ) from None
 
 
 def seed_of(trained: Trained) -> int:

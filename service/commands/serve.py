@@ -7,23 +7,15 @@ from types import FrameType
 import uvicorn
 
 from service.app import create_app
-from service.commands.train import resume, train
-from service.model_folder import find_model_files
+from service.model_folder import register_shipped
 from service.settings import Settings
-from training.presets import digits
-from training.runs import find_unfinished
 
 log = logging.getLogger(__name__)
 
 
 def up(settings: Settings) -> int:
-    """Serve; where no model has been trained yet, train the preset `digits` first."""
-    if not find_model_files(settings.models):
-        log.info("No model has been trained yet: training the preset `digits` first, about a minute on 2 idle cores.")
-        unfinished = find_unfinished(settings.runs, digits())
-        code = resume(unfinished, settings) if unfinished else train(digits(), settings)
-        if code != 0:
-            return code
+    """Serve; where no model has been registered yet, the one that comes with the package."""
+    register_shipped(settings.models)
     return serve(settings)
 
 

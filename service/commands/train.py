@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from service.commands.process import run_module
-from service.model_folder import register
+from service.model_folder import find_version, register
 from service.settings import Settings
 from training.config import TrainingConfig
 from training.runs import create_run, read_config
@@ -18,8 +18,13 @@ def train(config: TrainingConfig, settings: Settings) -> int:
 
 
 def resume(run: Path, settings: Settings) -> int:
-    """Go on with a run, from its last checkpoint where it has one, and register the model."""
+    """Go on with a run, from its last checkpoint where it has one, and register the model; once, where it is finished."""
     name = read_config(run / "config.json").name
+    if (run / "result.json").exists():
+        version = find_version(settings.models, name, run / "model.safetensors")
+        if version is not None:
+            log.info("the run is finished; its model is %s, version %d", name, version)
+            return 0
     code = run_module("training", "--resume", str(run))
     if code == 0:
         version = register(settings.models, name, run / "model.safetensors")

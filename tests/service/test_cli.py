@@ -19,8 +19,7 @@ from PIL import Image
 
 from service.cli import main
 from tests.service.conftest import CLASSES, encode, picture
-from training.presets import PRESETS, digits
-from training.runs import find_unfinished
+from training.presets import PRESETS
 
 SMALL = ["--trainer.max-epochs", "1", "--model.filters", "4", "8", "--trainer.accelerator", "cpu"]
 
@@ -255,35 +254,32 @@ def test_distort_of_data_that_are_not_there_is_a_mistake(tmp_path: Path, capfd: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_up_that_is_stopped_while_it_trains_ends_in_good_order_and_goes_on_next_time(
-    tmp_path: Path, number: signal.Signals
-) -> None:
-    with stn("up", "--port", "0", home=tmp_path) as (process, lines):
+def test_training_that_is_stopped_ends_in_good_order_and_can_be_resumed(tmp_path: Path, number: signal.Signals) -> None:
+    with stn("train", "digits", home=tmp_path) as (process, lines):
         wait_for(r"step \d+/", process, lines)
         # A terminal sends Ctrl-C to the whole group, an operator sends SIGTERM to `stn` alone.
         os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
         assert process.wait(60) == 130
     assert "Traceback" not in "".join(lines)
     (run,) = (tmp_path / "runs").iterdir()
-    assert find_unfinished(tmp_path / "runs", digits()) == run
-    with stn("up", "--port", "0", home=tmp_path) as (process, lines):
-        wait_for(str(run), process, lines)
+    assert f"go on with it: stn train --resume {run}" in "".join(lines)
+    with stn("train", "--resume", str(run), home=tmp_path) as (process, lines):
+        wait_for(r"step \d+/", process, lines)
 
 
-@pytest.mark.slow
-def test_up_trains_once_then_serves_then_starts_without_training(tmp_path: Path) -> None:
+def test_up_serves_the_model_of_the_package_until_there_are_others(tmp_path: Path, home: Path) -> None:
     image = encode(picture(42, 42))
-    with stn("up", "--port", "0", home=tmp_path) as (process, lines):
-        wait_for("No model has been trained yet: training the preset `digits` first", process, lines)
-        url = wait_for(r"running on (http://\S+)", process, lines, 300)[1]
+    with stn("up", "--port", "0", home=tmp_path / "new") as (process, lines):
+        wait_for("serving handwriting, which comes with the package", process, lines)
+        url = wait_for(r"running on (http://\S+)", process, lines)[1]
         request = urllib.request.Request(f"{url}/v1/predict", image, {"Content-Type": "image/png"})
         with urllib.request.urlopen(request, timeout=30) as answer:
-            assert json.load(answer)["model"] == "digits"
+            assert json.load(answer)["model"] == "handwriting"
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     assert "Traceback" not in "".join(lines)
-    with stn("up", "--port", "0", home=tmp_path) as (process, lines):
-        wait_for(r"running on (http://\S+)", process, lines, 60)
-        assert not any("training" in line for line in lines)
+    with stn("up", "--port", "0", home=home) as (process, lines):
+        wait_for(r"running on (http://\S+)", process, lines)
+        assert not any("handwriting" in line for line in lines)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0

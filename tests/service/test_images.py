@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import struct
 import zlib
@@ -11,6 +12,7 @@ from service.images import png, read_picture
 from service.problems import Problem
 from stn import InputConfig
 from tests.service.conftest import encode, picture
+from training.decoding import FITS
 
 MAX_PIXELS = 1_000_000
 
@@ -56,6 +58,17 @@ def test_a_picture_of_another_shape_is_fitted_in_the_middle_on_black() -> None:
     assert found.pixels[0, :6].max() == found.pixels[0, 14:].max() == 0
     corners = torch.tensor([[-1.0, -0.4], [1.0, 0.4]])  # of the picture inside the input
     torch.testing.assert_close(found.from_input(corners), torch.tensor([[0.0, 0.0], [40.0, 20.0]]))
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_a_point_of_the_input_is_known_in_the_picture_however_that_was_fitted(fit: str) -> None:
+    image = Image.new("L", (100, 40))
+    image.paste(255, (58, 12, 66, 20))  # centre (62, 16)
+    found = read_picture(encode(image), dataclasses.replace(wanted(), fit=fit), MAX_PIXELS)
+    rows, columns = torch.arange(20) + 0.5, torch.arange(16) + 0.5
+    weights = found.pixels[0] / found.pixels.sum()
+    centre = torch.stack([(weights * columns).sum() / 8 - 1, (weights * rows[:, None]).sum() / 10 - 1])  # normalised
+    torch.testing.assert_close(found.from_input(centre[None]), torch.tensor([[62.0, 16.0]]), atol=0.5, rtol=0)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (1600, 2000)])

@@ -8,7 +8,7 @@ from PIL import Image
 
 from training.config import DataConfig
 from training.data import DATASETS
-from training.data.labelled import DataSet
+from training.data.labelled import DataSet, check_learnable
 
 
 def picture(height: int, width: int, seed: int, mode: str = "L") -> Image.Image:
@@ -36,4 +36,6 @@ def read(root: Path, **fields: object) -> DataSet:
     """The set of the config `folder` with these fields."""
     values = {"name": "folder", "root": str(root), **fields}
     config = DataConfig(**values)  # type: ignore[arg-type]
-    return DATASETS[config.name](config)
+    data = DATASETS[config.name](config)
+    check_learnable(data)
+    return data

@@ -20,7 +20,7 @@ from tests.service.conftest import encode, picture
 from training.config import DataConfig, DistortionConfig
 from training.data.labelled import DataSet
 from training.evaluate import main
-from training.evaluation_data import Request, match_classes, read_pictures, read_request, requested_config
+from training.evaluation_data import OWN_TEST, Request, match_classes, read_pictures, read_request, requested_config
 from training.fitted import fit_images
 from training.trained import read_trained
 
@@ -153,10 +153,18 @@ def test_data_that_are_named_are_not_distorted_and_those_of_the_run_are(trained_
     assert other.seed == trained.config.seed
 
 
-def test_a_model_file_alone_takes_the_data_that_its_provenance_names(run: Path, tmp_path: Path) -> None:
+def test_a_model_file_alone_takes_the_data_and_distortion_that_its_provenance_names(run: Path, tmp_path: Path) -> None:
     alone = shutil.copy(run / "model.safetensors", tmp_path / "alone.safetensors")
-    assert requested_config(read_trained(alone), Request({}, {}, "test")).data.name == "digits"
-    trained = read_trained(alone)
+    trained, whole = read_trained(alone), read_trained(run).config
+    assert whole is not None
+    found = requested_config(trained, OWN_TEST)
+    assert (found.data.name, found.distortion, found.seed) == ("digits", whole.distortion, whole.seed)
+    older = trained._replace(info=dataclasses.replace(trained.info, provenance={"data": "digits", "seed": "3"}))
+    assert requested_config(older, OWN_TEST).distortion == DistortionConfig()
+    strange = {"data": "digits", "config": '{"name": "a", "later": 1}'}
+    newer = trained._replace(info=dataclasses.replace(trained.info, provenance=strange))
+    with pytest.raises(ValueError, match="the config of its training cannot be read .later is not a field"):
+        requested_config(newer, OWN_TEST)
     unknown = trained._replace(info=dataclasses.replace(trained.info, provenance={"data": "folder"}))
     with pytest.raises(ValueError, match=r"does not say where its pictures lie: --data.name folder --data.root"):
         requested_config(unknown, Request({}, {}, "test"))

@@ -16,7 +16,7 @@ from stn.config import to_dict
 from tests.training.runs import same_weights, small, train, trained, weights
 from training.config import OptimizerConfig
 from training.presets import digits
-from training.runs import create_run, find_unfinished, hold, read_config
+from training.runs import create_run, hold, read_config
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,9 @@ def test_the_model_file_says_where_it_comes_from(finished: Path) -> None:
     assert info.class_names == tuple("0123456789")
     assert info.input.size == (42, 42)
     assert {"command", "commit", "seed", "data", "torch"} <= set(info.provenance)
+    config = json.loads(info.provenance["config"])
+    assert config["distortion"] == json.loads(json.dumps(to_dict(small().distortion)))
+    assert not {"root", "cache"} & set(config["data"])  # where this machine keeps them
 
 
 def test_the_model_file_holds_the_best_checkpoint(finished: Path) -> None:
@@ -88,6 +91,34 @@ def test_an_interrupted_run_ends_in_good_order_and_can_be_resumed(tmp_path: Path
     process.stderr.close()
     assert "Traceback" not in errors
     assert not (run / "result.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_in_its_test_is_not_finished(tmp_path: Path, number: signal.Signals) -> None:
+    run = create_run(tmp_path, small())
+    script = (
+        "import os, sys; from training.module import ClassificationModule; from training.__main__ import main; "
+        f"ClassificationModule.test_step = lambda *_: os.kill(os.getpid(), {int(number)}); sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, "--resume", str(run)], capture_output=True, text=True)
+    assert done.returncode == 130, done.stderr
+    assert not (run / "result.json").exists()
+    assert train("--resume", run).returncode == 0
+    assert (run / "result.json").exists()
+
+
+def test_a_run_needs_no_folder_for_temporary_files_and_clears_what_a_kill_left(tmp_path: Path) -> None:
+    run = create_run(tmp_path, small(1))
+    (run / "checkpoints").mkdir()
+    left = run / "checkpoints" / ".last.ckpt.abc123"
+    left.write_bytes(b"half")
+    script = (
+        "import sys, tempfile; from training.__main__ import main; "
+        "tempfile.tempdir = '/nowhere'; sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, "--resume", str(run)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not left.exists()
 
 
 @pytest.mark.parametrize(
@@ -141,10 +172,8 @@ def test_a_folder_that_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
 
 def test_no_two_processes_train_in_one_run_folder(tmp_path: Path) -> None:
     run = create_run(tmp_path, small())
-    assert find_unfinished(tmp_path, small()) == run
     with hold(run):
         done = train("--resume", run)
-        assert find_unfinished(tmp_path, small()) is None
     assert done.returncode == 2
     assert "run must be one that no other process is running" in done.stderr
 

@@ -14,8 +14,9 @@ from stn import Classifier, InputConfig, ModelConfig, build_model, load_model
 from training.data.batches import Batch
 from training.data.datamodule import DataModule
 from training.evaluation import Evaluation, class_scores, evaluate, most_confused, wilson_interval
+from training.lettering import class_label
 from training.pictures import to_pil
-from training.plots import curves, plot_label, read_metrics
+from training.plots import curves, read_metrics
 from training.report import write_report, write_run_report
 from training.report_page import GENERATOR, Shown, report_page
 from training.runs import read_config
@@ -174,7 +175,7 @@ def test_whatever_a_class_is_called_it_stays_text(tmp_path: Path) -> None:
 
 
 def test_a_plot_names_a_class_that_its_font_cannot_draw_by_its_number() -> None:
-    labels = [plot_label(name, index) for index, name in enumerate(NAMES)]
+    labels = [class_label(name, index) for index, name in enumerate(NAMES)]
     assert labels == [HOSTILE[:17] + "…", "class 1", "class 2", "x" * 17 + "…", "$a_{", "class 5", "class 6"]
 
 

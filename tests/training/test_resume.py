@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from stn import ModelConfig
-from tests.training.runs import kill_when, same_weights, small, train, trained, weights
+from tests.training.runs import kill_when, same_weights, small, train, trained
 from training.config import OptimizerConfig, TrainingConfig
 from training.runs import create_run
 
@@ -60,10 +60,12 @@ def test_a_run_killed_twice_before_its_first_checkpoint_begins_anew(whole: Path,
     assert same_weights(whole, cut)
 
 
-def test_a_finished_run_that_is_resumed_gives_the_same_model(whole: Path) -> None:
-    before = weights(whole)
-    assert train("--resume", whole).returncode == 0
-    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(whole).items())
+def test_a_finished_run_that_is_resumed_is_left_as_it_is(whole: Path) -> None:
+    before = (whole / "model.safetensors").read_bytes()
+    done = train("--resume", whole)
+    assert done.returncode == 0
+    assert "the run is finished" in done.stderr
+    assert (whole / "model.safetensors").read_bytes() == before
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_the_reason_and_keeps_the_last_good_checkpoint(
@@ -82,6 +84,14 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_reason_and_keeps_the_la
     assert "training diverged. A lower optimizer.learning_rate" in done.stderr
     last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     assert all(values.isfinite().all() for name, values in last.items() if name.startswith("model."))
+
+
+def test_a_theta_that_is_not_finite_ends_the_run_with_the_same_reason(tmp_path: Path) -> None:
+    optimizer = OptimizerConfig(name="sgd", learning_rate=9.9, weight_decay=9.0, schedule="constant")
+    done = train("--resume", create_run(tmp_path, dataclasses.replace(small(20), optimizer=optimizer)))
+    assert done.returncode == 2
+    assert "theta must be" in done.stderr
+    assert "training diverged. A lower optimizer.learning_rate" in done.stderr
 
 
 def test_a_full_disk_ends_the_run_with_the_reason_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
@@ -122,4 +132,6 @@ def test_patience_ends_a_run_that_no_longer_learns(tmp_path: Path) -> None:
     config = dataclasses.replace(small(50, patience=2), optimizer=OptimizerConfig(learning_rate=1e-9))
     run = create_run(tmp_path, config)
     assert train("--resume", run).returncode == 0
-    assert json.loads((run / "result.json").read_text())["steps"] < 500
+    steps = json.loads((run / "result.json").read_text())["steps"]
+    assert steps < 500
+    assert f"stopped early, after step {steps}: no lower val/loss in 2 validations" in (run / "log.txt").read_text()

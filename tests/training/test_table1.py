@@ -1,6 +1,7 @@
 """Table 1: its cells, and a run of one that is started twice."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,17 @@ def test_a_cell_is_trained_once_and_then_in_the_table(tmp_path: Path, monkeypatc
     assert json.loads((tmp_path / "results" / "table1.json").read_text()) == [found]
 
 
-def test_a_run_that_fails_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "file").write_text("no folder, so nothing can be downloaded into it")
-    assert main(["--data", str(tmp_path / "file"), "--steps", "2", "--runs", str(tmp_path), "--models", "fcn"]) == 2
-    assert "error: " in capsys.readouterr().err
+def test_a_cell_that_fails_is_named_and_the_next_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = []
+
+    def fail(command: list[str], **_: object) -> None:
+        started.append(command)
+        raise subprocess.CalledProcessError(2, command)
+
+    monkeypatch.setattr("subprocess.run", fail)
+    arguments = ["--distortions", "R", "E", "--steps", "2", "--runs", str(tmp_path), "--models", "fcn"]
+    assert main([*arguments, "--results", str(tmp_path)]) == 2
+    assert len(started) == 2
+    assert "error: 2 of 2 cells failed: fcn-R-0, fcn-E-0" in capsys.readouterr().err

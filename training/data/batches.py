@@ -98,7 +98,7 @@ class FixedBatches:
         keep: bool = True,
     ) -> None:
         self.images, self.distort = images, distort
-        self.parts = members.split(batch_size)
+        self.parts = members.split(batch_size) if len(members) else ()
         self.labels = labels[members]
         self._kept: dict[int, Tensor] | None = {} if keep else None
 

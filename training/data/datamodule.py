@@ -1,5 +1,6 @@
 """The data set of a config, for Lightning: which pictures are for what, and how they are distorted."""
 
+import functools
 import itertools
 
 import pytorch_lightning as pl
@@ -31,7 +32,7 @@ class DataModule(pl.LightningDataModule):
     def __init__(self, config: TrainingConfig) -> None:
         super().__init__()
         self.config = config
-        data = DATASETS[config.data.name](config.data)
+        self.data = data = DATASETS[config.data.name](config.data)
         self.class_names = data.class_names
         self.images, self.labels = data.images, data.labels
         self.streams = data.images.nbytes > config.data.memory * 2**30
@@ -40,7 +41,6 @@ class DataModule(pl.LightningDataModule):
         self.others = data.images[data.train[:MOST_OTHERS]] if config.distortion.clutter else None
         self.validation = self.fixed(validation, "validation")
         self.test = self.fixed(data.test, "test")
-        self.input = self._input()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -107,7 +107,8 @@ class DataModule(pl.LightningDataModule):
 
         return FixedBatches(self.images, self.labels, members, EVALUATION_BATCH, distort_batch, not self.streams)
 
-    def _input(self) -> InputConfig:
+    @functools.cached_property
+    def input(self) -> InputConfig:
         """What the network is given, with mean and deviation of at most 5,000 of the validation images."""
         batches = [batch.images for batch in itertools.islice(self.validation, 10)]
         images = torch.cat(batches).float() / 255  # (N, C, H, W)
@@ -119,4 +120,5 @@ class DataModule(pl.LightningDataModule):
             width=width,
             mean=tuple(round(value, 4) for value in mean.tolist()),
             std=tuple(round(value, 4) for value in std.tolist()),
+            fit=self.config.data.fit,
         )

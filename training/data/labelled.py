@@ -1,5 +1,6 @@
 """Labelled pictures, and how they are parted."""
 
+import hashlib
 from typing import NamedTuple
 
 import torch
@@ -58,22 +59,32 @@ def keep_test(labels: Int[Tensor, " n"], config: DataConfig) -> Parts:
     return Parts(*split(torch.arange(len(labels)), labels, config.test, _TEST_SEED, "test"))
 
 
-def check_classes(labels: Int[Tensor, " n"], parts: Parts, class_names: tuple[str, ...]) -> None:
-    """Refuse classes that cannot be learnt or tested, and names that a model file does not take.
-
-    Raises:
-        ValueError: naming the first such class.
-    """
-    require(2 <= len(class_names) <= 65_536, "data.root", "a set of 2 to 65,536 classes", len(class_names))
+def check_names(class_names: tuple[str, ...]) -> None:
+    """Refuse names of classes that a model file does not take, with a ValueError that gives the first."""
     for name in class_names:
         require(bool(name) and name.isprintable(), "data.root", "a set whose class names are printable", name)
     require(len(set(class_names)) == len(class_names), "data.root", "a set whose class names differ", class_names)
+
+
+def check_learnable(data: DataSet) -> None:
+    """Refuse classes that cannot be learnt and tested, with a ValueError that names the first."""
+    class_names = data.class_names
+    require(2 <= len(class_names) <= 65_536, "data.root", "a set of 2 to 65,536 classes", list(class_names[:5]))
     for part, least, purpose in (
-        (parts.train, 2, "training (one of them for validation)"),
-        (parts.test, 1, "the test"),
+        (data.train, 2, "training (one of them for validation)"),
+        (data.test, 1, "the test"),
     ):
-        counts = labels[part].bincount(minlength=len(class_names))
+        counts = data.labels[part].bincount(minlength=len(class_names))
         if counts.min() < least:
             worst = int(counts.argmin())
             rule = f"a set with at least {least} readable picture{'s' * (least > 1)} of every class for {purpose}"
             raise ValueError(f"data.root must be {rule}, got {int(counts[worst])} of {class_names[worst]!r}")
+
+
+def fingerprint(data: DataSet) -> str:
+    """By which a run knows its data again: of the labels, the parts, the classes' names and a hundred of the pictures."""
+    some = torch.linspace(0, len(data.images) - 1, 100).long()
+    digest = hashlib.blake2b(repr((tuple(data.images.shape), data.class_names)).encode(), digest_size=16)
+    for values in (data.labels, data.train, data.test, data.images[some]):
+        digest.update(values.contiguous().numpy().tobytes())
+    return digest.hexdigest()

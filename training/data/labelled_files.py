@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from training.config import DataConfig
-from training.data.labelled import DataSet, Parts, check_classes, keep_test
+from training.data.labelled import DataSet, Parts, check_names, keep_test
 from training.data.picture_files import PictureFiles, decode_files
 
 
@@ -24,7 +24,7 @@ def read_labelled_files(files: LabelledFiles, config: DataConfig) -> DataSet:
     """The pictures that can be read; see `decode_files` for how they are brought to one size.
 
     Raises:
-        ValueError: where too few of a class can be read.
+        ValueError: for a class name that a model file does not take.
     """
     decoded = decode_files(files.pictures, config)
     readable = [index for index, name in enumerate(files.pictures.names) if name not in decoded.unreadable]
@@ -35,5 +35,5 @@ def read_labelled_files(files: LabelledFiles, config: DataConfig) -> DataSet:
         last = files.in_training
         count = sum(index < last for index in readable)
         parts = Parts(*torch.arange(len(labels)).split([count, len(labels) - count]))
-    check_classes(labels, parts, files.class_names)
+    check_names(files.class_names)
     return DataSet(decoded.images, labels, *parts, files.class_names)

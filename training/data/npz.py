@@ -14,7 +14,7 @@ from torch import Tensor
 from stn.config import require
 from training.config import DataConfig
 from training.data.decoded import Decoded, Source, cache_folder, decode_once, key_of, state_of
-from training.data.labelled import DataSet, Parts, check_classes, keep_test
+from training.data.labelled import DataSet, Parts, check_names, keep_test
 from training.data.npz_images import DAMAGED, ImageArray, block_count, find_images, read_blocks
 from training.data.progress import counted
 
@@ -44,7 +44,7 @@ def read_npz(config: DataConfig) -> DataSet:
         labels = torch.cat(numbers)
         class_names = _class_names(small, labels)
         parts = _parts(small, numbers, config)
-        check_classes(labels, parts, class_names)
+        check_names(class_names)
         key = key_of(["npz", path.name, state_of(path)])
         source = partial(_source, list(images.values()), config)
         decoded = decode_once(key, cache_folder(config, path.parent), config.memory, source)

@@ -41,22 +41,31 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = _parse(arguments)
     results, runs = options.results / "table1.json", options.runs
+    failed: list[str] = []
     cells = [Cell(*each) for each in itertools.product(options.models, options.distortions, options.seeds)]
     try:
         for cell in tqdm(cells, desc="cells", unit="cell", disable=not sys.stderr.isatty()):
             if any(_is(row, cell, options) for row in _rows(results)):
+                log.info("%s is in the table", cell.name)
                 continue
-            row = _train(cell, options, runs)
+            try:
+                row = _train(cell, options, runs)
+            except subprocess.CalledProcessError as error:
+                failed.append(cell.name)
+                log.warning("%s failed (%s); going on with the next", cell.name, error)
+                continue
             _add(row, results)
             log.info(
                 "%s: %.2f %% error, paper %s", cell.name, row["error"], PAPER[cell.model].get(cell.distortion, "-")
             )
     except KeyboardInterrupt:
         return 130
-    except (ValueError, OSError, subprocess.CalledProcessError) as error:
+    except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    return 0
+    if failed:
+        sys.stderr.write(f"error: {len(failed)} of {len(cells)} cells failed: {', '.join(failed)}\n")
+    return 2 if failed else 0
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
