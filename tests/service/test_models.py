@@ -58,7 +58,7 @@ def test_without_a_model_the_answer_says_how_to_get_one(tmp_path: Path) -> None:
     with TestClient(create_app(Settings(home=tmp_path))) as client:
         answer = client.post("/v1/predict", content=b"x", headers={"Content-Type": "image/png"})
         assert answer.status_code == 404
-        assert "stn train digits" in answer.json()["detail"]
+        assert "`stn up`" in answer.json()["detail"]
         assert client.get("/v1/models").json() == {"default_model": None, "models": [], "refused": []}
 
 

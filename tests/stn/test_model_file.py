@@ -113,7 +113,7 @@ def test_a_file_whose_header_length_looks_like_a_pickles_first_bytes_is_read(pat
 
 def test_another_format_version_is_refused(path: Path) -> None:
     rewrite(path, stn__version="1")
-    with pytest.raises(ModelFileError, match="format version must be 2, got 1"):
+    with pytest.raises(ModelFileError, match="format version must be 3, got 1"):
         load_model(path)
 
 
