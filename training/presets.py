@@ -12,9 +12,16 @@ def digits() -> TrainingConfig:
         name="digits",
         data=DataConfig(name="digits"),
         distortion=DistortionConfig(rotation=45.0, scale=(0.7, 1.2), translation=True, size=(42, 42)),
-        model=ModelConfig(localization_filters=16, localization_units=32, size=(20, 20), filters=(16, 64), units=128),
+        model=ModelConfig(
+            localization_filters=16,
+            localization_units=32,
+            localization_rate=0.3,
+            size=(20, 20),
+            filters=(16, 64),
+            units=128,
+        ),
         optimizer=OptimizerConfig(learning_rate=5e-3),
-        trainer=TrainerConfig(max_epochs=60, batch_size=64),
+        trainer=TrainerConfig(max_epochs=70, batch_size=64),
     )
 
 
