@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from stn.config import from_dict, to_dict
+from stn.whole_file import written_beside
 from training.config import TrainingConfig
 from training.data.labelled import DataSet, fingerprint
 
@@ -101,6 +102,5 @@ def clear_leftovers(run: Path) -> None:
 
 def write_json(path: Path, values: Any) -> None:
     """Write beside the place and rename, so that a reader never sees half a file."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(values, indent=2) + "\n")
-    os.replace(beside, path)
+    with written_beside(path) as beside:
+        beside.write_text(json.dumps(values, indent=2) + "\n")

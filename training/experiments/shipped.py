@@ -22,9 +22,10 @@ from stn.config import to_dict
 from training.config import DistortionConfig
 from training.evaluation import evaluate
 from training.evaluation_data import Request, read_pictures
+from training.experiments.cells import with_steps
+from training.experiments.train_in import train_in
 from training.presets import handwriting
 from training.recipes import DISTORTIONS
-from training.runs import make_run
 from training.trained import read_trained
 
 log = logging.getLogger(__name__)
@@ -66,17 +67,10 @@ def _train(options: argparse.Namespace) -> Path:
     """The model file of the run, which is trained where it is not there yet."""
     preset = handwriting()
     steps = options.steps or preset.trainer.max_steps
+    assert steps is not None, "the preset counts steps"
     run: Path = options.runs / f"seed-{options.seed}-steps-{steps}"
-    if not (run / "config.json").exists():
-        config = dataclasses.replace(
-            preset,
-            seed=options.seed,
-            data=dataclasses.replace(preset.data, root=options.data),
-            trainer=dataclasses.replace(preset.trainer, max_steps=steps),
-        )
-        make_run(run, config)
-    if not (run / "result.json").exists():
-        subprocess.run([sys.executable, "-m", "training", "--resume", str(run)], check=True)
+    data = dataclasses.replace(preset.data, root=options.data)
+    train_in(run, lambda: with_steps(dataclasses.replace(preset, seed=options.seed, data=data), steps))
     return run / "model.safetensors"
 
 

@@ -27,8 +27,9 @@ from stn.model_file import read_model_info
 from training.config import TrainingConfig
 from training.experiments.cells import MODELS, PAPER, Cell, Recipe, config_of, with_steps
 from training.experiments.table import write_table
+from training.experiments.train_in import train_in
 from training.recipes import DISTORTIONS
-from training.runs import make_run, read_config, write_json
+from training.runs import make_run, write_json
 
 log = logging.getLogger(__name__)
 
@@ -113,12 +114,7 @@ def _budget(options: argparse.Namespace) -> str:
 def _train(cell: Cell, options: argparse.Namespace, runs: Path) -> dict[str, Any]:
     recipe: Recipe = options.recipe
     run = runs / recipe / _budget(options).replace(" ", "-") / cell.name
-    if not (run / "config.json").exists():
-        make_run(run, _config(cell, options))
-    config = read_config(run / "config.json")
-    if not (run / "result.json").exists():
-        log.info("%s, %s recipe, %d steps: %s", cell.name, recipe, config.trainer.max_steps, run)
-        subprocess.run([sys.executable, "-m", "training", "--resume", str(run)], check=True)
+    config = train_in(run, lambda: _config(cell, options))
     result = json.loads((run / "result.json").read_text())
     provenance = read_model_info(run / "model.safetensors").provenance
     return {
