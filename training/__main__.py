@@ -33,13 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
         options = _parse(arguments)
         first = _rank() == 0
         run, config = _prepare(options) if first else _join(options)
+        if (run / "result.json").exists():  # for all processes, of which none may wait for another
+            sys.stderr.write(f"the run is finished: {run}\n" * first)
+            return 0
         with hold(run) if first else nullcontext():
             if first:
                 clear_leftovers(run)
                 _set_up_logging(run)
-                if (run / "result.json").exists():
-                    log.info("the run is finished: %s", run)
-                    return 0
                 sys.argv[1:] = ["--resume", str(run)]  # what Lightning starts for further devices goes on with this run
             _train(config, run)
     except KeyboardInterrupt:

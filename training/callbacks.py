@@ -25,7 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class Progress(pl.Callback):
-    """A bar over the whole training on a terminal; a line every few seconds and at validations elsewhere and in the log."""
+    """A bar over the whole training on a terminal; elsewhere and in the log, lines every few seconds.
+
+    A validation has a line unless another had one just before.
+    """
 
     def __init__(self, title: str, seconds_between_lines: float = 5.0) -> None:
         self.title = title
@@ -33,6 +36,7 @@ class Progress(pl.Callback):
         self.bar: tqdm[Any] | None = None
         self.total = 0
         self.last_line = 0.0
+        self.last_validation = 0.0
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -48,7 +52,7 @@ class Progress(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         if self.bar is not None:
             self.bar.update(trainer.global_step - self.bar.n)
-        if self._is_due():
+        if time.monotonic() - self.last_line > self.seconds_between_lines:
             self._line("step %d/%d, loss %.4f in this step", trainer.global_step, self.total, float(outputs["loss"]))
 
     @rank_zero_only
@@ -59,12 +63,11 @@ class Progress(pl.Callback):
         loss, accuracy = float(metrics["train/loss"]), float(metrics["val/accuracy"])
         if self.bar is not None:
             self.bar.set_postfix_str(f"loss {loss:.3f}, {accuracy:.1%} right")
-        if self._is_due() or trainer.should_stop or step >= self.total:
+        due = time.monotonic() - self.last_validation > self.seconds_between_lines
+        if due or trainer.should_stop or step >= self.total:
             text = "step %d/%d, loss %.4f, validation accuracy %.2f %%"
             self._line(text, step, self.total, loss, 100 * accuracy)
-
-    def _is_due(self) -> bool:
-        return time.monotonic() - self.last_line > self.seconds_between_lines
+            self.last_validation = self.last_line
 
     def _line(self, text: str, *values: float) -> None:
         """To the log file alone where there is a bar."""

@@ -96,8 +96,8 @@ def check_data(run: Path, data: DataSet, remember: bool = False) -> None:
 def clear_leftovers(run: Path) -> None:
     """Remove what a kill left half written in a run folder that no process runs."""
     for folder in (run, run / "checkpoints", run / "samples"):
-        for path in folder.glob(".*.*"):
-            path.unlink(missing_ok=True)
+        for path in filter(Path.is_file, folder.glob(".*.*")):
+            path.unlink()
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -70,6 +71,21 @@ def test_a_log_that_is_no_terminal_has_lines_and_no_bar(finished: Path) -> None:
     assert "\r" not in log
 
 
+def test_steps_and_validations_have_lines_of_their_own(tmp_path: Path) -> None:
+    run = create_run(tmp_path, small())
+    script = (
+        "import sys; from training.callbacks import Progress; from training.__main__ import main; "
+        "Progress.__init__.__defaults__ = (0.0,); sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, "--resume", str(run)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for text in (done.stderr, (run / "log.txt").read_text()):
+        assert "step 3/20, loss" in text
+        assert "in this step" in text
+        for step in (10, 20):
+            assert re.search(rf"step {step}/20, loss \S+, validation accuracy", text)
+
+
 def test_the_same_config_and_seed_give_the_same_weights(finished: Path, tmp_path: Path) -> None:
     again = create_run(tmp_path, small())
     assert train("--resume", again).returncode == 0
@@ -112,6 +128,7 @@ def test_a_run_needs_no_folder_for_temporary_files_and_clears_what_a_kill_left(t
     (run / "checkpoints").mkdir()
     left = run / "checkpoints" / ".last.ckpt.abc123"
     left.write_bytes(b"half")
+    (run / ".not.ours").mkdir()
     script = (
         "import sys, tempfile; from training.__main__ import main; "
         "tempfile.tempdir = '/nowhere'; sys.exit(main(sys.argv[1:]))"

@@ -65,6 +65,8 @@ def test_a_finished_run_that_is_resumed_is_left_as_it_is(whole: Path) -> None:
     done = train("--resume", whole)
     assert done.returncode == 0
     assert "the run is finished" in done.stderr
+    second = train("--resume", whole, RANK="1", WORLD_SIZE="2", LOCAL_RANK="1")  # which waits for no other process
+    assert (second.returncode, second.stderr) == (0, "")
     assert (whole / "model.safetensors").read_bytes() == before
 
 
