@@ -93,7 +93,7 @@ def _module(config: TrainingConfig, data: DataModule) -> ClassificationModule:
 def _plain(config: TrainingConfig, data: DataModule) -> Iterator[None]:
     """The batches and the network of ours in the shortest loop there is."""
     module = _module(config, data)
-    model = module.model.train()
+    model = module.model.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, fused=True)
     data.trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False)
     for batch in data.train_dataloader():

@@ -1,45 +1,84 @@
-"""Convolutions of grey images, at the speed of those of many channels."""
+"""Convolutions as torch has them, faster where its libraries have little to offer."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stn.types import Images
 
+LARGE_KERNEL, MOST_WEIGHTS = 2.1, 2**25
+"""Pixels of an image for each of a kernel, and weights of a product, up to which a GPU is faster with one large product."""
+
 
 class Conv2d(nn.Conv2d):
-    """`nn.Conv2d` whose derivative by images of one channel, which a transformer in front needs, is fast on the CPU.
+    """`nn.Conv2d`, faster in two cases that networks behind a transformer have.
 
-    Machine code for that derivative works on several channels at a time and has little to do with one. Here the columns
-    that a kernel covers become channels: image[y, x + i] is channel i, and a kernel of kh x kw is one of kh x 1 on kw
-    channels. Where images need no gradient, it is `nn.Conv2d`.
+    Grey images that need a gradient, on the CPU: machine code for the derivative by the images works on several channels at
+    a time and has little to do with one. Here the columns that a kernel covers become channels: image[y, x + i] is channel
+    i, and a kernel of kh x kw is one of kh x 1 on kw channels.
+
+    A kernel that covers much of a small image, on a GPU, in training: libraries have few places to share among many
+    processors. Here it is one product of all pixels with all places, most of which are used.
     """
 
     def forward(self, input: Images) -> Tensor:
-        if not self._covers_columns(input):
+        if not (torch.is_grad_enabled() and self._is_plain(input)):
             return super().forward(input)
+        if input.device.type == "cpu" and self._covers_columns(input):
+            return self._by_columns(input)
+        if input.device.type == "cuda" and self._covers_most(input):
+            return self._as_product(input)
+        return super().forward(input)
+
+    def _is_plain(self, input: Tensor) -> bool:
+        """Nothing that these ways do not know."""
+        return (
+            input.ndim == 4
+            and input.shape[1] == self.in_channels
+            and self.stride == self.dilation == (1, 1)
+            and self.groups == 1
+            and self.padding_mode == "zeros"
+            and not isinstance(self.padding, str)
+            and not torch.compiler.is_compiling()
+            and not torch._C._are_functorch_transforms_active()
+        )
+
+    def _covers_columns(self, input: Tensor) -> bool:
+        return (
+            self.in_channels == 1
+            and input.requires_grad
+            and input.dtype == torch.float32
+            and not torch.is_autocast_enabled("cpu")
+        )
+
+    def _by_columns(self, input: Images) -> Tensor:
         height, width = self.kernel_size
         weight = self.weight.permute(0, 3, 1, 2).reshape(self.out_channels, width, height, 1)
         top, left = self.padding if isinstance(self.padding, tuple) else (0, 0)
         columns: Tensor = _Columns.apply(F.pad(input, (left, left, top, top)) if top or left else input, width)
         return F.conv2d(columns, weight, self.bias)
 
-    def _covers_columns(self, input: Tensor) -> bool:
-        return (
-            self.in_channels == 1
-            and input.requires_grad
-            and torch.is_grad_enabled()
-            and input.device.type == "cpu"
-            and input.dtype == torch.float32
-            and self.stride == self.dilation == (1, 1)
-            and self.padding_mode == "zeros"
-            and self.padding not in ("same", "valid")
-            and not torch.compiler.is_compiling()
-            and not torch._C._are_functorch_transforms_active()
-            and not torch.is_autocast_enabled("cpu")
-        )
+    def _covers_most(self, input: Tensor) -> bool:
+        (height, width), kernel = input.shape[2:], self.kernel_size
+        places = (height - kernel[0] + 1) * (width - kernel[1] + 1)
+        weights = self.in_channels * height * width * self.out_channels * places
+        fits = height >= kernel[0] and width >= kernel[1] and self.padding == (0, 0) and weights <= MOST_WEIGHTS
+        few = height * width <= LARGE_KERNEL * kernel[0] * kernel[1]
+        return fits and few and self.in_channels > 1 and not input.dtype.is_complex
+
+    def _as_product(self, input: Images) -> Tensor:
+        weight, bias = self.weight, self.bias
+        if torch.is_autocast_enabled("cuda"):
+            dtype = torch.get_autocast_dtype("cuda")
+            input, weight = input.to(dtype), weight.to(dtype)
+            bias = bias if bias is None else bias.to(dtype)
+        result: Tensor = _Product.apply(input, weight)
+        return result if bias is None else result + bias.view(-1, 1, 1)
 
 
 class _Columns(torch.autograd.Function):
@@ -59,3 +98,55 @@ class _Columns(torch.autograd.Function):
         for column in range(count):
             images[:, 0, :, column : column + width] += gradient[:, column]
         return images, None
+
+
+class _Product(torch.autograd.Function):
+    """`F.conv2d` of (B, C, H, W) and (K, C, kh, kw) as images (B, C H W) @ weights (C H W, K h w), h = H - kh + 1."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
+        unrolled = unroll(weight, (images.shape[2], images.shape[3]))
+        ctx.save_for_backward(images, weight, unrolled)
+        height, width = (side - kernel + 1 for side, kernel in zip(images.shape[2:], weight.shape[2:], strict=True))
+        with _precision_of_convolutions():
+            return (images.flatten(1) @ unrolled).view(-1, len(weight), height, width).flip(2, 3)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        images, weight, unrolled = ctx.saved_tensors
+        wanted = list(ctx.needs_input_grad)
+        by_product = wanted[0] and not torch.is_grad_enabled()  # with it, a derivative of this one is asked for
+        by_images, by_weight, _ = torch.ops.aten.convolution_backward(
+            gradient, images, weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1,
+            [wanted[0] and not by_product, wanted[1], False],
+        )  # fmt: skip
+        if by_product:
+            with _precision_of_convolutions():
+                by_images = (gradient.flip(2, 3).flatten(1) @ unrolled.mT).view_as(images)
+        return by_images, by_weight
+
+
+def unroll(weight: Float[Tensor, "k c kh kw"], size: tuple[int, int]) -> Float[Tensor, "inputs outputs"]:
+    """What each pixel (c, y, x) of an image of this size gives to each place (k, h - 1 - y', w - 1 - x') of the result.
+
+    It is weight[k, c, y - y', x - x'], and 0 outside the kernel; counted from the far end the places make a plain strided
+    view of the padded kernel.
+    """
+    k, c, kernel_height, kernel_width = weight.shape
+    height, width = size[0] - kernel_height + 1, size[1] - kernel_width + 1
+    padded = F.pad(weight, (width - 1, width - 1, height - 1, height - 1)).contiguous()
+    of_k, of_c, of_y, of_x = padded.stride()
+    strides = (of_c, of_y, of_x, of_k, of_y, of_x)
+    return padded.as_strided((c, *size, k, height, width), strides).reshape(c * size[0] * size[1], k * height * width)
+
+
+@contextlib.contextmanager
+def _precision_of_convolutions() -> Iterator[None]:
+    """Products in TF32 where torch allows it to convolutions, whatever it allows to products."""
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32
+    products.allow_tf32 = convolutions.allow_tf32
+    try:
+        yield
+    finally:
+        products.allow_tf32 = before

@@ -33,12 +33,13 @@ def check_finite(values: Tensor, argument: str) -> Tensor:
 def can_look(values: Tensor) -> bool:
     """Whether a program may branch on these values.
 
-    It may not while a graph is compiled or exported, nor in a transform of `torch.func`; on the meta device, and for the
-    tensors of a `FakeTensorMode`, there are no values.
+    It may not while a graph is compiled, exported or captured by CUDA, nor in a transform of `torch.func`; on the meta
+    device, and for the tensors of a `FakeTensorMode`, there are no values.
     """
     return not (
         torch.compiler.is_compiling()
         or values.is_meta
         or type(values) not in (Tensor, nn.Parameter)
         or torch._C._are_functorch_transforms_active()
+        or (values.is_cuda and torch.cuda.is_current_stream_capturing())
     )

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from stn.config import require
 from stn.coordinates import check_size
 from stn.finite import can_look
+from stn.pooling import MaxPool2d
 from stn.transforms import Transform
 from stn.types import Images, Theta
 
@@ -54,7 +55,7 @@ class ConvLocalization(nn.Module):
         self.features = nn.Sequential(
             nn.AvgPool2d(2),
             nn.Conv2d(channels, filters, 5, padding=2),
-            nn.MaxPool2d(2),
+            MaxPool2d(2),
             nn.ReLU(),
             nn.Conv2d(filters, filters, 5, padding=2),
             nn.ReLU(),

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import nn
 
 from stn.convolution import Conv2d
+from stn.pooling import MaxPool2d
 
 
 class Network(NamedTuple):
@@ -69,7 +70,7 @@ def convnet(
     height, width = size
     for count in filters:
         layers.append(Conv2d(channels, count, 5, padding=2, bias=not batch_norm))
-        layers += [nn.MaxPool2d(2), *_norm(count, batch_norm), nn.ReLU()]
+        layers += [MaxPool2d(2), *_norm(count, batch_norm), nn.ReLU()]
         channels, height, width = count, height // 2, width // 2
     if height < 1 or width < 1:
         raise ValueError(f"filters must be few enough for a {size[0]}x{size[1]} image to be halved, got {filters}")
@@ -84,7 +85,7 @@ def _dense(inputs: int, units: int, batch_norm: bool) -> list[nn.Module]:
 
 def _conv(channels: int, filters: int, side: int, batch_norm: bool) -> list[nn.Module]:
     conv = Conv2d(channels, filters, side, bias=not batch_norm)
-    return [conv, nn.MaxPool2d(2, ceil_mode=True), *_norm(filters, batch_norm), nn.ReLU()]
+    return [conv, MaxPool2d(2, ceil_mode=True), *_norm(filters, batch_norm), nn.ReLU()]
 
 
 def _norm(filters: int, batch_norm: bool) -> list[nn.Module]:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stn.constants import constant
 from stn.types import Images, Sampled
 
 
@@ -26,7 +27,7 @@ def extend(
     if background is None:
         return canvas
     inside = F.pad(images.new_ones(height, width, dtype=torch.bool), (margin, right, margin, bottom))
-    return torch.where(inside, canvas, canvas.new_tensor(list(background)).view(-1, 1, 1))
+    return torch.where(inside, canvas, constant((tuple(background),), canvas).view(-1, 1, 1))
 
 
 FARTHEST = 2.0**20

@@ -30,17 +30,16 @@ class Progress(pl.Callback):
     A validation has a line unless another had one just before.
     """
 
-    def __init__(self, title: str, seconds_between_lines: float = 5.0) -> None:
+    def __init__(self, title: str, total: int, seconds_between_lines: float = 5.0) -> None:
         self.title = title
+        self.total = total
         self.seconds_between_lines = seconds_between_lines
         self.bar: tqdm[Any] | None = None
-        self.total = 0
         self.last_line = 0.0
         self.last_validation = 0.0
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.total = int(trainer.num_training_batches)
         self.last_line = time.monotonic()
         if sys.stderr.isatty():
             columns, rows = shutil.get_terminal_size()  # sensible where the terminal does not know its own
@@ -69,7 +68,7 @@ class Progress(pl.Callback):
             self._line(text, step, self.total, loss, 100 * accuracy)
             self.last_validation = self.last_line
 
-    def _line(self, text: str, *values: float) -> None:
+    def _line(self, text: str, *values: int | float) -> None:
         """To the log file alone where there is a bar."""
         log.log(logging.INFO if self.bar is None else logging.DEBUG, text, *values)
         self.last_line = time.monotonic()
@@ -91,18 +90,18 @@ class Pace(pl.Callback):
     def __init__(self) -> None:
         self.total = 0.0
         self.steps: deque[float] = deque(maxlen=1000)
-        self.last = 0.0
+        self.last, self.step = 0.0, 0
 
-    def on_train_start(self, *_: Any) -> None:
-        self.last = time.perf_counter()
+    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.last, self.step = time.perf_counter(), trainer.global_step
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        now = time.perf_counter()
-        self.steps.append(now - self.last)
-        self.total, self.last = self.total + now - self.last, now
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        now, step = time.perf_counter(), trainer.global_step
+        self.steps.append((now - self.last) / (step - self.step))
+        self.total, self.last, self.step = self.total + now - self.last, now, step
 
     def median(self) -> float | None:
-        """Seconds of one of the last 1,000 steps; those with a validation before them do not move it."""
+        """Seconds of a step in the last 1,000 batches; those with a validation before them do not move it."""
         return statistics.median(self.steps) if self.steps else None
 
     def state_dict(self) -> dict[str, Any]:
@@ -137,7 +136,7 @@ class MetricsFile(pl.Callback):
 def _step(line: str) -> float:
     """The step of a line; infinite for one that a kill cut short."""
     try:
-        return int(json.loads(line)["step"])
+        return float(json.loads(line)["step"])
     except (ValueError, KeyError):
         return float("inf")
 

@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from stn.whole_file import written_beside
+from training.data.batches import Parts
 from training.module import ClassificationModule, require_finite
 
 SECONDS = 60.0
@@ -47,31 +48,46 @@ class Best(ModelCheckpoint):
 class Last(pl.Callback):
     """`last.ckpt`, to go on from: every so many steps, or every minute and after each validation.
 
-    It is never written at a step that is validated, but at the next: a run that goes on from it need not know whether the
-    validation took place.
+    It is never written at a step that is validated, but after the next batch: a run that goes on from it need not know
+    whether the validation took place.
     """
 
-    def __init__(self, path: Path, every: int | None, validate_every: int) -> None:
+    def __init__(self, path: Path, every: int | None, parts: Parts) -> None:
         self.path = path
         self.every = every
-        self.validate_every = validate_every
+        self.parts = parts
         self.time = time.monotonic()
+        self.step = 0
         self.due = False
 
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Count the batches as this device parts the steps; another one may have begun the run."""
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for counts in (progress["current"], progress["total"]):
+            others = self.parts.done(checkpoint["global_step"]) - counts["ready"]
+            counts.update({name: count + others for name, count in counts.items()})
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.step = trainer.global_step
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.due |= self.every is None
+
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        step = trainer.global_step
-        self.due |= self._is_due(trainer, step)
-        if self.due and step % self.validate_every and not trainer.should_stop:
+        step, before = trainer.global_step, self.step
+        self.step = step
+        self.due |= self._is_due(trainer, before, step)
+        if self.due and step % self.parts.between and not trainer.should_stop:
             assert isinstance(pl_module, ClassificationModule)
             _require_finite(pl_module, step)
             trainer.save_checkpoint(self.path)
             self.due, self.time = False, time.monotonic()
 
-    def _is_due(self, trainer: pl.Trainer, step: int) -> bool:
+    def _is_due(self, trainer: pl.Trainer, before: int, step: int) -> bool:
         if self.every is not None:
-            return step % self.every == 0
-        if step % self.validate_every == 1:
-            return True
+            return step // self.every > before // self.every
         late = time.monotonic() - self.time > SECONDS
         if trainer.world_size == 1:
             return late

@@ -117,6 +117,10 @@ class OptimizerConfig:
             require(self.gradient_clip > 0, "gradient_clip", "more than 0", self.gradient_clip)
 
 
+LEAST = {"max_steps": 1, "validate_every": 2, "checkpoint_every": 1, "patience": 1, "steps_at_once": 1}
+"""Of the counts that may be left open."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainerConfig:
     """The loop."""
@@ -143,13 +147,17 @@ class TrainerConfig:
     """Machines; each runs the same command under torchrun or SLURM."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of matrix products and convolutions; weights, theta and grid stay float32."""
+    steps_at_once: int | None = None
+    """Steps whose pictures are fetched and distorted together; by default 1, and on a GPU alone as many as pay."""
+    cuda_graph: bool = True
+    """On a GPU alone, record a step once and replay it, instead of starting its hundred kernels one by one."""
     compile: bool = False
     """Compile the network with `torch.compile`: a minute of preparation for faster steps."""
 
     def __post_init__(self) -> None:
         require(1 <= self.max_epochs <= 1_000_000, "max_epochs", "in [1, 1000000]", self.max_epochs)
         require(1 <= self.batch_size <= 1_000_000, "batch_size", "in [1, 1000000]", self.batch_size)
-        for name, least in (("max_steps", 1), ("validate_every", 2), ("checkpoint_every", 1), ("patience", 1)):
+        for name, least in LEAST.items():
             value = getattr(self, name)
             require(value is None or least <= value <= 10**9, name, f"in [{least}, 1000000000]", value)
         for name in ("devices", "nodes"):

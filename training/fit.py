@@ -87,11 +87,11 @@ def make_trainer(config: TrainingConfig, run: Path, data: DataModule, *others: p
     settings, between = config.trainer, data.steps_between_validations
     callbacks: list[pl.Callback] = [
         *others,
-        Progress(config.name),
+        Progress(config.name, data.steps),
         MetricsFile(run / "metrics.jsonl", data.steps_per_epoch),
         Samples(run / "samples", between),
         Best(run / "checkpoints"),
-        Last(run / "checkpoints" / "last.ckpt", settings.checkpoint_every, between),
+        Last(run / "checkpoints" / "last.ckpt", settings.checkpoint_every, data.parts),
     ]
     if settings.patience is not None:
         callbacks.append(EarlyStopping("val/loss", patience=settings.patience, check_on_train_epoch_end=False))
@@ -103,9 +103,9 @@ def make_trainer(config: TrainingConfig, run: Path, data: DataModule, *others: p
         strategy="ddp" if processes > 1 else "auto",
         sync_batchnorm=processes > 1 and torch.accelerator.is_available() and settings.accelerator != "cpu",
         precision=PRECISIONS[settings.precision],
-        gradient_clip_val=config.optimizer.gradient_clip,
+        benchmark=True,  # sizes never change
         max_epochs=1,
-        val_check_interval=between,
+        val_check_interval=data.parts.batches,
         check_val_every_n_epoch=None,
         callbacks=callbacks,
         plugins=[WholeFileIO()],

@@ -1,10 +1,12 @@
 """What Lightning trains: a classifier, its loss, its metrics and its optimiser."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
@@ -14,9 +16,21 @@ from torchmetrics.classification import MulticlassAccuracy
 from stn import Classified, Classifier, parameter_groups
 from stn.config import to_dict
 from stn.finite import NotFinite
+from training.capture import Captured
 from training.config import OptimizerConfig, TrainingConfig
 from training.data.batches import Batch
-from training.randomness import seed_of
+from training.randomness import reseed
+
+
+class Outcome(NamedTuple):
+    """What is kept of the steps of a batch."""
+
+    loss: Tensor
+    """(), or (K,) of K steps."""
+    classes: Tensor
+    """(B,) or (K, B): the most likely ones."""
+    penalty: Tensor
+    """() or (K,): the part of the loss that is the transformer's."""
 
 
 class ClassificationModule(pl.LightningModule):
@@ -24,6 +38,9 @@ class ClassificationModule(pl.LightningModule):
 
     In training the transformer's penalties are added to the loss, where the config asks for any: `train/penalty`. Metrics
     of training are those since the last validation; they are part of a checkpoint, as all that a resumed run needs.
+
+    One of Lightning's batches holds the images of one or several steps of the optimiser, which is why they are made by hand
+    (in Lightning's words, the optimisation is manual). On one GPU all of a step but the optimiser is a recording.
 
     Args:
         model: what is trained.
@@ -34,29 +51,71 @@ class ClassificationModule(pl.LightningModule):
 
     def __init__(self, model: Classifier, config: TrainingConfig, classes: int, steps: int) -> None:
         super().__init__()
-        self.model = model.to(memory_format=torch.channels_last)
+        self.model = model
         if config.trainer.compile:
             self.model.compile()
+        self.automatic_optimization = False
         self.config = config
         self.steps = steps
+        self.gradients: Callable[[Tensor, Tensor], Sequence[Tensor]] = self._gradients
         self.train_scores, self.val_scores, self.test_scores = (Scores(classes) for _ in range(3))
         self.penalties = MeanMetric(nan_strategy="disable")
         for metric in (self.train_scores.loss, self.train_scores.accuracy, self.penalties):
             metric.persistent(True)
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Dropout is a function of the seed and the step, like the batch."""
-        torch.manual_seed(seed_of(self.config.seed, "step", self.global_step, "process", self.global_rank))
+    def setup(self, stage: str) -> None:
+        """Channels last is what the CPU is faster with."""
+        on_cpu = self.trainer.strategy.root_device.type == "cpu"
+        self.model.to(memory_format=torch.channels_last if on_cpu else torch.contiguous_format)
+
+    def on_train_start(self) -> None:
+        if self.device.type == "cuda" and self.trainer.world_size == 1 and self.config.trainer.cuda_graph:
+            self.gradients = Captured(self._gradients, list(self.model.parameters()))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        size = self.config.trainer.batch_size // self.trainer.world_size
+        steps = zip(batch.images.split(size), batch.labels.split(size), strict=True)
+        outcome = Outcome(*map(torch.stack, zip(*(self._step(*step) for step in steps), strict=True)))
+        self.train_scores.update(outcome.loss, outcome.classes.flatten(), batch.labels, size)
+        if self._has_penalty():
+            self.penalties.update(outcome.penalty)
+        return outcome.loss.mean()
+
+    def _step(self, images: Tensor, labels: Tensor) -> Outcome:
+        """One step of the optimiser and of the learning rate."""
+        # Dropout is a function of the seed and the step, like the batch.
+        reseed(self.device, self.config.seed, "step", self.global_step, "process", self.global_rank)
+        outcome: Sequence[Tensor] = ()
+
+        def closure() -> None:
+            nonlocal outcome
+            outcome = self.gradients(images, labels)
+
+        optimizer, schedule = self.optimizers(), self.lr_schedulers()
+        assert isinstance(optimizer, LightningOptimizer)
+        optimizer.step(closure)
+        if isinstance(schedule, LRScheduler):
+            schedule.step()
+        return Outcome(*outcome)
+
+    def _gradients(self, images: Tensor, labels: Tensor) -> Outcome:
+        """Leaves the gradients of the loss in the parameters."""
+        torch.clear_autocast_cache()  # of weights that have changed since, or that a recording must make itself
+        self.model.zero_grad()
         try:
-            prediction = self.model(batch.images)
+            prediction = self.model(images)
         except NotFinite as error:
             raise ValueError(diverged(str(error), self.global_step)) from None
+        penalty = self._penalty(prediction)
         smoothing = self.config.optimizer.label_smoothing
-        loss = F.cross_entropy(prediction.logits, batch.labels, label_smoothing=smoothing) + self._penalty(prediction)
-        self.train_scores.update(loss, prediction, batch.labels)
-        return loss
+        loss = F.cross_entropy(prediction.logits, labels, label_smoothing=smoothing) + penalty
+        self.manual_backward(loss)
+        torch.clear_autocast_cache()
+        return Outcome(loss.detach(), prediction.logits.detach().argmax(1), penalty.detach())
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        if self.config.optimizer.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimizer.gradient_clip)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(self.val_scores, batch)
@@ -65,7 +124,7 @@ class ClassificationModule(pl.LightningModule):
         self._evaluate(self.test_scores, batch)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        if self.device.type == "cpu" or self.global_step % 100 == 0:  # a GPU would have to wait for the answer
+        if self.device.type == "cpu" or batch_idx % 10 == 0:  # a GPU has to be waited for
             require_finite(outputs["loss"], self.global_step)
         if self.global_step >= self.steps:
             self.trainer.should_stop = True  # so that Lightning validates once more
@@ -89,7 +148,7 @@ class ClassificationModule(pl.LightningModule):
         schedule = _schedule(optimizer, config, self.steps)
         if schedule is None:
             return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = to_dict(self.config)
@@ -100,16 +159,18 @@ class ClassificationModule(pl.LightningModule):
 
     def _evaluate(self, scores: "Scores", batch: Batch) -> None:
         prediction = self.model(batch.images)
-        scores.update(F.cross_entropy(prediction.logits, batch.labels), prediction, batch.labels)
+        loss = F.cross_entropy(prediction.logits, batch.labels)
+        scores.update(loss, prediction.logits, batch.labels, len(batch.labels))
 
-    def _penalty(self, prediction: Classified) -> Tensor | float:
+    def _has_penalty(self) -> bool:
         model = self.config.model
-        if prediction.transformed is None or not (model.outside_penalty or model.identity_penalty):
-            return 0.0
+        return self.model.transformer is not None and bool(model.outside_penalty or model.identity_penalty)
+
+    def _penalty(self, prediction: Classified) -> Tensor:
+        if prediction.transformed is None or not self._has_penalty():
+            return prediction.logits.new_zeros(())
         assert self.model.transformer is not None
-        penalty: Tensor = self.model.transformer.penalty(prediction.transformed)
-        self.penalties.update(penalty.detach())
-        return penalty
+        return self.model.transformer.penalty(prediction.transformed)
 
 
 class Scores(nn.Module):
@@ -120,9 +181,17 @@ class Scores(nn.Module):
         self.loss = MeanMetric(nan_strategy="disable")
         self.accuracy = MulticlassAccuracy(classes, average="micro", validate_args=False)
 
-    def update(self, loss: Tensor, prediction: Classified, labels: Tensor) -> None:
-        self.loss.update(loss.detach(), len(labels))
-        self.accuracy.update(prediction.logits.detach(), labels)
+    def update(self, losses: Tensor, predicted: Tensor, labels: Tensor, count: int) -> None:
+        """Count these images.
+
+        Args:
+            losses: (), or (K,) of K parts.
+            predicted: (N,), the most likely classes, or (N, classes), scores of all.
+            labels: (N,).
+            count: images of each part.
+        """
+        self.loss.update(losses, count)
+        self.accuracy.update(predicted, labels)
 
     def take(self, stage: str) -> dict[str, Any]:
         values = {f"{stage}/loss": self.loss.compute(), f"{stage}/accuracy": self.accuracy.compute()}

@@ -33,6 +33,8 @@ def _is_separable(coefficients: Tensor, basis: Tensor) -> bool:
         basis.shape[0] != 3
         or basis.numel() == 0
         or coefficients.shape[0] == 0
+        or coefficients.device.type
+        != "cpu"  # where one product is one kernel, and looking at values is waiting for them
         or torch.compiler.is_compiling()
         or torch._C._are_functorch_transforms_active()
         or forward_ad._current_level >= 0  # the sums have no forward derivative
@@ -40,8 +42,8 @@ def _is_separable(coefficients: Tensor, basis: Tensor) -> bool:
         return False
     if coefficients.shape[1] == 2:
         return coefficients.shape[0] * basis.shape[1] >= FEWEST_POINTS
-    if coefficients.device.type != "cpu" or type(coefficients) is not Tensor:
-        return False  # a GPU would have to wait for the answer, and a fake tensor has none
+    if type(coefficients) is not Tensor:
+        return False  # a fake tensor has no values
     divisors = coefficients[:, 2].detach()
     farthest = basis[:2, -1]  # the centre of the last pixel; the first one's is its negative
     return bool((divisors[:, 2] - (divisors[:, :2].abs() * farthest).sum(1)).amin() >= NEAREST_DIVISOR)

@@ -21,7 +21,11 @@ def locate(coefficients: Coefficients, basis: Basis, less: int = 0) -> Planes:
 
 def product(coefficients: Tensor, basis: Tensor) -> Tensor:
     """coefficients @ basis in full precision, whatever autocast or the precision of matrix products is set to."""
-    exact = not torch.compiler.is_compiling() and _products_are_exact(coefficients.device)
+    kind = coefficients.device.type
+    exact = not torch.compiler.is_compiling() and _products_are_exact(kind)
+    if exact and torch.is_autocast_enabled(kind):
+        with torch.autocast(kind, enabled=False):
+            return coefficients @ basis
     if exact or torch.compiler.is_exporting():
         return coefficients @ basis
     columns, rows = coefficients.unbind(-1), basis.unbind(-2)
@@ -40,9 +44,6 @@ def divide(rows: Float[Tensor, "b 3 n"]) -> Float[Tensor, "b 2 n"]:
     return rows[:, :2] / torch.where(w < 0, w.clamp(max=-NEAREST_DIVISOR), w.clamp(min=NEAREST_DIVISOR))
 
 
-def _products_are_exact(device: torch.device) -> bool:
-    return (
-        device.type == "cpu"
-        and torch.get_float32_matmul_precision() == "highest"
-        and not torch.is_autocast_enabled("cpu")
-    )
+def _products_are_exact(kind: str) -> bool:
+    """Whether a product of float32 is one on this kind of device, where autocast does not reach it."""
+    return kind in ("cpu", "cuda") and torch.get_float32_matmul_precision() == "highest"

@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from stn import load_model
 from training.config import TrainerConfig, TrainingConfig
+from training.fit import fit
 from training.presets import digits
 from training.runs import create_run
 
@@ -49,6 +51,19 @@ def kill_when(condition: Any, run: Path) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def stop_after(step: int, config: TrainingConfig, run: Path) -> None:
+    """Train in this process, and interrupt it once so many steps are done."""
+
+    def stop(self: Any, trainer: Any, *_: Any) -> None:
+        if trainer.global_step >= step:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.callbacks.Pace.on_train_batch_end", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit(config, run)
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:

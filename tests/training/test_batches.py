@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from training.config import DataConfig, DistortionConfig, TrainerConfig, TrainingConfig
-from training.data.batches import FixedBatches, Order, TrainingBatches
+from training.data.batches import FixedBatches, Order, Parts, TrainingBatches
 from training.data.datamodule import DataModule
 from training.recipes import DISTORTIONS
 
@@ -34,11 +34,14 @@ def test_a_step_takes_the_same_pictures_whatever_was_asked_for_before() -> None:
 def test_batches_go_on_at_any_step_and_are_shared_by_rows() -> None:
     images, labels = torch.arange(40, dtype=torch.uint8).view(-1, 1, 1, 1), torch.arange(40) % 4
     order = Order(torch.arange(40), 8, seed=0)
-    whole = list(TrainingBatches(images, labels, order, 12, lambda: 0, slice(None)))
+    whole = list(TrainingBatches(images, labels, order, Parts(12, 5, 5), lambda: 0, slice(None)))
     assert [batch.step for batch in whole] == list(range(12))
-    later = list(TrainingBatches(images, labels, order, 12, lambda: 9, slice(None)))
+    later = list(TrainingBatches(images, labels, order, Parts(12, 5, 5), lambda: 9, slice(None)))
     assert [batch.images.tolist() for batch in later] == [batch.images.tolist() for batch in whole[9:]]
-    halves = [list(TrainingBatches(images, labels, order, 12, lambda: 0, slice(rank, None, 2))) for rank in (0, 1)]
+    halves = [
+        list(TrainingBatches(images, labels, order, Parts(12, 5, 5), lambda: 0, slice(rank, None, 2)))
+        for rank in (0, 1)
+    ]
     for batch, first, second in zip(whole, *halves, strict=True):
         assert torch.equal(batch.labels[0::2], first.labels)
         assert torch.equal(batch.images[1::2], second.images)

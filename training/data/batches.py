@@ -1,5 +1,7 @@
 """The batches of a run: each is a function of the seed and of its step, so that a run can go on from anywhere."""
 
+import bisect
+import itertools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -18,7 +20,7 @@ class Batch(NamedTuple):
     labels: Tensor
     """(B,)."""
     step: int | None = None
-    """Which step of the run they are for, while they still have to be distorted."""
+    """The first step of the run that they are for, while they still have to be distorted."""
 
 
 class Order:
@@ -49,6 +51,34 @@ class Order:
         return self._shuffled[1]
 
 
+class Parts(NamedTuple):
+    """A run's steps parted into Lightning's batches, of which as many lie between any two validations.
+
+    One batch holds the images of several steps, so that a GPU need not wait for what Lightning does around each.
+    """
+
+    steps: int
+    """Of the whole run."""
+    between: int
+    """Steps between two validations."""
+    batches: int
+    """Batches between two validations."""
+
+    @classmethod
+    def of(cls, steps: int, between: int, most: int) -> "Parts":
+        """With at most so many steps in a batch; where that is more than one, there are two batches at least."""
+        return cls(steps, between, max(min(2, most), -(-between // most)))
+
+    def ends(self) -> list[int]:
+        """The step before which each batch ends."""
+        ends = (self.between * number // self.batches for number in itertools.count(1))
+        return [*itertools.takewhile(lambda end: end < self.steps, ends), self.steps]
+
+    def done(self, step: int) -> int:
+        """How many batches end at this step or before it."""
+        return bisect.bisect_right(self.ends(), step)
+
+
 class TrainingBatches:
     """The batches from a step to the last, for Lightning, which takes all of a run for one epoch.
 
@@ -56,24 +86,27 @@ class TrainingBatches:
         images: (N, C, H, W), all pictures, bytes.
         labels: (N,).
         order: which pictures a step takes.
-        steps: of the whole run.
+        parts: which steps are in which batch; a run goes on at the end of any.
         first: the step to begin with, asked for when a pass begins.
         rows: which of a batch's rows are this process's own.
     """
 
     def __init__(
-        self, images: Tensor, labels: Tensor, order: Order, steps: int, first: Callable[[], int], rows: slice
+        self, images: Tensor, labels: Tensor, order: Order, parts: Parts, first: Callable[[], int], rows: slice
     ) -> None:
         self.images, self.labels, self.order = images, labels, order
-        self.steps, self.first, self.rows = steps, first, rows
+        self.parts, self.first, self.rows = parts, first, rows
 
     def __len__(self) -> int:
-        return self.steps
+        return len(self.parts.ends())
 
     def __iter__(self) -> Iterator[Batch]:
-        for step in range(self.first(), self.steps):
-            chosen = self.order[step][self.rows].to(self.images.device)
+        step = self.first()
+        for end in self.parts.ends()[self.parts.done(step) :]:
+            chosen = torch.cat([self.order[each][self.rows] for each in range(step, end)])
+            chosen = chosen.to(self.images.device)
             yield Batch(self.images[chosen], self.labels[chosen], step)
+            step = end
 
 
 class FixedBatches:

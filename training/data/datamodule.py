@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 
 import pytorch_lightning as pl
 import torch
@@ -10,13 +11,16 @@ from torch import Tensor
 from stn.config import InputConfig
 from training.config import TrainingConfig
 from training.data import DATASETS
-from training.data.batches import Batch, FixedBatches, Order, TrainingBatches
+from training.data.batches import Batch, FixedBatches, Order, Parts, TrainingBatches
 from training.data.labelled import split
 from training.distortions import distort, distort_fixed, draw, take
 from training.randomness import generator
 
 EVALUATION_BATCH = 500
 """Pictures that are validated and tested at a time."""
+
+MOST_STEPS, MOST_VALUES = 50, 2**25
+"""Of a batch on a GPU: steps, and values of distorted images, each of which takes 4 bytes and more while it is made."""
 
 MOST_OTHERS = 10_000
 """Training pictures that clutter is cut from."""
@@ -57,6 +61,21 @@ class DataModule(pl.LightningDataModule):
     def steps_between_validations(self) -> int:
         return self.config.trainer.validate_every or max(2, self.steps_per_epoch)
 
+    @property
+    def parts(self) -> Parts:
+        """The steps of each of Lightning's batches."""
+        return Parts.of(self.steps, self.steps_between_validations, self._most_steps())
+
+    def _most_steps(self) -> int:
+        trainer = self.config.trainer
+        if trainer.steps_at_once is not None:
+            return trainer.steps_at_once
+        if trainer.accelerator == "cpu" or not torch.cuda.is_available() or trainer.devices * trainer.nodes > 1:
+            return 1
+        _, channels, *source = self.data.images.shape
+        values = trainer.batch_size * channels * math.prod(self.config.distortion.size or source)
+        return max(1, min(MOST_STEPS, MOST_VALUES // values))
+
     def setup(self, stage: str) -> None:
         """On a GPU the pictures live there, unless they are read from a file as they are needed."""
         device = self._trainer().strategy.root_device
@@ -69,7 +88,7 @@ class DataModule(pl.LightningDataModule):
         trainer = self._trainer()
         order = Order(self.members, self.config.trainer.batch_size, self.config.seed)
         return TrainingBatches(
-            self.images, self.labels, order, self.steps, lambda: trainer.global_step, self._rows(trainer)
+            self.images, self.labels, order, self.parts, lambda: trainer.global_step, self._rows(trainer)
         )
 
     def val_dataloader(self) -> FixedBatches:
@@ -86,7 +105,8 @@ class DataModule(pl.LightningDataModule):
         config, source = self.config, (images.shape[2], images.shape[3])
         chance = generator(config.seed, "train", step, device=images.device)
         others = 0 if self.others is None else len(self.others)
-        drawn = draw(config.distortion, source, config.trainer.batch_size, chance, others)
+        count = len(images) * self._trainer().world_size
+        drawn = draw(config.distortion, source, count, chance, others)
         mine = take(drawn, self._rows(self._trainer()))
         return Batch(distort(images, mine, config.distortion, self.others), labels)
 

@@ -77,7 +77,9 @@ def config_of(cell: Cell, recipe: Recipe, steps: int, root: str) -> TrainingConf
         distortion=DISTORTIONS[cell.distortion],
         model=model,
         optimizer=OptimizerConfig(learning_rate=1e-2, label_smoothing=0.05) if modern else paper,
-        trainer=TrainerConfig(max_steps=steps, batch_size=256, validate_every=max(2, min(1000, steps // 10))),
+        trainer=TrainerConfig(
+            max_steps=steps, batch_size=256, validate_every=max(2, min(1000, steps // 10), steps // 50)
+        ),
     )
 
 
