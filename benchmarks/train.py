@@ -21,17 +21,13 @@ import shlex
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from floor import count, floor, told
 from torchvision import datasets
 from tqdm import tqdm
 from train_peer import SIDE, TutorialNet
@@ -60,7 +56,7 @@ def main() -> None:
         "machine": _machine(),
         "batch_size": options.batch_size,
         "seconds_per_step": times,
-        "floor": _floor(options.batch_size),
+        "floor": floor(count(lambda: _step(options.batch_size))),
     }
     if options.json:
         write_json(options.json, report)
@@ -105,50 +101,10 @@ def _seconds(script: str, *arguments: str) -> float:
     return float(done.stdout.split()[-1])
 
 
-def _floor(batch_size: int) -> dict[str, float]:
-    """A step's multiply-adds at the rate of a matrix product of 2048 x 2048, and the bytes its operations read and write at
-    the rate of a copy of 256 MiB."""
+def _step(batch_size: int) -> None:
+    """Forward and backward pass of the tutorial's network."""
     model, images = TutorialNet(), torch.rand(batch_size, 1, SIDE, SIDE)
-    with FlopCounterMode(display=False) as counter, _Bytes() as moved:
-        F.nll_loss(model(images), torch.zeros(batch_size, dtype=torch.long)).backward()
-    side = 2048
-    matrix, block, other = torch.rand(side, side), torch.ones(2**26), torch.ones(2**26)
-    flops, rate = counter.get_total_flops(), 2 * side**3 / _best(lambda: matrix @ matrix)
-    copied = 2 * block.nbytes / _best(lambda: other.copy_(block))
-    return {
-        "flops": flops,
-        "matrix_flops_per_second": rate,
-        "seconds": flops / rate,
-        "bytes": moved.total,
-        "copied_bytes_per_second": copied,
-        "seconds_of_bytes": moved.total / copied,
-    }
-
-
-class _Bytes(TorchDispatchMode):
-    """Counts the bytes of the tensors that operations take and give; views move nothing."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        is_view = any(entry.alias_info and not entry.alias_info.is_write for entry in func._schema.returns)
-        if not is_view:
-            tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)]
-            self.total += sum(tensor.nbytes for tensor in tensors)
-        return result
-
-
-def _best(work: Callable[[], object], repeats: int = 10) -> float:
-    """Seconds of the fastest of these repeats."""
-    best = float("inf")
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - start)
-    return best
+    F.nll_loss(model(images), torch.zeros(batch_size, dtype=torch.long)).backward()
 
 
 def _machine() -> dict[str, Any]:
@@ -172,13 +128,9 @@ def _print(report: dict[str, Any]) -> None:
     for name, value in best.items():
         each = ", ".join(f"{1e3 * seconds:.1f}" for seconds in times[name])
         print(f"| {name} | {batch_size / value:.0f} | {peer / value:.2f} | {each} |")
-    floor = report["floor"]
-    print(
-        f"\nLightning: {1e3 * (best['stn'] - best['plain loop']):.2f} ms, {best['stn'] / best['plain loop'] - 1:.1%} of a "
-        f"step.\nFloor: {floor['flops'] / 1e9:.2f} G operations at {floor['matrix_flops_per_second'] / 1e9:.0f} G/s are "
-        f"{1e3 * floor['seconds']:.1f} ms; {floor['bytes'] / 1e9:.2f} GB at {floor['copied_bytes_per_second'] / 1e9:.1f} "
-        f"GB/s are {1e3 * floor['seconds_of_bytes']:.1f} ms."
-    )
+    lightning = best["stn"] - best["plain loop"]
+    print(f"\nLightning: {1e3 * lightning:.2f} ms, {lightning / best['plain loop']:.1%} of a step.")
+    print(told(report["floor"]))
 
 
 if __name__ == "__main__":
