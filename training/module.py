@@ -69,6 +69,8 @@ class ClassificationModule(pl.LightningModule):
         self.model.to(memory_format=torch.channels_last if on_cpu else torch.contiguous_format)
 
     def on_train_start(self) -> None:
+        for optimizer in self.trainer.optimizers:
+            lay_out_states(optimizer)
         if self.device.type == "cuda" and self.trainer.world_size == 1 and self.config.trainer.cuda_graph:
             self.gradients = Captured(self._gradients, list(self.model.parameters()))
 
@@ -212,6 +214,14 @@ def diverged(what: str, step: int) -> str:
         f"{what} at step {step}: training diverged. A lower optimizer.learning_rate, an optimizer.gradient_clip or a lower "
         "model.localization_rate may help; the last checkpoint is from before"
     )
+
+
+def lay_out_states(optimizer: Optimizer) -> None:
+    """Give what the optimiser remembers of each weight the weight's layout in memory; another device may have saved it."""
+    for weight, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape and value.stride() != weight.stride():
+                state[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 def _optimizer(model: Classifier, config: OptimizerConfig, fused: bool) -> Optimizer:

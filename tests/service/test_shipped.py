@@ -80,7 +80,7 @@ def test_it_says_where_it_comes_from_and_how_good_it_is() -> None:
     assert re.fullmatch("[0-9a-f]{12}", info.provenance["commit"])
     assert info.provenance["command"].startswith("python -m training.experiments.shipped --seed ")
     assert (info.provenance["data"], info.provenance["seed"].isdecimal()) == ("mnist", True)
-    assert info.scores["RTS/accuracy"] >= 0.993
+    assert info.scores["RTS/accuracy"] >= 0.994
     assert info.class_names == tuple("0123456789")
 
 

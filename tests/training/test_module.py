@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from stn import Classifier, InputConfig, ModelConfig, build_model
 from training.config import OptimizerConfig, TrainerConfig, TrainingConfig
 from training.data.batches import FixedBatches
-from training.module import ClassificationModule
+from training.module import ClassificationModule, lay_out_states
 
 IMAGES = InputConfig(channels=1, height=16, width=16, mean=(0.5,), std=(0.3,))
 STEPS, BATCH = 6, 8
@@ -181,3 +181,18 @@ def test_the_validation_loss_is_the_cross_entropy_alone() -> None:
     with torch.no_grad():
         expected = F.cross_entropy(module.eval().model(images).logits, labels)
     assert metrics["val/loss"] == pytest.approx(float(expected))
+
+
+def test_what_an_optimiser_remembers_gets_the_layout_of_its_weights() -> None:
+    conv = torch.nn.Conv2d(3, 4, 5)
+    optimizer = torch.optim.AdamW(conv.parameters(), fused=True)
+    conv(torch.rand(2, 3, 8, 8)).sum().backward()
+    optimizer.step()
+    before = {name: value.clone() for name, value in optimizer.state[conv.weight].items()}
+    conv.to(memory_format=torch.channels_last)
+    lay_out_states(optimizer)
+    state = optimizer.state[conv.weight]
+    assert state["exp_avg"].stride() == state["exp_avg_sq"].stride() == conv.weight.stride()
+    assert all(torch.equal(state[name], value) for name, value in before.items())
+    conv(torch.rand(2, 3, 8, 8)).sum().backward()
+    optimizer.step()
