@@ -71,6 +71,7 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, list[float]
     contestants = {
         "plain loop": ["train_ours.py", "plain", *mnist],
         "stn": ["train_ours.py", "lightning", *mnist],
+        "stn, bfloat16": ["train_ours.py", "lightning", *mnist, "--precision", "bfloat16"],
         "stn, PNG files in memory": ["train_ours.py", "lightning", *pictures],
         "stn, PNG files streamed from the cache": ["train_ours.py", "lightning", *pictures, "--memory", "0"],
     }

@@ -53,6 +53,7 @@ def main() -> None:
     )
     parser.add_argument("--name", default="mnist", choices=("mnist", "folder"))
     parser.add_argument("--memory", type=float, default=4.0, help="GiB, see data.memory")
+    parser.add_argument("--precision", default="float32", help="see trainer.precision")
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--warm-up", type=int, required=True)
@@ -80,6 +81,7 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
             validate_every=10**9,
             batch_size=options.batch_size,
             accelerator="cpu",
+            precision=options.precision,
             checkpoint_every=10**9,
         ),
     )

@@ -29,8 +29,8 @@ class Conv2d(nn.Conv2d):
     def forward(self, input: Images) -> Tensor:
         if not (torch.is_grad_enabled() and self._is_plain(input)):
             return super().forward(input)
-        if input.device.type == "cpu" and self._covers_columns(input):
-            return self._by_columns(input)
+        if input.device.type == "cpu" and self.in_channels == 1 and input.requires_grad:
+            return self._by_columns(_in_precision_of_autocast(input))
         if input.device.type == "cuda" and self._covers_most(input):
             return self._as_product(input)
         return super().forward(input)
@@ -46,14 +46,6 @@ class Conv2d(nn.Conv2d):
             and not isinstance(self.padding, str)
             and not torch.compiler.is_compiling()
             and not torch._C._are_functorch_transforms_active()
-        )
-
-    def _covers_columns(self, input: Tensor) -> bool:
-        return (
-            self.in_channels == 1
-            and input.requires_grad
-            and input.dtype == torch.float32
-            and not torch.is_autocast_enabled("cpu")
         )
 
     def _by_columns(self, input: Images) -> Tensor:
@@ -72,13 +64,14 @@ class Conv2d(nn.Conv2d):
         return fits and few and self.in_channels > 1 and not input.dtype.is_complex
 
     def _as_product(self, input: Images) -> Tensor:
-        weight, bias = self.weight, self.bias
-        if torch.is_autocast_enabled("cuda"):
-            dtype = torch.get_autocast_dtype("cuda")
-            input, weight = input.to(dtype), weight.to(dtype)
-            bias = bias if bias is None else bias.to(dtype)
-        result: Tensor = _Product.apply(input, weight)
-        return result if bias is None else result + bias.view(-1, 1, 1)
+        result: Tensor = _Product.apply(*map(_in_precision_of_autocast, (input, self.weight)))
+        return result if self.bias is None else result + self.bias.to(result.dtype).view(-1, 1, 1)
+
+
+def _in_precision_of_autocast(values: Tensor) -> Tensor:
+    """The values as autocast would give them to a convolution."""
+    kind = values.device.type
+    return values.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else values
 
 
 class _Columns(torch.autograd.Function):
@@ -93,11 +86,11 @@ class _Columns(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        images = gradient.new_zeros(ctx.shape)
+        images = gradient.new_zeros(ctx.shape, dtype=torch.promote_types(gradient.dtype, torch.float32))
         count, width = gradient.shape[1], gradient.shape[3]
         for column in range(count):
             images[:, 0, :, column : column + width] += gradient[:, column]
-        return images, None
+        return images.to(gradient.dtype), None
 
 
 class _Product(torch.autograd.Function):

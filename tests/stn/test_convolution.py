@@ -31,6 +31,20 @@ def test_values_and_derivatives_are_torchs(settings: dict[str, object], channels
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)  # float32 sums in another order
 
 
+def test_mixed_precision_goes_through_columns_and_is_as_near_as_torchs() -> None:
+    ours, torchs = pair()
+    found = []
+    for conv, precision in ((ours, torch.bfloat16), (torchs, torch.float32)):
+        images = torch.linspace(0, 1, 3 * 13 * 17).view(3, 1, 13, 17).requires_grad_()
+        with torch.autocast("cpu", precision, enabled=precision == torch.bfloat16):
+            out = conv(images)
+        found.append((out.float(), *torch.autograd.grad(out.float().square().sum(), (images, *conv.parameters()))))
+        assert out.dtype == precision
+    assert "_Columns" in names_of_graph(ours(images))
+    for rounded, exact in zip(*found, strict=True):
+        assert float((rounded - exact).norm() / exact.norm()) < 0.01  # bfloat16 keeps 8 bits
+
+
 def test_the_derivative_by_the_images_goes_through_columns() -> None:
     ours, _ = pair()
     assert "_Columns" in names_of_graph(ours(torch.rand(1, 1, 9, 9, requires_grad=True)))
