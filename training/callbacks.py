@@ -126,7 +126,7 @@ class MetricsFile(pl.Callback):
 
     @rank_zero_only
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        values = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "step"}
         epoch = round(trainer.global_step / self.steps_per_epoch, 3)
         line = {"time": time.time(), "epoch": epoch, "step": trainer.global_step, **values}
         with self.path.open("a") as file:

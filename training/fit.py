@@ -136,8 +136,12 @@ def _interruptible() -> Iterator[None]:
 def _test_best(trainer: pl.Trainer, module: ClassificationModule, data: DataModule, best: Path) -> dict[str, float]:
     module.load_state_dict(torch.load(best, weights_only=True, map_location="cpu")["state_dict"])
     with _interruptible():
-        (scores,) = trainer.test(module, datamodule=data, verbose=False)
-    return dict(scores)
+        trainer.test(module, datamodule=data, verbose=False)
+    scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+    if isinstance(trainer.logger, TensorBoardLogger):
+        trainer.logger.log_metrics(scores, trainer.global_step)
+        trainer.logger.save()
+    return scores
 
 
 def _save(run: Path, model: Classifier, config: TrainingConfig, data: DataModule, scores: dict[str, float]) -> None:

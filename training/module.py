@@ -139,10 +139,11 @@ class ClassificationModule(pl.LightningModule):
         if self.penalties.update_called:
             values["train/penalty"] = self.penalties.compute()
             self.penalties.reset()
+        values["step"] = float(self.global_step)  # where Lightning's logger puts the others; it would count batches
         self.log_dict(values)
 
     def on_test_epoch_end(self) -> None:
-        self.log_dict(self.test_scores.take("test"))
+        self.log_dict(self.test_scores.take("test"), logger=False)
 
     def configure_optimizers(self) -> Any:
         config = self.config.optimizer

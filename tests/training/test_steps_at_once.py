@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stn import ModelConfig
 from tests.training.runs import same_weights, small, stop_after
@@ -75,6 +76,17 @@ def test_steps_in_one_batch_end_with_the_weights_of_steps_one_by_one(one_by_one:
     assert [line["step"] for line in lines(together)] == [12, 24, 30]
     for first, second in zip(lines(together), lines(one_by_one), strict=True):
         assert first == pytest.approx(second, rel=1e-5)  # sums of losses in another order
+
+
+@pytest.mark.parametrize("together", [1, 5])
+def test_tensorboard_has_every_number_at_its_step(one_by_one: Path, tmp_path: Path, together: int) -> None:
+    run = one_by_one if together == 1 else trained(tmp_path, plain(steps_at_once=together))
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    for name in ("train/loss", "val/accuracy"):
+        assert [event.step for event in events.Scalars(name)] == [12, 24, 30]
+    assert [event.step for event in events.Scalars("test/accuracy")] == [30]
+    assert [event.step for event in events.Images("samples")] == [12, 24, 30]
 
 
 def test_a_run_goes_on_where_steps_are_parted_otherwise(one_by_one: Path, tmp_path: Path) -> None:
