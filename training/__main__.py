@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import signal
 import sys
 import time
 import warnings
@@ -11,6 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from training.child import interrupt_on_signals
 from training.memory import keep_memory
 
 if TYPE_CHECKING:
@@ -21,10 +21,7 @@ log = logging.getLogger("training")
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 when the model is written, 2 for a mistake in config or data, 130 when interrupted."""
-    # Started in the background by a shell, a process ignores Ctrl-C; this one is stopped by it in good order. So it is by
-    # SIGTERM, on which Lightning would end a test as if it were done.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    interrupt_on_signals()  # by SIGTERM, Lightning would end a test as if it were done
     keep_memory()
     try:
         # Only now, so that Ctrl-C during the long imports ends in good order too.
@@ -36,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         if (run / "result.json").exists():  # for all processes, of which none may wait for another
             sys.stderr.write(f"the run is finished: {run}\n" * first)
             return 0
+        _check_processes(config)
         with hold(run) if first else nullcontext():
             if first:
                 clear_leftovers(run)
@@ -49,6 +47,19 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     return 0
+
+
+def _check_processes(config: "TrainingConfig") -> None:
+    """A ValueError where torchrun or SLURM started other processes than the config shares each batch among."""
+    for rank, count in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
+        if os.environ.get(rank) and os.environ.get(count):
+            trainer, started = config.trainer, int(os.environ[count])
+            if trainer.devices * trainer.nodes != started:
+                rule = f"the {started} processes that were started together ({count})"
+                raise ValueError(
+                    f"trainer.devices x trainer.nodes must be {rule}, got {trainer.devices} x {trainer.nodes}"
+                )
+            return
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -117,6 +128,9 @@ def _join(options: argparse.Namespace) -> "tuple[Path, TrainingConfig]":
 def _train(config: "TrainingConfig", run: Path) -> None:
     """Import and run Lightning without its advertisements and its advice on data loaders."""
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchmetrics")
+    warnings.filterwarnings(
+        "ignore", "Grad strides do not match bucket view strides"
+    )  # of a 1x1 weight; they are as good
     from training.fit import fit
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -124,6 +138,7 @@ def _train(config: "TrainingConfig", run: Path) -> None:
 
 
 def _set_up_logging(run: Path) -> None:
+    logging.raiseExceptions = False  # a disk too full for the log ends the run where something else is written
     log.setLevel(logging.DEBUG)
     terminal, file = logging.StreamHandler(), logging.FileHandler(run / "log.txt")
     terminal.setLevel(logging.INFO)

@@ -129,8 +129,11 @@ class MetricsFile(pl.Callback):
         values = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "step"}
         epoch = round(trainer.global_step / self.steps_per_epoch, 3)
         line = {"time": time.time(), "epoch": epoch, "step": trainer.global_step, **values}
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with self.path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:  # a full disk, which does not say of what
+            raise OSError(error.errno, error.strerror, str(self.path)) from None
 
 
 def _step(line: str) -> float:

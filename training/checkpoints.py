@@ -95,9 +95,10 @@ class Last(pl.Callback):
 
 
 def _require_finite(module: ClassificationModule, step: int) -> None:
-    """A ValueError where the loss since the last validation or a weight is not finite."""
+    """A ValueError where the loss since the last validation, a weight or a running statistic is not finite."""
     loss = module.train_scores.loss
     if loss.update_called:
         require_finite(loss.compute(), step)
-    for values in module.parameters():
-        require_finite(values.detach().sum(), step)
+    for values in (*module.parameters(), *module.buffers()):
+        if values.is_floating_point():
+            require_finite(values.detach().sum(), step)

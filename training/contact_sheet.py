@@ -9,6 +9,7 @@ import torch
 
 from stn.config import from_dict
 from stn.types import Images
+from training.child import interrupt_on_signals
 from training.config import DataConfig, DistortionConfig
 from training.data import DATASETS
 from training.data.labelled import DataSet
@@ -19,6 +20,7 @@ from training.randomness import generator
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 when the sheet is written, 2 for a mistake in the arguments or data, 130 when interrupted."""
+    interrupt_on_signals()
     options = _parse(arguments)
     try:
         data = from_dict(DataConfig, json.loads(options.data), "data")

@@ -4,13 +4,14 @@ import argparse
 import json
 import logging
 import shutil
-import signal
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from training.child import interrupt_on_signals
 
 if TYPE_CHECKING:
     from training.data.batches import Batch
@@ -23,7 +24,7 @@ log = logging.getLogger("training")
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 when the report is written, 2 for a mistake in arguments or data, 130 when interrupted."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupt_on_signals()
     try:
         _run(_parse(arguments))
     except KeyboardInterrupt:

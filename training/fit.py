@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import pickle
 import platform
 import subprocess
 from collections.abc import Iterator
@@ -55,13 +56,14 @@ def fit(config: TrainingConfig, run: Path) -> dict[str, float]:
     model = build_model(config.model, data.input, len(data.class_names))
     module = ClassificationModule(model, config, len(data.class_names), data.steps)
     pace = Pace()
-    trainer = make_trainer(config, run, data, pace)
+    begun = _step_of(last)
+    trainer = make_trainer(config, run, data, pace, begun=begun)
     check_data(run, data.data, remember=trainer.is_global_zero)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     place = f"device {trainer.strategy.root_device}"
     log.info("%s: seed %d, %s, %d parameters, %s", config.name, config.seed, place, parameters, run)
     with _interruptible():
-        trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=None if begun is None else last, weights_only=True)
     if trainer.global_step < data.steps:
         rule = f"no lower val/loss in {config.trainer.patience} validations"
         log.info("stopped early, after step %d: %s", trainer.global_step, rule)
@@ -82,10 +84,20 @@ def fit(config: TrainingConfig, run: Path) -> dict[str, float]:
     return scores
 
 
-def make_trainer(config: TrainingConfig, run: Path, data: DataModule, *others: pl.Callback) -> pl.Trainer:
-    """All of a run is one of Lightning's epochs, so that going on within it is the only way of going on."""
+def make_trainer(
+    config: TrainingConfig, run: Path, data: DataModule, *others: pl.Callback, begun: int | None = None
+) -> pl.Trainer:
+    """All of a run is one of Lightning's epochs, so that going on within it is the only way of going on.
+
+    Args:
+        others: callbacks that come before the run's own.
+        begun: the step after which the run goes on, where it does; TensorBoard then forgets what it knows of later ones.
+    """
     settings, between = config.trainer, data.steps_between_validations
+    # What may end the run comes first, so that the others know of it.
+    stopping = EarlyStopping("val/loss", patience=settings.patience or 1, check_on_train_epoch_end=False)
     callbacks: list[pl.Callback] = [
+        *([] if settings.patience is None else [stopping]),
         *others,
         Progress(config.name, data.steps),
         MetricsFile(run / "metrics.jsonl", data.steps_per_epoch),
@@ -93,8 +105,6 @@ def make_trainer(config: TrainingConfig, run: Path, data: DataModule, *others: p
         Best(run / "checkpoints"),
         Last(run / "checkpoints" / "last.ckpt", settings.checkpoint_every, data.parts),
     ]
-    if settings.patience is not None:
-        callbacks.append(EarlyStopping("val/loss", patience=settings.patience, check_on_train_epoch_end=False))
     processes = settings.devices * settings.nodes
     return pl.Trainer(
         accelerator=settings.accelerator,
@@ -109,7 +119,7 @@ def make_trainer(config: TrainingConfig, run: Path, data: DataModule, *others: p
         check_val_every_n_epoch=None,
         callbacks=callbacks,
         plugins=[WholeFileIO()],
-        logger=TensorBoardLogger(run, name="", version="tensorboard"),
+        logger=TensorBoardLogger(run, name="", version="tensorboard", purge_step=None if begun is None else begun + 1),
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -122,6 +132,17 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "bfloat16": "bf16-mixed",
     "float16": "16-mixed",
 }
+
+
+def _step_of(last: Path) -> int | None:
+    """The step of this checkpoint, or None where there is none yet."""
+    try:
+        return int(torch.load(last, weights_only=True, map_location="cpu")["global_step"])
+    except FileNotFoundError:
+        return None
+    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError):
+        rule = "an undamaged checkpoint; without it the run begins anew"
+        raise ValueError(f"{last} must be {rule}, got {last.stat().st_size} bytes that are none") from None
 
 
 @contextlib.contextmanager

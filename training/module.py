@@ -104,16 +104,20 @@ class ClassificationModule(pl.LightningModule):
         """Leaves the gradients of the loss in the parameters."""
         torch.clear_autocast_cache()  # of weights that have changed since, or that a recording must make itself
         self.model.zero_grad()
-        try:
-            prediction = self.model(images)
-        except NotFinite as error:
-            raise ValueError(diverged(str(error), self.global_step)) from None
+        prediction = self._predict(images)
         penalty = self._penalty(prediction)
         smoothing = self.config.optimizer.label_smoothing
         loss = F.cross_entropy(prediction.logits, labels, label_smoothing=smoothing) + penalty
         self.manual_backward(loss)
         torch.clear_autocast_cache()
         return Outcome(loss.detach(), prediction.logits.detach().argmax(1), penalty.detach())
+
+    def _predict(self, images: Tensor) -> Classified:
+        try:
+            prediction: Classified = self.model(images)
+        except NotFinite as error:
+            raise ValueError(diverged(str(error), self.global_step)) from None
+        return prediction
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         if self.config.optimizer.gradient_clip is not None:
@@ -133,6 +137,7 @@ class ClassificationModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         values = self.val_scores.take("val")
+        require_finite(values["val/loss"], self.global_step)
         if self.train_scores.loss.update_called:
             values |= self.train_scores.take("train")
             values["learning_rate"] = self.trainer.optimizers[0].param_groups[0]["lr"]
@@ -143,7 +148,9 @@ class ClassificationModule(pl.LightningModule):
         self.log_dict(values)
 
     def on_test_epoch_end(self) -> None:
-        self.log_dict(self.test_scores.take("test"), logger=False)
+        values = self.test_scores.take("test")
+        require_finite(values["test/loss"], self.global_step)
+        self.log_dict(values, logger=False)
 
     def configure_optimizers(self) -> Any:
         config = self.config.optimizer
@@ -161,7 +168,7 @@ class ClassificationModule(pl.LightningModule):
         return self.config.trainer.precision == "float16"
 
     def _evaluate(self, scores: "Scores", batch: Batch) -> None:
-        prediction = self.model(batch.images)
+        prediction = self._predict(batch.images)
         loss = F.cross_entropy(prediction.logits, batch.labels)
         scores.update(loss, prediction.logits, batch.labels, len(batch.labels))
 

@@ -3,7 +3,7 @@
 config.json           the whole config
 data.json             by what the pictures are known again
 checkpoints/          last.ckpt, to go on from, and best.ckpt, by validation loss
-metrics.jsonl         one line per epoch
+metrics.jsonl         one line per validation
 log.txt               what was logged
 tensorboard/          the same numbers, and pictures
 samples/              test pictures with the sampled region, and what the network made of them
@@ -14,6 +14,7 @@ result.json           written last: scores, seconds, parameters
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import json
 import os
@@ -39,13 +40,24 @@ def create_run(root: Path, config: TrainingConfig) -> Path:
 
 
 def make_run(run: Path, config: TrainingConfig) -> Path:
-    """This new run folder with its config.json, whose paths hold from everywhere; or a FileExistsError."""
-    run.mkdir(parents=True)
+    """This new run folder with its config.json, whose paths hold from everywhere.
+
+    Raises:
+        FileExistsError: something lies in it.
+    """
     data = config.data
     if data.name != "digits":  # which lie nowhere
         cache = data.cache and os.path.abspath(data.cache)
         data = dataclasses.replace(data, root=os.path.abspath(data.root), cache=cache)
-    write_json(run / "config.json", to_dict(dataclasses.replace(config, data=data)))
+    run.mkdir(parents=True, exist_ok=True)
+    if any(run.iterdir()):
+        raise FileExistsError(errno.EEXIST, "a new run folder must not exist, or be empty", str(run))
+    try:
+        write_json(run / "config.json", to_dict(dataclasses.replace(config, data=data)))
+    except OSError:
+        with contextlib.suppress(OSError):
+            run.rmdir()
+        raise
     return run
 
 
@@ -66,11 +78,16 @@ def hold(run: Path) -> Iterator[None]:
 
     The lock goes with the process, however that ends.
     """
-    with (run / ".lock").open("w") as file:
+    with (run / ".lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"run must be one that no other process is running, got {str(run)!r}") from None
+            file.seek(0)
+            holder = f" (process {file.read()} does)"
+            raise ValueError(f"run must be one that no other process is running, got {str(run)!r}{holder}") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
         yield
 
 

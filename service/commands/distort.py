@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from service.commands.export import check_new_file
-from service.commands.process import run_module
 from stn.config import to_dict
+from training.child import run_module
 from training.config import DataConfig, DistortionConfig
 from training.presets import PRESETS
 from training.recipes import DISTORTIONS

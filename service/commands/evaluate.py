@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from service.commands.export import model_path
-from service.commands.process import run_module
 from service.settings import Settings
+from training.child import run_module
 
 
 def evaluate(model: str, request: dict[str, Any], output: Path | None, as_json: bool, settings: Settings) -> int:

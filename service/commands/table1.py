@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from service.commands.process import run_module
+from training.child import run_module
 
 
 def table1(

@@ -3,9 +3,9 @@
 import logging
 from pathlib import Path
 
-from service.commands.process import run_module
 from service.model_folder import find_version, register
 from service.settings import Settings
+from training.child import run_module
 from training.config import TrainingConfig
 from training.runs import create_run, read_config
 

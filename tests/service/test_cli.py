@@ -29,7 +29,7 @@ def stn(*arguments: str, home: Path) -> Iterator[tuple[subprocess.Popen[str], li
     """The command in a process of its own, and the lines of its log so far."""
     lines: list[str] = []
     process = subprocess.Popen(
-        [sys.executable, "-m", "service.cli", *arguments],
+        [Path(sys.executable).with_name("stn"), *arguments],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "STN_HOME": str(home)},
@@ -265,6 +265,43 @@ def test_training_that_is_stopped_ends_in_good_order_and_can_be_resumed(tmp_path
     assert f"go on with it: stn train --resume {run}" in "".join(lines)
     with stn("train", "--resume", str(run), home=tmp_path) as (process, lines):
         wait_for(r"step \d+/", process, lines)
+
+
+def test_a_training_ends_with_the_command_that_was_killed_and_names_who_holds_its_run(tmp_path: Path) -> None:
+    with stn("train", "digits", home=tmp_path) as (process, lines):
+        wait_for(r"step \d+/", process, lines)
+        (run,) = (tmp_path / "runs").iterdir()
+        holder = int((run / ".lock").read_text())
+        with stn("train", "--resume", str(run), home=tmp_path) as (second, refused):
+            assert second.wait(60) == 2
+        assert f"no other process is running, got {str(run)!r} (process {holder} does)" in "".join(refused)
+        process.kill()
+        for _ in range(300):
+            if not Path(f"/proc/{holder}").exists():
+                break
+            time.sleep(0.1)
+        assert not Path(f"/proc/{holder}").exists()
+
+
+def test_a_training_that_is_killed_is_told_by_the_exit_code_of_shells(tmp_path: Path) -> None:
+    with stn("train", "digits", home=tmp_path) as (process, lines):
+        wait_for(r"step \d+/", process, lines)
+        (run,) = (tmp_path / "runs").iterdir()
+        os.kill(int((run / ".lock").read_text()), signal.SIGKILL)
+        assert process.wait(60) == 137
+    assert "the run did not finish" in "".join(lines)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.6, 1.5])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_stopped_while_it_starts_ends_without_a_word(
+    tmp_path: Path, number: signal.Signals, seconds: float
+) -> None:
+    with stn("models", "import", "--help", home=tmp_path) as (process, lines):
+        time.sleep(seconds)
+        process.send_signal(number)
+        assert process.wait(30) in (0, 130, -number)  # before Python itself has begun, it is the signal's own
+    assert "Traceback" not in "".join(lines)
 
 
 def test_up_serves_the_model_of_the_package_until_there_are_others(tmp_path: Path, home: Path) -> None:

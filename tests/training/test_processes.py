@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from stn import ModelConfig
-from tests.training.runs import small, trained
+from tests.training.runs import small, train, trained
 from training.config import TrainingConfig
+from training.runs import create_run
 
 
 def config(**trainer: Any) -> TrainingConfig:
@@ -42,6 +43,16 @@ def test_two_processes_give_the_loss_of_one_with_the_whole_batch(alone: Path, tm
     for both, one in zip(scores(run), scores(alone), strict=True):
         assert both == pytest.approx(one, rel=1e-4)  # float32 sums in another order, over 12 steps
     assert json.loads((run / "result.json").read_text())["steps"] == 12
+
+
+@pytest.mark.parametrize("names", [("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")])
+def test_processes_that_would_train_by_themselves_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    run = create_run(tmp_path, config())
+    done = train("--resume", run, **dict(zip(names, ("0", "2"), strict=True)))
+    assert done.returncode == 2
+    rule = f"trainer.devices x trainer.nodes must be the 2 processes that were started together ({names[1]}), got 1 x 1"
+    assert rule in done.stderr
+    assert not (run / "checkpoints").exists()
 
 
 def test_torchrun_starts_processes_that_share_a_run_folder(alone: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stn import ModelConfig
 from tests.training.runs import kill_when, same_weights, small, train, trained
@@ -49,6 +50,15 @@ def test_a_run_killed_within_a_pass_ends_with_the_weights_of_one_that_was_not(
     lines = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (whole, cut)]
     for first, second in zip(*lines, strict=True):
         assert {**first, "time": 0} == {**second, "time": 0}
+    for name in ("val/loss", "test/loss"):
+        points = [[(event.step, event.value) for event in read_events(run).Scalars(name)] for run in (whole, cut)]
+        assert points[0] == points[1]
+
+
+def read_events(run: Path) -> EventAccumulator:
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    return events
 
 
 def test_a_run_killed_twice_before_its_first_checkpoint_begins_anew(whole: Path, tmp_path: Path) -> None:
@@ -86,6 +96,32 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_reason_and_keeps_the_la
     assert "training diverged. A lower optimizer.learning_rate" in done.stderr
     last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     assert all(values.isfinite().all() for name, values in last.items() if name.startswith("model."))
+
+
+@pytest.mark.parametrize("trainer", [{"checkpoint_every": 1, "validate_every": 7}, {"validate_every": 2}])
+def test_what_diverges_says_so_wherever_that_is_found_and_leaves_nothing_that_is_not_finite(
+    tmp_path: Path, trainer: dict[str, Any]
+) -> None:
+    optimizer = OptimizerConfig(name="sgd", learning_rate=9.9, weight_decay=9.9, schedule="constant")
+    run = create_run(tmp_path, dataclasses.replace(small(20, **trainer), optimizer=optimizer))
+    done = train("--resume", run)
+    assert done.returncode == 2
+    assert "training diverged. A lower optimizer.learning_rate" in done.stderr
+    for checkpoint in run.glob("checkpoints/*.ckpt"):
+        state = torch.load(checkpoint, weights_only=True)["state_dict"]
+        assert all(values.isfinite().all() for name, values in state.items() if name.startswith("model."))
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    run = create_run(tmp_path, small())
+    last = run / "checkpoints" / "last.ckpt"
+    last.parent.mkdir()
+    last.write_bytes(b"xx")
+    done = train("--resume", run)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"error: {last} must be an undamaged checkpoint; without it the run begins anew, got 2 bytes that are none"
+    )
 
 
 def test_a_theta_that_is_not_finite_ends_the_run_with_the_same_reason(tmp_path: Path) -> None:
@@ -136,4 +172,7 @@ def test_patience_ends_a_run_that_no_longer_learns(tmp_path: Path) -> None:
     assert train("--resume", run).returncode == 0
     steps = json.loads((run / "result.json").read_text())["steps"]
     assert steps < 500
-    assert f"stopped early, after step {steps}: no lower val/loss in 2 validations" in (run / "log.txt").read_text()
+    log = (run / "log.txt").read_text()
+    assert f"stopped early, after step {steps}: no lower val/loss in 2 validations" in log
+    assert f"step {steps}/500" in log
+    assert (run / "samples" / f"step-{steps:06d}.png").exists()

@@ -1,7 +1,9 @@
 """Table 1: its cells, and a run of one that is started twice."""
 
 import json
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,8 +74,10 @@ def test_a_cell_is_trained_once_and_then_in_the_table(tmp_path: Path, monkeypatc
     assert main(arguments) == 0
     (found,) = json.loads((tmp_path / "results" / "table1.json").read_text())
     assert (found["model"], found["distortion"], found["images"]) == ("fcn", "P", 1024)
-    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("training.experiments.train_in.run_module", lambda *_: pytest.fail("trained again"))
+    (tmp_path / "results" / "table1.md").unlink()
     assert main(arguments) == 0
+    assert (tmp_path / "results" / "table1.md").exists()
     (tmp_path / "results" / "table1.json").unlink()
     assert main(arguments) == 0  # from the run that is finished
     assert json.loads((tmp_path / "results" / "table1.json").read_text()) == [found]
@@ -84,12 +88,50 @@ def test_a_cell_that_fails_is_named_and_the_next_is_trained(
 ) -> None:
     started = []
 
-    def fail(command: list[str], **_: object) -> None:
-        started.append(command)
-        raise subprocess.CalledProcessError(2, command)
+    def fail(*arguments: str) -> int:
+        started.append(arguments)
+        return 2
 
-    monkeypatch.setattr("subprocess.run", fail)
+    monkeypatch.setattr("training.experiments.train_in.run_module", fail)
+    (tmp_path / "modern" / "2-steps" / "fcn-R-0").mkdir(parents=True)  # left by a kill before anything was in it
     arguments = ["--distortions", "R", "E", "--steps", "2", "--runs", str(tmp_path), "--models", "fcn"]
     assert main([*arguments, "--results", str(tmp_path)]) == 2
     assert len(started) == 2
     assert "error: 2 of 2 cells failed: fcn-R-0, fcn-E-0" in capsys.readouterr().err
+
+
+def test_a_table_that_is_no_json_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "table1.json").write_text("{")
+    assert main(["--models", "fcn", "--results", str(tmp_path)]) == 2
+    assert f"error: {tmp_path / 'table1.json'} must be a JSON file" in capsys.readouterr().err
+
+
+def test_what_fails_in_a_cell_does_not_keep_the_others_from_being_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("training.experiments.train_in.run_module", lambda *_: 2)
+    taken = tmp_path / "modern" / "2-steps" / "fcn-R-0"
+    taken.mkdir(parents=True)
+    (taken / "other").touch()
+    arguments = ["--distortions", "R", "E", "--steps", "2", "--runs", str(tmp_path), "--models", "fcn"]
+    assert main([*arguments, "--results", str(tmp_path)]) == 2
+    assert "error: 2 of 2 cells failed: fcn-R-0, fcn-E-0" in capsys.readouterr().err
+
+
+def test_sigterm_ends_the_table_and_its_training_in_good_order(tmp_path: Path) -> None:
+    write_mnist(tmp_path, 600, 60)
+    arguments = ["--data", str(tmp_path), "--models", "fcn", "--distortions", "R", "--steps", "100000"]
+    arguments += ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    command = [sys.executable, "-m", "training.experiments.table1", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_ignoring_ctrl_c) as process:
+        assert process.stderr is not None
+        lines = [next(line for line in process.stderr if "step " in line)]
+        process.send_signal(signal.SIGTERM)
+        lines += process.stderr.readlines()  # which end when the training has ended too
+        assert process.wait(30) == 130
+    assert "Traceback" not in "".join(lines)
+
+
+def _ignoring_ctrl_c() -> None:
+    """As a shell starts what it runs in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

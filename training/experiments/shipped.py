@@ -11,7 +11,6 @@ import argparse
 import dataclasses
 import logging
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,11 +18,12 @@ from tqdm import tqdm
 
 from stn import load_model, read_model_info, save_model
 from stn.config import to_dict
+from training.child import interrupt_on_signals
 from training.config import DistortionConfig
 from training.evaluation import evaluate
 from training.evaluation_data import Request, read_pictures
 from training.experiments.cells import with_steps
-from training.experiments.train_in import train_in
+from training.experiments.train_in import ChildFailed, train_in
 from training.presets import handwriting
 from training.recipes import DISTORTIONS
 from training.trained import read_trained
@@ -43,6 +43,7 @@ TESTS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 when the model is written, 2 when it is not good enough or the run failed."""
+    interrupt_on_signals()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="data", help="folder with MNIST/raw, downloaded there where it is missing")
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         _write(file, _score(file, options), options)
     except KeyboardInterrupt:
         return 130
-    except (ValueError, OSError, subprocess.CalledProcessError) as error:
+    except (ValueError, OSError, ChildFailed) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     return 0

@@ -14,7 +14,6 @@ import itertools
 import json
 import logging
 import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,10 +23,11 @@ from typing import Any
 from tqdm import tqdm
 
 from stn.model_file import read_model_info
+from training.child import interrupt_on_signals
 from training.config import TrainingConfig
 from training.experiments.cells import MODELS, PAPER, Cell, Recipe, config_of, with_steps
 from training.experiments.table import write_table
-from training.experiments.train_in import train_in
+from training.experiments.train_in import ChildFailed, train, train_in
 from training.recipes import DISTORTIONS
 from training.runs import make_run, write_json
 
@@ -39,6 +39,7 @@ CALIBRATION = 20
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 when every cell asked for is in the table, 2 for a mistake in the arguments or a run that failed."""
+    interrupt_on_signals()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = _parse(arguments)
     results, runs = options.results / "table1.json", options.runs
@@ -51,14 +52,15 @@ def main(arguments: list[str] | None = None) -> int:
                 continue
             try:
                 row = _train(cell, options, runs)
-            except subprocess.CalledProcessError as error:
+            except (ChildFailed, ValueError, OSError) as error:
                 failed.append(cell.name)
                 log.warning("%s failed (%s); going on with the next", cell.name, error)
                 continue
-            _add(row, results)
+            _write(results, row)
             log.info(
                 "%s: %.2f %% error, paper %s", cell.name, row["error"], PAPER[cell.model].get(cell.distortion, "-")
             )
+        _write(results)
     except KeyboardInterrupt:
         return 130
     except (ValueError, OSError) as error:
@@ -93,18 +95,22 @@ def _is(row: dict[str, Any], cell: Cell, options: argparse.Namespace) -> bool:
 
 
 def _rows(results: Path) -> list[dict[str, Any]]:
-    return json.loads(results.read_text()) if results.exists() else []
+    try:
+        return json.loads(results.read_text()) if results.exists() else []
+    except ValueError as error:
+        raise ValueError(f"{results} must be a JSON file ({error})") from None
 
 
-def _add(row: dict[str, Any], results: Path) -> None:
-    """Add a row to the table as it is by now; one command at a time."""
+def _write(results: Path, *new: dict[str, Any]) -> None:
+    """The table as it is by now, with these rows besides; one command at a time."""
     folder = results.parent
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".table1.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        rows = [*_rows(results), row]
-        write_json(results, rows)
-        write_table(folder, rows)
+        rows = [*_rows(results), *new]
+        if rows:
+            write_json(results, rows)
+            write_table(folder, rows)
 
 
 def _budget(options: argparse.Namespace) -> str:
@@ -148,7 +154,7 @@ def _seconds_per_step(config: TrainingConfig) -> float:
     with tempfile.TemporaryDirectory() as folder:
         run = make_run(Path(folder) / "calibration", with_steps(config, CALIBRATION))
         began = time.monotonic()
-        subprocess.run([sys.executable, "-m", "training", "--resume", str(run)], check=True, capture_output=True)
+        train(run)
         result = json.loads((run / "result.json").read_text())
         log.info("calibration took %.0f s", time.monotonic() - began)
         return float(result["seconds_per_step"])

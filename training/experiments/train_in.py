@@ -1,15 +1,18 @@
 """One run of an experiment that may be started again."""
 
 import logging
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from training.child import run_module
 from training.config import TrainingConfig
 from training.runs import make_run, read_config
 
 log = logging.getLogger(__name__)
+
+
+class ChildFailed(Exception):
+    """A run that did not end well; it has said why."""
 
 
 def train_in(run: Path, config: Callable[[], TrainingConfig]) -> TrainingConfig:
@@ -19,12 +22,22 @@ def train_in(run: Path, config: Callable[[], TrainingConfig]) -> TrainingConfig:
         The config of the folder.
 
     Raises:
-        subprocess.CalledProcessError: the run failed.
+        ChildFailed: the run failed.
+        KeyboardInterrupt: it was stopped.
     """
     if not (run / "config.json").exists():
         make_run(run, config())
     found = read_config(run / "config.json")
     if not (run / "result.json").exists():
         log.info("%s, %d steps: %s", found.name, found.trainer.max_steps, run)
-        subprocess.run([sys.executable, "-m", "training", "--resume", str(run)], check=True)
+        train(run)
     return found
+
+
+def train(run: Path) -> None:
+    """Train in this run folder until it is finished; the exceptions are those of `train_in`."""
+    code = run_module("training", "--resume", str(run))
+    if code == 130:
+        raise KeyboardInterrupt
+    if code != 0:
+        raise ChildFailed(f"exit code {code}")

@@ -1,0 +1,48 @@
+"""A module in a process of its own, which ends when this one does."""
+
+import ctypes
+import signal
+import subprocess
+import sys
+
+PR_SET_PDEATHSIG = 1
+"""Source: the manual page of Linux's prctl."""
+
+
+def run_module(*arguments: str) -> int:
+    """The exit code of `python -m ARGUMENTS`; 128 and the number of the signal that ended it, as shells have it.
+
+    What asks this process to end, a Ctrl-C or SIGTERM, ends that one in good order, once; so does, on Linux, whatever ends
+    this process without asking. It has a session of its own, so that a terminal's Ctrl-C does not reach it a second time.
+    """
+    process = subprocess.Popen([sys.executable, "-m", *arguments], start_new_session=True, preexec_fn=_end_with_parent)
+
+    def end(*_: object) -> None:
+        process.send_signal(signal.SIGINT)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        code = process.wait()
+        return 128 - code if code < 0 else code
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_LIBC = ctypes.CDLL(None)
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel for a Ctrl-C when the parent process is gone; it counts from the first moment on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.platform == "linux":
+        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def interrupt_on_signals() -> None:
+    """Answer Ctrl-C and SIGTERM with a KeyboardInterrupt.
+
+    Started in the background by a shell, a process ignores Ctrl-C; SIGTERM would end it without a word to its children.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
