@@ -85,8 +85,8 @@ def test_a_format_that_is_not_named_is_left_out(tmp_path: Path, caplog: pytest.L
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ({}, r"data.root must be a folder with at least 2 class folders, got \[\]"),
-        ({"cat": 5}, r"data.root must be a folder with at least 2 class folders, got \['cat'\]"),
+        ({}, r"data.root must be a folder with one folder for each class, got \[\]"),
+        ({"cat": 5}, r"data.root must be a set of 2 to 65,536 classes, got \['cat'\]"),
         (
             {"cat": 5, "dog": 0},
             r"whose class folders all hold pictures \(.png, .*\), got none among 0 files and folders in 'dog'",

@@ -74,7 +74,7 @@ def _list(root: Path, folder: Path) -> _Listing:
     pictures = [[path for path in files if path.suffix.lower() in SUFFIXES and path.is_file()] for files in found]
     class_names = tuple(path.name for path in classes)
     where = "data.root" if folder == root else f"data.root/{folder.name}"
-    require(len(classes) >= 2, where, "a folder with at least 2 class folders", list(class_names))
+    require(len(classes) >= 1, where, "a folder with one folder for each class", list(class_names))
     for name, files, inside in zip(class_names, pictures, found, strict=True):
         rule = f"a folder whose class folders all hold pictures ({', '.join(SUFFIXES)})"
         if not files:
