@@ -149,6 +149,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
         recipe: Recipe = "modern",
         steps: int | None = None,
         minutes: float | None = None,
+        at_once: int = 1,
         data: Path = Path("data"),
         results: Path = Path("results"),
     ) -> Run:
@@ -164,6 +165,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             recipe: `paper`: its SGD; `modern`: batch norm, AdamW and one cycle.
             steps: Batches of 256 for each cell; 150000, the paper's, by default.
             minutes: Instead, as many steps as this machine makes in these minutes.
+            at_once: Cells that are trained at a time; several share a GPU well.
             data: Folder with MNIST/raw, downloaded there where it is missing.
             results: Folder of the table.
         """
@@ -171,9 +173,11 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             raise ValueError(f"steps must be left out where minutes are given, got {steps}")
         if (steps is not None and steps < 1) or (minutes is not None and not minutes > 0):
             raise ValueError(f"steps and minutes must be positive, got {steps if minutes is None else minutes}")
+        if at_once < 1:
+            raise ValueError(f"at_once must be at least 1, got {at_once}")
         budget = ("minutes", f"{minutes:g}") if minutes is not None else ("steps", str(steps or 150_000))
         folders = {"data": data, "results": results, "runs": defaults.runs / "table1"}
-        return partial(_later, "table1", "table1", models, distortions, seeds, recipe, budget, folders)
+        return partial(_later, "table1", "table1", models, distortions, seeds, recipe, budget, at_once, folders)
 
     @app.command
     def export(

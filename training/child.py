@@ -4,18 +4,27 @@ import ctypes
 import signal
 import subprocess
 import sys
+from typing import IO, Any
 
 PR_SET_PDEATHSIG = 1
 """Source: the manual page of Linux's prctl."""
 
 
+def start_module(*arguments: str, stderr: IO[Any] | None = None) -> "subprocess.Popen[bytes]":
+    """`python -m ARGUMENTS`, which is interrupted, on Linux, when this process is gone, however that came.
+
+    It has a session of its own, so that a terminal's Ctrl-C reaches this process alone.
+    """
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.Popen(command, stderr=stderr, start_new_session=True, preexec_fn=_end_with_parent)
+
+
 def run_module(*arguments: str) -> int:
     """The exit code of `python -m ARGUMENTS`; 128 and the number of the signal that ended it, as shells have it.
 
-    What asks this process to end, a Ctrl-C or SIGTERM, ends that one in good order, once; so does, on Linux, whatever ends
-    this process without asking. It has a session of its own, so that a terminal's Ctrl-C does not reach it a second time.
+    What asks this process to end, a Ctrl-C or SIGTERM, ends that one in good order.
     """
-    process = subprocess.Popen([sys.executable, "-m", *arguments], start_new_session=True, preexec_fn=_end_with_parent)
+    process = start_module(*arguments)
 
     def end(*_: object) -> None:
         process.send_signal(signal.SIGINT)

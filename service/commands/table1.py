@@ -11,6 +11,7 @@ def table1(
     seeds: tuple[int, ...],
     recipe: str,
     budget: tuple[str, str],
+    at_once: int,
     folders: dict[str, Path],
 ) -> int:
     """The exit code of the process that trains what is missing and writes the table.
@@ -21,8 +22,10 @@ def table1(
         seeds: one run of each cell for each.
         recipe: `modern` or `paper`.
         budget: `steps` or `minutes`, and how many of each cell.
+        at_once: cells that are trained at a time.
         folders: `data`, `runs` and `results`.
     """
     places = [word for name, path in folders.items() for word in (f"--{name}", str(path))]
     choices = ["--models", *models, "--distortions", *distortions, "--seeds", *map(str, seeds), "--recipe", recipe]
-    return run_module("training.experiments.table1", *choices, f"--{budget[0]}", budget[1], *places)
+    choices += [f"--{budget[0]}", budget[1], "--at-once", str(at_once)]
+    return run_module("training.experiments.table1", *choices, *places)

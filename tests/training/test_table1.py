@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from training.experiments.cells import COLUMNS, MODELS, PAPER, Cell, config_of
 from training.experiments.table import write_table
 from training.experiments.table1 import main
 from training.recipes import DISTORTIONS
+from training.runs import hold
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -118,18 +120,42 @@ def test_what_fails_in_a_cell_does_not_keep_the_others_from_being_trained(
     assert "error: 2 of 2 cells failed: fcn-R-0, fcn-E-0" in capsys.readouterr().err
 
 
-def test_sigterm_ends_the_table_and_its_training_in_good_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", ["1", "2"])
+def test_sigterm_ends_the_table_and_its_training_in_good_order(tmp_path: Path, at_once: str) -> None:
     write_mnist(tmp_path, 600, 60)
     arguments = ["--data", str(tmp_path), "--models", "fcn", "--distortions", "R", "--steps", "100000"]
     arguments += ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
-    command = [sys.executable, "-m", "training.experiments.table1", *arguments]
+    command = [sys.executable, "-m", "training.experiments.table1", *arguments, "--at-once", at_once]
+    run = tmp_path / "runs" / "modern" / "100000-steps" / "fcn-R-0"
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_ignoring_ctrl_c) as process:
         assert process.stderr is not None
-        lines = [next(line for line in process.stderr if "step " in line)]
+        while not ((run / "log.txt").exists() and "step " in (run / "log.txt").read_text()):
+            assert process.poll() is None
+            time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
-        lines += process.stderr.readlines()  # which end when the training has ended too
+        told = process.stderr.read()  # which ends when the training has ended too
         assert process.wait(30) == 130
-    assert "Traceback" not in "".join(lines)
+    assert "Traceback" not in told
+    with hold(run):  # nobody trains there any more
+        pass
+
+
+def test_cells_that_are_trained_at_a_time_share_a_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_mnist(tmp_path, 600, 60)
+    arguments = ["--data", str(tmp_path), "--models", "fcn", "--distortions", "R", "E", "P", "--steps", "4"]
+    arguments += ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"), "--at-once", "2"]
+    broken = tmp_path / "runs" / "modern" / "4-steps" / "fcn-E-0"
+    broken.mkdir(parents=True)
+    (broken / "other").touch()
+    assert main(arguments) == 2
+    told = caplog.text
+    assert f"fcn-E-0 failed ({tmp_path / 'runs' / 'fcn-E-0.log'}); going on with the next" in told
+    assert "a new run folder must not exist, or be empty" in (tmp_path / "runs" / "fcn-E-0.log").read_text()
+    rows = json.loads((tmp_path / "results" / "table1.json").read_text())
+    assert {row["distortion"] for row in rows} == {"R", "P"}
+    (broken / "other").unlink()
+    assert main(arguments) == 0
+    assert len(json.loads((tmp_path / "results" / "table1.json").read_text())) == 3
 
 
 def _ignoring_ctrl_c() -> None:

@@ -1,7 +1,7 @@
 """Trains the cells of Table 1 of Jaderberg et al. 2015 and writes it beside the paper's own.
 
     python -m training.experiments.table1 --data DATA --models st-cnn-affine cnn --steps 5000
-    python -m training.experiments.table1 --data DATA --recipe paper --steps 150000 --seeds 0 1 2
+    python -m training.experiments.table1 --data DATA --recipe paper --steps 150000 --seeds 0 1 2 --at-once 5
 
 Each cell is a run of its own (`python -m training`), in a run folder named after the cell: started again, the command goes
 on with the run that was cut short and skips what is finished. After each cell it writes table1.json, table1.md and
@@ -9,11 +9,14 @@ table1.png into the results folder. Several of these commands, for different cel
 """
 
 import argparse
+import dataclasses
 import fcntl
 import itertools
 import json
 import logging
 import platform
+import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,7 +26,7 @@ from typing import Any
 from tqdm import tqdm
 
 from stn.model_file import read_model_info
-from training.child import interrupt_on_signals
+from training.child import interrupt_on_signals, start_module
 from training.config import TrainingConfig
 from training.experiments.cells import MODELS, PAPER, Cell, Recipe, config_of, with_steps
 from training.experiments.table import write_table
@@ -42,25 +45,15 @@ def main(arguments: list[str] | None = None) -> int:
     interrupt_on_signals()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = _parse(arguments)
-    results, runs = options.results / "table1.json", options.runs
-    failed: list[str] = []
     cells = [Cell(*each) for each in itertools.product(options.models, options.distortions, options.seeds)]
     try:
-        for cell in tqdm(cells, desc="cells", unit="cell", disable=not sys.stderr.isatty()):
-            if any(_is(row, cell, options) for row in _rows(results)):
+        waiting = [cell for cell in cells if not _found(cell, options)]
+        for cell in cells:
+            if cell not in waiting:
                 log.info("%s is in the table", cell.name)
-                continue
-            try:
-                row = _train(cell, options, runs)
-            except (ChildFailed, ValueError, OSError) as error:
-                failed.append(cell.name)
-                log.warning("%s failed (%s); going on with the next", cell.name, error)
-                continue
-            _write(results, row)
-            log.info(
-                "%s: %.2f %% error, paper %s", cell.name, row["error"], PAPER[cell.model].get(cell.distortion, "-")
-            )
-        _write(results)
+        with tqdm(total=len(waiting), desc="cells", unit="cell", disable=not sys.stderr.isatty()) as bar:
+            failed = (_one_by_one if options.at_once == 1 else _at_once)(waiting, options, bar)
+        _write(options.results / "table1.json")
     except KeyboardInterrupt:
         return 130
     except (ValueError, OSError) as error:
@@ -69,6 +62,65 @@ def main(arguments: list[str] | None = None) -> int:
     if failed:
         sys.stderr.write(f"error: {len(failed)} of {len(cells)} cells failed: {', '.join(failed)}\n")
     return 2 if failed else 0
+
+
+def _one_by_one(cells: list[Cell], options: argparse.Namespace, bar: "tqdm[Any]") -> list[str]:
+    """Train these cells; the names of those that failed."""
+    failed = []
+    for cell in cells:
+        try:
+            _write(options.results / "table1.json", _train(cell, options))
+            _tell(cell, options)
+        except (ChildFailed, ValueError, OSError) as error:
+            failed.append(cell.name)
+            log.warning("%s failed (%s); going on with the next", cell.name, error)
+        bar.update()
+    return failed
+
+
+def _at_once(cells: list[Cell], options: argparse.Namespace, bar: "tqdm[Any]") -> list[str]:
+    """The same, several at a time: each by a command of its own, which says what it has to say in a file."""
+    failed: list[str] = []
+    waiting, running = cells[::-1], dict[Cell, "subprocess.Popen[bytes]"]()
+    options.runs.mkdir(parents=True, exist_ok=True)
+    try:
+        while waiting or running:
+            while waiting and len(running) < options.at_once:
+                cell = waiting.pop()
+                with _log_of(cell, options).open("wb") as file:
+                    running[cell] = start_module("training.experiments.table1", *_alone(cell, options), stderr=file)
+            for cell in [cell for cell, process in running.items() if process.poll() is not None]:
+                if running.pop(cell).returncode == 0:
+                    _tell(cell, options)
+                else:
+                    failed.append(cell.name)
+                    log.warning("%s failed (%s); going on with the next", cell.name, _log_of(cell, options))
+                bar.update()
+            time.sleep(0.1)
+    finally:  # which are none but after an error or a Ctrl-C
+        for process in running.values():
+            process.send_signal(signal.SIGINT)
+        for process in running.values():
+            process.wait()
+    return failed
+
+
+def _alone(cell: Cell, options: argparse.Namespace) -> list[str]:
+    """The arguments that train this cell."""
+    budget = ["--minutes", str(options.minutes)] if options.minutes else ["--steps", str(options.steps or 150_000)]
+    places = [word for name in ("data", "runs", "results") for word in (f"--{name}", str(getattr(options, name)))]
+    chosen = ["--models", cell.model, "--distortions", cell.distortion, "--seeds", str(cell.seed)]
+    return [*chosen, "--recipe", options.recipe, *budget, *places]
+
+
+def _log_of(cell: Cell, options: argparse.Namespace) -> Path:
+    return options.runs / f"{cell.name}.log"
+
+
+def _tell(cell: Cell, options: argparse.Namespace) -> None:
+    row = _found(cell, options)
+    assert row is not None, "the cell was trained"
+    log.info("%s: %.2f %% error, paper %s", cell.name, row["error"], PAPER[cell.model].get(cell.distortion, "-"))
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -83,15 +135,26 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, help="of each cell, batches of 256; 150000 by default, as in the paper")
     budget.add_argument("--minutes", type=float, help="of each cell: as many steps as this machine makes in them")
+    parser.add_argument(
+        "--at-once",
+        type=int,
+        default=1,
+        metavar="N",
+        help="cells that are trained at a time; what they say is in files",
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/table1"), help="folder of the run folders")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the table")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.at_once < 1:
+        parser.error(f"--at-once must be at least 1, got {options.at_once}")
+    return options
 
 
-def _is(row: dict[str, Any], cell: Cell, options: argparse.Namespace) -> bool:
-    """Whether a row of the results is this cell, trained with this recipe for this budget."""
-    same = (row["model"], row["distortion"], row["seed"]) == (cell.model, cell.distortion, cell.seed)
-    return same and row["recipe"] == options.recipe and row["budget"] == _budget(options)
+def _found(cell: Cell, options: argparse.Namespace) -> dict[str, Any] | None:
+    """The row of the table that is this cell, trained with this recipe for this budget, or None."""
+    wanted = {**dataclasses.asdict(cell), "recipe": options.recipe, "budget": _budget(options)}
+    rows = _rows(options.results / "table1.json")
+    return next((row for row in rows if all(row[name] == value for name, value in wanted.items())), None)
 
 
 def _rows(results: Path) -> list[dict[str, Any]]:
@@ -117,9 +180,9 @@ def _budget(options: argparse.Namespace) -> str:
     return f"{options.minutes:g} minutes" if options.minutes else f"{options.steps or 150_000} steps"
 
 
-def _train(cell: Cell, options: argparse.Namespace, runs: Path) -> dict[str, Any]:
+def _train(cell: Cell, options: argparse.Namespace) -> dict[str, Any]:
     recipe: Recipe = options.recipe
-    run = runs / recipe / _budget(options).replace(" ", "-") / cell.name
+    run = options.runs / recipe / _budget(options).replace(" ", "-") / cell.name
     config = train_in(run, lambda: _config(cell, options))
     result = json.loads((run / "result.json").read_text())
     provenance = read_model_info(run / "model.safetensors").provenance
