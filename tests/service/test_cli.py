@@ -283,15 +283,6 @@ def test_a_training_ends_with_the_command_that_was_killed_and_names_who_holds_it
         assert not Path(f"/proc/{holder}").exists()
 
 
-def test_a_training_that_is_killed_is_told_by_the_exit_code_of_shells(tmp_path: Path) -> None:
-    with stn("train", "digits", home=tmp_path) as (process, lines):
-        wait_for(r"step \d+/", process, lines)
-        (run,) = (tmp_path / "runs").iterdir()
-        os.kill(int((run / ".lock").read_text()), signal.SIGKILL)
-        assert process.wait(60) == 137
-    assert "the run did not finish" in "".join(lines)
-
-
 @pytest.mark.parametrize("seconds", [0.1, 0.6, 1.5])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_command_that_is_stopped_while_it_starts_ends_without_a_word(

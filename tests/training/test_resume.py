@@ -37,7 +37,7 @@ def step_of(checkpoint: Path) -> int:
         return 0
 
 
-@pytest.mark.parametrize("step", [3, 9, 18])
+@pytest.mark.parametrize("step", [3, 18])
 def test_a_run_killed_within_a_pass_ends_with_the_weights_of_one_that_was_not(
     whole: Path, tmp_path: Path, step: int
 ) -> None:

@@ -1,0 +1,41 @@
+"""Modules in processes of their own: how they end, and that they end."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from training.child import run_module
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("pass", 0),
+        ("import os; os._exit(2)", 2),
+        ("import os; os.kill(os.getpid(), 9)", 137),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 143),
+    ],
+)
+def test_exit_codes_are_those_of_shells(statement: str, code: int, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_module("timeit", "-n", "1", "-r", "1", statement) == code
+
+
+def test_a_signal_reaches_the_module_once_and_its_exit_code_comes_back(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    statement = (
+        f"import os, pathlib, time; pathlib.Path({str(ready)!r}).touch()\n"
+        "try: time.sleep(30)\n"
+        "except KeyboardInterrupt: time.sleep(0.5); os._exit(7)"
+    )
+    code = f"import sys; from training.child import run_module; sys.exit(run_module('timeit', '-n1', '-r1', {statement!r}))"
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) as process:
+            while not ready.exists():
+                time.sleep(0.02)
+            process.send_signal(number)
+            assert process.wait(20) == 7
+        ready.unlink()
