@@ -283,7 +283,7 @@ def test_a_training_ends_with_the_command_that_was_killed_and_names_who_holds_it
         assert not Path(f"/proc/{holder}").exists()
 
 
-@pytest.mark.parametrize("seconds", [0.1, 0.6, 1.5])
+@pytest.mark.parametrize("seconds", [0.1, 0.8])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_command_that_is_stopped_while_it_starts_ends_without_a_word(
     tmp_path: Path, number: signal.Signals, seconds: float

@@ -30,7 +30,6 @@ QUICK = [
     ("integer", "zeros"),
     ("bilinear", "constant"),
     ("bicubic", "border"),
-    ("catmull_rom", "zeros"),
     ("lanczos3", "reflection"),
 ]
 

@@ -213,12 +213,11 @@ def test_training_needs_neither_fastapi_nor_tyro_nor_pydantic() -> None:
 
 
 @pytest.mark.slow
-def test_the_preset_digits_learns_them(tmp_path: Path) -> None:
-    run = create_run(tmp_path, digits())
-    done = train("--resume", run)
-    assert done.returncode == 0, done.stderr
-    # One digit is 0.28 %; the last bits of other processors move it by as much.
-    assert read_model_info(run / "model.safetensors").scores["test/accuracy"] >= 0.985
+def test_the_preset_digits_learns_them_in_a_third_of_its_time(tmp_path: Path) -> None:
+    preset = digits()
+    shorter = dataclasses.replace(preset, trainer=dataclasses.replace(preset.trainer, max_epochs=25))
+    # The whole preset has 0.6 to 1.1 % of errors; one of the 359 test digits is 0.28 %.
+    assert read_model_info(trained(tmp_path, shorter) / "model.safetensors").scores["test/accuracy"] >= 0.96
 
 
 @pytest.mark.parametrize(
