@@ -13,10 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from service.middleware import BodyLimit, RequestId
+from service.middleware import BodyLimit, RequestId, body_limit
 from service.model_store import ModelStore
 from service.problems import Problem, problem_response
-from service.routes import health, models, pages, predict
+from service.routes import health, model_uploads, models, pages, predict
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -24,16 +24,23 @@ log = logging.getLogger(__name__)
 _DESCRIPTION = "Post a picture; get its class, the straightened picture and the transform (theta) that straightened it."
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The application for these settings; it loads the models when it starts and answers what waits when it ends."""
+def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
+    """The application for these settings; it loads the models when it starts and answers what waits when it ends.
+
+    Args:
+        settings: what an operator can set.
+        wait_for_models: it has started once the models are loaded; otherwise at once, and answers 503 until they are.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.models = ModelStore(settings)
-        for name, versions in app.state.models.served.items():
-            log.info("serving model %s, version %s", name, ", ".join(map(str, versions)))
+        models = app.state.models = ModelStore(settings)
+        models.start()
+        if wait_for_models:
+            await models.wait_until_ready()
         yield
-        app.state.models.close()
+        app.state.draining = True
+        await models.close()
 
     app = FastAPIOffline(
         redoc_url=None,
@@ -45,7 +52,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.decoding = CapacityLimiter(settings.max_decoding)
-    for module in (predict, models, health, pages):
+    app.state.draining = False
+    for module in (predict, models, model_uploads, health, pages):
         app.include_router(module.router)
     app.mount("/static", pages.PageFiles(directory=pages.STATIC), name="static")
     app.add_exception_handler(Problem, _answer_problem)
@@ -53,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(ClientDisconnect, _forget)
     app.add_exception_handler(Exception, _answer_bug)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(RequestId)
     return app
 
@@ -67,7 +75,7 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
     assert isinstance(error, HTTPException)
     detail = error.detail
     if error.status_code == 413:
-        detail = f"the body must have at most {request.app.state.settings.max_body_bytes:,} bytes"
+        detail = f"the body must have at most {body_limit(request.scope, request.app.state.settings):,} bytes"
     return problem_response(request, Problem(error.status_code, detail, dict(error.headers or {})))
 
 

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -46,8 +47,16 @@ class Predictor:
         self._unanswered = 0
         self._lock = threading.Lock()
         self._waiting: queue.SimpleQueue[tuple[Tensor, Future[Prediction]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
+        self._thread = threading.Thread(
+            target=_run, args=(self._waiting, model, max_batch), name="predictor", daemon=True
+        )
         self._thread.start()
+        self._end = weakref.finalize(self, self._waiting.put, None)
+
+    @property
+    def unanswered(self) -> int:
+        """Images that wait or are being computed."""
+        return self._unanswered
 
     def submit(self, images: Sequence[Float[Tensor, "c h w"]]) -> "list[Future[Prediction]]":
         """The predictions to come for images of the network's input size: all are taken or none.
@@ -63,7 +72,7 @@ class Predictor:
 
     def close(self) -> None:
         """Answer what waits, then end the thread."""
-        self._waiting.put(None)
+        self._end()
         self._thread.join()
 
     def _put(self, image: Tensor) -> "Future[Prediction]":
@@ -76,19 +85,24 @@ class Predictor:
         with self._lock:
             self._unanswered -= 1
 
-    def _run(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            batch = [first]
-            closing = False
-            while len(batch) < self.max_batch and not self._waiting.empty():
-                item = self._waiting.get()
-                if item is None:
-                    closing = True
-                    break
-                batch.append(item)
-            _answer(self.model, [item for item in batch if item[1].set_running_or_notify_cancel()])
-            if closing:
-                return
+
+def _run(
+    waiting: "queue.SimpleQueue[tuple[Tensor, Future[Prediction]] | None]", model: Classifier, max_batch: int
+) -> None:
+    """Knows nothing of the predictor, so that one that nobody refers to any more ends."""
+    while (first := waiting.get()) is not None:
+        batch = [first]
+        closing = False
+        while len(batch) < max_batch and not waiting.empty():
+            item = waiting.get()
+            if item is None:
+                closing = True
+                break
+            batch.append(item)
+        _answer(model, [item for item in batch if item[1].set_running_or_notify_cancel()])
+        del first, batch
+        if closing:
+            return
 
 
 def _answer(model: Classifier, batch: Sequence[tuple[Tensor, "Future[Prediction]"]]) -> None:

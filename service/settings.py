@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     """Most requests whose pictures are decoded at a time; each may take 16 bytes of memory per pixel."""
     max_waiting: int = Field(default=1024, ge=1)
     """Most images of one model that wait for their prediction; beyond it requests are answered 429."""
+    max_models: int = Field(default=16, ge=1)
+    """Most model versions in memory; the one used least recently makes room, and is loaded again when it is asked for."""
+    max_model_bytes: int = Field(default=2**30, ge=1)
+    """Largest model file that can be uploaded."""
     max_batch: int = Field(default=64, ge=1)
     """Most images in one pass through the network."""
     drain_seconds: int = Field(default=20, ge=0)

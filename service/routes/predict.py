@@ -71,7 +71,9 @@ async def predict(
     model: Annotated[
         str | None, Query(description="Name of the model; the default model where it is left out.")
     ] = None,
-    version: Annotated[int | None, Query(ge=1, description="Version; the newest where it is left out.")] = None,
+    version: Annotated[
+        int | None, Query(ge=1, description="Version; the model's default where it is left out.")
+    ] = None,
 ) -> Response:
     """Name what each picture shows and straighten it.
 
@@ -80,7 +82,7 @@ async def predict(
     """
     settings: Settings = request.app.state.settings
     store: ModelStore = request.app.state.models
-    served = store.get(model, version)
+    served = await store.get(model, version)
     bodies = await _read_bodies(request, settings.max_images)
     as_png = _wants_png(request)
     if as_png and len(bodies) != 1:

@@ -208,7 +208,7 @@ def test_a_body_that_is_too_long_is_refused_whether_or_not_its_length_is_declare
 def test_more_images_than_may_wait_are_answered_429_with_the_time_to_wait(home: Path) -> None:
     app = create_app(Settings(home=home, max_images=4, max_waiting=4))
     with TestClient(app) as client:
-        predictor = app.state.models.get().predictor
+        predictor = app.state.models.find().predictor
         cue = threading.Event()
         hook = predictor.model.register_forward_pre_hook(lambda *_: cue.wait(10) and None)
         waiting = predictor.submit([torch.zeros(1, 20, 16)] * 3)
