@@ -69,7 +69,9 @@ class ModelStore:
         for task in [*self._tasks[1:], *self._loads.values()]:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._loads.values(), return_exceptions=True)
-        for served in self.memory.held.values():
+        held = list(self.memory.held.values())
+        self.ready, self.memory = False, Memory(self.settings.max_models, self.settings.default_model)
+        for served in held:
             await in_own_thread(served.predictor.close)
 
     def find(self, name: str | None = None, version: int | None = None) -> Served | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from watchfiles import Change, awatch
 PERIOD = 5.0
 """Seconds after which to look without a report: network file systems give none."""
 _PAUSE = 1.0
-"""Seconds until a folder that cannot be watched, or is not there, is tried again."""
+"""Seconds until a folder that cannot be watched, or is not there, is tried again, and after a report until another look."""
 
 
 async def changes(folder: Path, stop: asyncio.Event) -> AsyncIterator[None]:
@@ -26,14 +27,18 @@ async def changes(folder: Path, stop: asyncio.Event) -> AsyncIterator[None]:
                 stop_event=stop,
                 watch_filter=_is_visible,
                 yield_on_timeout=True,
-                rust_timeout=int(PERIOD * 1000),
+                rust_timeout=int(_PAUSE * 1000),
                 debounce=400,
                 ignore_permission_denied=True,
             )
             async with contextlib.aclosing(reports):
                 yield  # what happened before the watch began
-                async for _ in reports:
-                    yield
+                looked, once_more = time.monotonic(), False
+                async for reported in reports:
+                    if reported or once_more or time.monotonic() - looked >= PERIOD:
+                        looked = time.monotonic()
+                        yield
+                    once_more = bool(reported)  # a new folder may have had files before it was watched
                     if _identity(folder) != before:
                         break
         yield

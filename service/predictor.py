@@ -52,6 +52,7 @@ class Predictor:
         )
         self._thread.start()
         self._end = weakref.finalize(self, self._waiting.put, None)
+        self._end.atexit = False
 
     @property
     def unanswered(self) -> int:
@@ -100,7 +101,8 @@ def _run(
                 break
             batch.append(item)
         _answer(model, [item for item in batch if item[1].set_running_or_notify_cancel()])
-        del first, batch
+        first = item = None
+        del batch
         if closing:
             return
 
