@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
@@ -13,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from service.hot_path import HotPath
 from service.middleware import BodyLimit, RequestId, body_limit
 from service.model_store import ModelStore
 from service.problems import Problem, problem_response
@@ -34,13 +34,14 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        models = app.state.models = ModelStore(settings)
-        models.start()
+        store = app.state.models = ModelStore(settings)
+        app.state.predict = predict.PredictService(store, settings)
+        store.start()
         if wait_for_models:
-            await models.wait_until_ready()
+            await store.wait_until_ready()
         yield
         app.state.draining = True
-        await models.close()
+        await store.close()
 
     app = FastAPIOffline(
         redoc_url=None,
@@ -51,7 +52,6 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.settings = settings
-    app.state.decoding = CapacityLimiter(settings.max_decoding)
     app.state.draining = False
     for module in (predict, models, model_uploads, health, pages):
         app.include_router(module.router)
@@ -63,6 +63,7 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     app.add_exception_handler(Exception, _answer_bug)
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(RequestId)
+    app.add_middleware(HotPath)
     return app
 
 

@@ -1,7 +1,6 @@
 """A version of a model that is in memory, and how it comes there."""
 
 import dataclasses
-import hashlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,9 +20,11 @@ class Served:
     name: str
     version: int
     info: ModelInfo
+    parameter_names: tuple[str, ...]
+    """One name per entry of theta; none without a transformer."""
     predictor: Predictor
     runtimes: Mapping[int, str]
-    """What runs a batch, by its size."""
+    """What runs batches of up to so many images."""
     stamp: Stamp
     """Of the file it was read from."""
     sha256: str
@@ -49,8 +50,6 @@ def read_served(path: Path, name: str, version: int, settings: Settings) -> Serv
     """
     stamp = read_stamp(path)
     loaded = load(path, settings)
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     if read_stamp(path) != stamp:
         raise BlockingIOError(None, "it was changed while it was read")
     return Served(
@@ -58,8 +57,9 @@ def read_served(path: Path, name: str, version: int, settings: Settings) -> Serv
         version=version,
         info=loaded.info,
         predictor=loaded.predictor,
-        runtimes=loaded.runtimes,
+        parameter_names=loaded.plan.parameter_names,
+        runtimes=loaded.plan.runtimes,
         stamp=stamp,
-        sha256=digest,
+        sha256=loaded.digest,
         last_used=time.time(),
     )
