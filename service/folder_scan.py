@@ -78,7 +78,7 @@ def read_stamp(path: Path) -> Stamp:
 def reason_of(error: Exception, path: Path) -> str:
     """The error's message without the path, which is the server's own."""
     if isinstance(error, OSError):
-        return f"the file cannot be read ({error.strerror or type(error).__name__})"
+        return f"the file cannot be read ({error.strerror})" if error.strerror else str(error)
     return str(error).removeprefix(f"{path}: ")
 
 

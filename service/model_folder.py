@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,11 @@ SHIPPED = Path(__file__).parent / "shipped" / "handwriting.safetensors"
 NAME_PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 """What a model may be called."""
 LARGEST_VERSION = 999_999_999
+UPLOAD_PREFIX = ".upload."
+"""Of files on their way to their place; nothing reads hidden files."""
+
+_ABANDONED = 24 * 3600
+"""Seconds after which a file on its way is what a process left behind that was killed."""
 
 _NAME = re.compile(NAME_PATTERN)
 _VERSION = re.compile(r"[1-9][0-9]{0,8}\.safetensors")
@@ -114,6 +120,15 @@ def remove_model(models: Path, name: str, versions: Iterable[int]) -> None:
     remove_records(models, name)
     with contextlib.suppress(OSError):  # the folder holds something else
         (models / name).rmdir()
+
+
+def remove_abandoned(models: Path) -> None:
+    """Delete what killed processes left on its way; what cannot be deleted stays."""
+    for pattern in (f"{UPLOAD_PREFIX}*", "*/.new.*"):
+        for path in models.glob(pattern):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _ABANDONED:
+                    path.unlink()
 
 
 def find_version(models: Path, name: str, source: Path) -> int | None:

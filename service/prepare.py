@@ -169,7 +169,7 @@ def main(arguments: Sequence[str]) -> int:
     torch.set_num_threads(task.threads)
     try:
         write_plan(Path(task.folder), prepare(task))
-    except (ModelFileError, OSError) as error:
+    except ModelFileError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0
