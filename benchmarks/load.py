@@ -12,6 +12,7 @@ is not sent, and is counted apart.
 What is printed:
     statuses: answers of each status per second.
     sent, failed, unsent: requests of the measured time; `failed` were cut off or not answered at all.
+    answers: all of them, those of the warm-up too.
     wrong: of a sample of the answers with status 200, those that are no JSON or differ from the first to the same request.
     p50_ms, p90_ms, p99_ms, max_ms: latency of what was answered with 200.
     busy: share of the time that this process computed; near 1, a closed loop measures itself. An open one always spins.
@@ -49,10 +50,11 @@ class Tally:
     end: float
     statuses: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     latencies: list[float] = dataclasses.field(default_factory=list)
-    """Seconds, of answers with status 200."""
+    """Milliseconds, of answers with status 200."""
     sent: int = 0
     failed: int = 0
     unsent: int = 0
+    answers: int = 0
     wrong: int = 0
     busy: float = 0.0
 
@@ -66,9 +68,9 @@ class Tally:
         return {
             "seconds": seconds,
             "statuses": {str(status): count / seconds for status, count in sorted(self.statuses.items())},
-            **{name: getattr(self, name) for name in ("sent", "failed", "unsent", "wrong", "busy")},
-            **{f"p{share}_ms": 1e3 * quantile(ordered, share / 100) for share in (50, 90, 99)},
-            "max_ms": 1e3 * quantile(ordered, 1.0),
+            **{name: getattr(self, name) for name in ("sent", "failed", "unsent", "answers", "wrong", "busy")},
+            **{f"p{share}_ms": quantile(ordered, share / 100) for share in (50, 90, 99)},
+            "max_ms": quantile(ordered, 1.0),
         }
 
 
@@ -84,7 +86,6 @@ class Load:
         self.waiting: dict[Connection, float] = {}
         """When the request was due that a connection waits for the answer to."""
         self.turns = itertools.cycle(range(len(requests)))
-        self._answers = itertools.count()
         self._first: dict[int, Any] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -106,12 +107,13 @@ class Load:
             connection.send(next(self.turns), now)
 
     def answered(self, turn: int, due: float, status: int, body: bytes) -> None:
+        self.tally.answers += 1
         if not self.tally.measures(due):
             return
         self.tally.statuses[status] += 1
         if status == 200:
-            self.tally.latencies.append(time.perf_counter() - due)
-            if next(self._answers) % SAMPLE == 0:
+            self.tally.latencies.append(1e3 * (time.perf_counter() - due))
+            if len(self.tally.latencies) % SAMPLE == 1:
                 self.tally.wrong += not self._is_right(turn, body)
 
     def lost(self, connection: "Connection") -> None:
@@ -197,10 +199,10 @@ async def run(
     return tally.report()
 
 
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """The value that this share of the ordered values does not exceed; nan where there is none."""
+def quantile(ordered: Sequence[float], share: float) -> float | None:
+    """The value that this share of the ordered values does not exceed; None where there are none."""
     if not ordered:
-        return float("nan")
+        return None
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
