@@ -14,22 +14,19 @@ import argparse
 import copy
 import functools
 import importlib.util
-import os
-import platform
 import random
 import shutil
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 import torch
 from expanded import ExpandedTransformer
+from machine import machine
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -181,16 +178,11 @@ def _print(report: dict[str, Any]) -> None:
 
 
 def _machine(options: argparse.Namespace) -> dict[str, Any]:
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    packages = [name for name in ("torch", "onnx", "onnxruntime", "openvino") if importlib.util.find_spec(name)]
     return {
         "preset": options.preset,
         "images": [options.channels, *options.size],
         "threads": options.threads,
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "commit": commit.stdout.strip(),
-        **{name: version(name) for name in packages},
+        **machine("torch", "onnx", "onnxruntime", "openvino"),
     }
 
 

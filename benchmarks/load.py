@@ -12,7 +12,7 @@ is not sent, and is counted apart.
 What is printed:
     statuses: answers of each status per second.
     sent, failed, unsent: requests of the measured time; `failed` were cut off or not answered at all.
-    answers: all of them, those of the warm-up too.
+    accepted: answers with status 200, those in the warm-up too.
     wrong: of a sample of the answers with status 200, those that are no JSON or differ from the first to the same request.
     p50_ms, p90_ms, p99_ms, max_ms: latency of what was answered with 200.
     busy: share of the time that this process computed; near 1, a closed loop measures itself. An open one always spins.
@@ -54,7 +54,7 @@ class Tally:
     sent: int = 0
     failed: int = 0
     unsent: int = 0
-    answers: int = 0
+    accepted: int = 0
     wrong: int = 0
     busy: float = 0.0
 
@@ -68,7 +68,7 @@ class Tally:
         return {
             "seconds": seconds,
             "statuses": {str(status): count / seconds for status, count in sorted(self.statuses.items())},
-            **{name: getattr(self, name) for name in ("sent", "failed", "unsent", "answers", "wrong", "busy")},
+            **{name: getattr(self, name) for name in ("sent", "failed", "unsent", "accepted", "wrong", "busy")},
             **{f"p{share}_ms": quantile(ordered, share / 100) for share in (50, 90, 99)},
             "max_ms": quantile(ordered, 1.0),
         }
@@ -107,7 +107,7 @@ class Load:
             connection.send(next(self.turns), now)
 
     def answered(self, turn: int, due: float, status: int, body: bytes) -> None:
-        self.tally.answers += 1
+        self.tally.accepted += status == 200
         if not self.tally.measures(due):
             return
         self.tally.statuses[status] += 1

@@ -21,17 +21,26 @@ def overload(setup: Setup, options: argparse.Namespace) -> dict[str, Any]:
     connections, files = options.connections, _multipart(setup)
     waiting = options.max_waiting or connections
     with setup.service(max_waiting=str(waiting)) as server:
+        used = [server.used()]
         process = start_load(server.port, files, setup.load_core, connections, 10.0)
         capacity = watched(process, 10.0, "capacity")
+        used.append(server.used())
         rate = 4 * rate_of(capacity)
         process = start_load(server.port, files, setup.load_core, 4 * connections, options.seconds, rate)
         offered = watched(process, options.seconds, "overload")
+        used.append(server.used())
+    for report, (before, after) in zip((capacity, offered), itertools.pairwise(used), strict=True):
+        report["processor_ms"] = 1e3 * (after - before) / max(report["accepted"], 1)
     throughput, tail = rate_of(offered) / rate_of(capacity), offered["p99_ms"] / capacity["p99_ms"]
     print(f"\nQueue of {waiting}. Capacity at {connections} connections: {_told(capacity)}")
     print(f"{rate:.0f}/s offered over {4 * connections} connections: {_told(offered)}")
     print(f"{offered['unsent']} requests found no free connection and were not sent.")
     print(f"Accepted, of the capacity: {throughput:.2f} (wanted: 0.9 to 1.1).")
     print(f"p99 of the accepted, over that at capacity: {tail:.2f} (wanted: at most 2).")
+    computed = [f"{report['processor_ms']:.2f}" for report in (capacity, offered)]
+    print(
+        f"The server computed {computed[0]} ms for each accepted request at capacity, {computed[1]} ms under overload."
+    )
     return {"max_waiting": waiting, "capacity": capacity, "offered_per_second": rate, "overload": offered}
 
 
@@ -77,7 +86,7 @@ def workers(setup: Setup, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def soak(setup: Setup, options: argparse.Namespace) -> dict[str, Any]:
-    """Memory of the service over time, while it is sent good pictures, damaged ones, a large one and other requests."""
+    """Memory of the service over time, while it is sent good pictures, in forms and alone, and damaged ones."""
     seconds, memory = 60 * options.minutes, []
     images = pictures(PICTURES)
     requests = [*multipart_requests(PATH, images), *raw_requests(PATH, images)]
@@ -86,12 +95,13 @@ def soak(setup: Setup, options: argparse.Namespace) -> dict[str, Any]:
     with setup.service() as server:
         start = time.monotonic()
 
-        def each_second(second: int) -> None:
+        def sample(second: int) -> None:
             if second % 5 == 0:
                 memory.append({"seconds": round(time.monotonic() - start, 1), "mib": round(server.memory(), 2)})
 
+        sample(0)
         process = start_load(server.port, files, setup.load_core, 32, seconds)
-        report = watched(process, seconds, "soak", each_second)
+        report = watched(process, seconds, "soak", sample)
         right = server.ask(requests[0])[0] == 200
     _print_memory(memory)
     print(f"{report['sent']} requests: {_told(report)} The one after them was {'right' if right else 'wrong'}.")

@@ -21,7 +21,7 @@ import uvicorn
 from PIL import Image
 from torch import Tensor
 
-FAST = {"loop": "uvloop", "http": "httptools", "access_log": False, "log_level": "warning"}
+FAST: dict[str, Any] = {"loop": "uvloop", "http": "httptools", "access_log": False, "log_level": "warning"}
 """How uvicorn runs all of them."""
 
 

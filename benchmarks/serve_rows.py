@@ -57,7 +57,7 @@ def start_rows(setup: Setup, stack: ExitStack, seconds: float) -> tuple[list[Row
         tried = _try_litserve(setup, files["multipart", LITSERVE], seconds)
         commands[LITSERVE] = _litserve(setup, max(tried, key=tried.__getitem__))
     for name, command in tqdm(commands.items(), desc="starting", unit="server"):
-        servers[name] = stack.enter_context(serving(name, command, setup.folder / "log", setup.server_core))
+        servers[name] = stack.enter_context(serving(name, command, setup.folder / f"{name[1]}.log", setup.server_core))
         servers[name].wait(requests["multipart", name][0])
         servers[name].halt()
     _compare(servers, requests)
@@ -69,7 +69,7 @@ def _try_litserve(setup: Setup, files: Sequence[Path], seconds: float) -> dict[s
     reached = {}
     for batch, wait in tqdm(LITSERVE_SETTINGS, desc="LitServe's settings"):
         name = f"{batch} {wait}"
-        with serving(LITSERVE, _litserve(setup, name), setup.folder / "log", setup.server_core) as server:
+        with serving(LITSERVE, _litserve(setup, name), setup.folder / "c.log", setup.server_core) as server:
             server.wait(files[0].read_bytes())
             reached[name] = rate_of(load(server.port, files, setup.load_core, 32, seconds))
     return reached

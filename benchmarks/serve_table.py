@@ -24,11 +24,13 @@ CONNECTIONS = (1, 32, 128)
 
 def table(setup: Setup, options: argparse.Namespace) -> dict[str, Any]:
     """All cells, the ratios and the pieces of a request; prints them."""
+    parts = _parts(setup)
     with ExitStack() as stack:
         rows, tried = start_rows(setup, stack, options.seconds)
         cells = _measure(rows, setup, options.rounds, options.seconds)
-    parts = _parts(setup)
     _print_cells(cells)
+    for settings, rate in tried.items():
+        print(f"(c) with batches of {settings.replace(' ', ' and a wait of ')} s: {rate:.0f}/s at 32 connections")
     _print_targets(cells)
     _print_ceiling(cells, parts)
     return {
@@ -53,7 +55,7 @@ def _measure(rows: Sequence[Row], setup: Setup, rounds: int, seconds: float) -> 
                 with row.server.running():
                     before = row.server.used()
                     report = load(row.server.port, row.files, setup.load_core, connections, seconds)
-                    report["processor_ms"] = 1e3 * (row.server.used() - before) / max(report["answers"], 1)
+                    report["processor_ms"] = 1e3 * (row.server.used() - before) / max(report["accepted"], 1)
                 cells[row.kind, row.server.name, connections].append(report)
                 progress.update()
     return dict(sorted(cells.items()))

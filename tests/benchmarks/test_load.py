@@ -72,7 +72,7 @@ def test_a_closed_loop_counts_what_the_server_counts(tmp_path: Path) -> None:
 
 def test_the_warm_up_is_not_counted(tmp_path: Path) -> None:
     report, bodies = load(tmp_path, "--connections 1 --seconds 0.2 --warm-up 0.2", good)
-    assert 0 < report["sent"] < len(bodies)
+    assert 0 < report["sent"] < report["accepted"] == len(bodies)
 
 
 def test_each_connection_waits_for_its_answer(tmp_path: Path) -> None:
@@ -121,6 +121,15 @@ def test_a_cut_connection_is_a_failure_and_is_opened_again(tmp_path: Path) -> No
     report, bodies = load(tmp_path, "--connections 2 --seconds 0.4", cutting)
     assert report["failed"] == len(bodies) // 10 > 1
     assert report["sent"] == len(bodies)
+
+
+def test_versions_and_pictures_may_change(tmp_path: Path) -> None:
+    def changing(number: int, sent: bytes) -> bytes:
+        return answer(200, json.dumps({"version": number, "picture": f"data:image/png;base64,{number}"}))
+
+    report, bodies = load(tmp_path, "--connections 2 --seconds 0.4", changing)
+    assert len(bodies) > 100
+    assert report["wrong"] == 0
 
 
 @pytest.mark.parametrize("body", ["{", json.dumps({"name": "a", "value": 0.5}), json.dumps({"name": "a"})])
