@@ -8,7 +8,8 @@ from stn.coordinates import from_pixels, lattice, to_pixels
 from stn.grid import GridGenerator, outline, sampling_grid
 from stn.kernels import KERNELS, Kernel, cubic_convolution, lanczos
 from stn.localization import LOCALIZATIONS, ConvLocalization, DenseLocalization, SharedLocalization, theta_layer
-from stn.model_file import ModelFileError, ModelInfo, load_model, read_model_info, save_model
+from stn.model_file import load_model, save_model
+from stn.model_info import ModelFileError, ModelInfo, read_model_info
 from stn.normalise import Normalise
 from stn.sampler import sample, warp
 from stn.spatial_transformer import ParallelTransformers, SpatialTransformer, Transformed, parameter_groups
