@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
@@ -13,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from service.hot_path import HotPath
 from service.middleware import BodyLimit, RequestId
 from service.model_store import ModelStore
 from service.problems import Problem, problem_response
@@ -30,6 +30,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.models = ModelStore(settings)
+        app.state.predict = predict.PredictService(app.state.models, settings)
         for name, versions in app.state.models.served.items():
             log.info("serving model %s, version %s", name, ", ".join(map(str, versions)))
         yield
@@ -44,7 +45,6 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.settings = settings
-    app.state.decoding = CapacityLimiter(settings.max_decoding)
     for module in (predict, models, health, pages):
         app.include_router(module.router)
     app.mount("/static", pages.PageFiles(directory=pages.STATIC), name="static")
@@ -55,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(Exception, _answer_bug)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestId)
+    app.add_middleware(HotPath)
     return app
 
 

@@ -4,13 +4,12 @@ import base64
 import io
 from dataclasses import dataclass
 
-import torch
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Float, UInt8
 from PIL import Image
-from torch import Tensor
 
 from service.problems import Problem
-from stn import InputConfig, to_pixels
+from stn import InputConfig
 from training.decoding import FITS, FORMATS, UnreadablePicture, convert, decode, placement, to_bytes
 
 _STATUS = {"format": 415, "pixels": 413, "damage": 422}
@@ -20,8 +19,7 @@ _STATUS = {"format": 415, "pixels": 413, "damage": 422}
 class Picture:
     """A posted picture, brought to a network's input size."""
 
-    pixels: Float[Tensor, "c h w"]
-    """In [0, 1]."""
+    pixels: UInt8[np.ndarray, "c h w"]
     width: int
     """Of the picture as a viewer shows it, in pixels."""
     height: int
@@ -32,10 +30,12 @@ class Picture:
     """Pixels of the picture per pixel of the network's input."""
     scale_y: float
 
-    def from_input(self, points: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2"]:
+    def from_input(self, points: Float[np.ndarray, "... n 2"]) -> Float[np.ndarray, "... n 2"]:
         """Normalised points of the network's input in pixels of the picture, 0 being its left (upper) edge."""
-        inside = to_pixels(points, (self.pixels.shape[-2], self.pixels.shape[-1]))
-        return (inside - inside.new_tensor([self.left, self.top])) * inside.new_tensor([self.scale_x, self.scale_y])
+        _, height, width = self.pixels.shape
+        half = np.array([width / 2, height / 2])
+        inside = (points + 1) * half - (self.left, self.top)
+        return inside * (self.scale_x, self.scale_y)
 
 
 def read_picture(data: bytes, wanted: InputConfig, max_pixels: int) -> Picture:
@@ -55,11 +55,10 @@ def read_picture(data: bytes, wanted: InputConfig, max_pixels: int) -> Picture:
     return _fit(convert(image, wanted.channels), wanted)
 
 
-def png(pixels: Float[Tensor, "c h w"]) -> bytes:
-    """Pixels in [0, 1] as a grey or RGB PNG of 8 bits."""
-    values = (pixels.clamp(0, 1) * 255).round().to(torch.uint8)
-    array = values[0].numpy() if len(values) == 1 else values.permute(1, 2, 0).numpy()
+def png(pixels: UInt8[np.ndarray, "c h w"]) -> bytes:
+    """Pixels as a grey or RGB PNG of 8 bits."""
     file = io.BytesIO()
+    array = pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
     Image.fromarray(array).save(file, "PNG", compress_level=1)
     return file.getvalue()
 
@@ -72,5 +71,5 @@ def data_uri(image: bytes) -> str:
 def _fit(image: Image.Image, wanted: InputConfig) -> Picture:
     width, height = image.size
     place = placement((height, width), wanted.size, wanted.fit)
-    pixels = torch.from_numpy(to_bytes(FITS[wanted.fit](image, wanted.size))).float() / 255
+    pixels = to_bytes(FITS[wanted.fit](image, wanted.size))
     return Picture(pixels, width, height, place.left, place.top, width / place.width, height / place.height)

@@ -1,7 +1,7 @@
 """What every request passes through before its route."""
 
+import os
 import re
-import uuid
 
 from starlette.datastructures import Headers
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
@@ -11,6 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.problems import Problem, problem_response
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+def request_id_of(headers: dict[bytes, bytes]) -> str:
+    """The client's own id where it sent a sensible one, a new one otherwise."""
+    sent = headers.get(b"x-request-id", b"").decode("latin-1")
+    return sent if sent and _REQUEST_ID.fullmatch(sent) else os.urandom(16).hex()
 
 
 class RequestId:
@@ -23,8 +29,7 @@ class RequestId:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        sent = Headers(scope=scope).get("x-request-id", "")
-        request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+        request_id = request_id_of(dict(scope["headers"]))
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:

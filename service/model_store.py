@@ -4,11 +4,12 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.loading import load
 from service.model_folder import find_model_files, name_and_version
 from service.predictor import Predictor
 from service.problems import Problem
 from service.settings import Settings
-from stn import ModelFileError, ModelInfo, load_model, read_model_info
+from stn import ModelFileError, ModelInfo
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,8 @@ class Served:
     name: str
     version: int
     info: ModelInfo
+    parameter_names: tuple[str, ...]
+    """One name per entry of theta; none without a transformer."""
     predictor: Predictor
     registered: float
     """When its file was written, in seconds since the epoch."""
@@ -44,7 +47,11 @@ class ModelStore:
         for path in find_model_files(settings.models):
             self._load(path)
 
-    def get(self, name: str | None = None, version: int | None = None) -> Served:
+    async def get(self, name: str | None = None, version: int | None = None) -> Served:
+        """As `find`."""
+        return self.find(name, version)
+
+    def find(self, name: str | None = None, version: int | None = None) -> Served:
         """This version of this model; the default model and its newest version where none is named.
 
         Raises:
@@ -79,14 +86,12 @@ class ModelStore:
         file = path.relative_to(self.settings.models)
         try:
             name, version = name_and_version(file)
-            model, info = load_model(path), read_model_info(path)
-            if info.input.channels not in (1, 3):
-                raise ModelFileError(f"only grey and RGB pictures can be posted, not {info.input.channels} channels")
+            loaded = load(path, self.settings)
             registered = path.stat().st_mtime
         except (ModelFileError, OSError) as error:
             reason = str(error).removeprefix(f"{path}: ")
             log.warning("model file %s is refused: %s", file, reason)
             self.refused.append(Refused(str(file), reason))
             return
-        predictor = Predictor(model, self.settings.max_batch, self.settings.max_waiting)
-        self.served.setdefault(name, {})[version] = Served(name, version, info, predictor, registered)
+        served = Served(name, version, loaded.info, loaded.plan.parameter_names, loaded.predictor, registered)
+        self.served.setdefault(name, {})[version] = served

@@ -1,122 +1,244 @@
 """A network with a thread of its own, which answers in batches whatever has arrived."""
 
+import asyncio
+import contextlib
+import math
 import queue
 import threading
-from collections.abc import Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+import numpy as np
+from jaxtyping import Float32
 
-from stn import Classifier, MatrixTransform, outline
-from stn.types import Images
+from service.outputs import Outputs
+from service.problems import Problem
 
-
-class QueueFull(Exception):
-    """More images wait than the predictor may hold."""
+Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What the network says of one image."""
+@runtime_checkable
+class Network(Protocol):
+    """Images in [0, 1] in, outputs out."""
 
-    probabilities: Float[Tensor, " k"]
-    transformed: Float[Tensor, "c h_out w_out"]
-    """What its class layers saw: the input itself where it has no transformer."""
-    theta: Float[Tensor, " p"] | None
-    parameter_names: tuple[str, ...]
-    """One name per entry of theta."""
-    matrix: Float[Tensor, "rows 3"] | None
-    """[A | t] where the transform is a matrix: p_in = A p_out + t in normalised coordinates; 3x3, with a division by the
-    last coordinate, where it is projective."""
-    outline: Float[Tensor, "n 2"]
-    """The border of the sampled region in normalised input coordinates, clockwise from the upper left corner: four
-    corners where its sides are straight."""
+    def __call__(self, images: Float32[np.ndarray, "b c h w"], details: bool = False) -> Outputs: ...
+
+
+@dataclass(slots=True)
+class Stages:
+    """When the stages of one piece of work ended, on `time.perf_counter`."""
+
+    arrived: float = field(default_factory=time.perf_counter)
+    taken: float = 0.0
+    """Out of the queue."""
+    gathered: float = 0.0
+    """Laid into one array with the rest of its batch."""
+    inferred: float = 0.0
+    encoded: float = 0.0
+    batch: int = 0
+    """Images in its batch."""
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    images: Sequence[np.ndarray]
+    encode: Callable[[Outputs, Stages], Any]
+    future: "asyncio.Future[Any]"
+    deadline: float
+    details: bool
+    stages: Stages
+
+    def is_wanted(self) -> bool:
+        """Whether anybody still waits for it."""
+        return not self.future.done() and time.monotonic() < self.deadline
 
 
 class Predictor:
-    """Collects images and runs the network on all that wait, never waiting for more while it is idle."""
+    """Collects images and runs the network on all that wait, never waiting for more while it is idle.
 
-    def __init__(self, model: Classifier, max_batch: int, max_waiting: int) -> None:
-        self.model = model
-        self.max_batch = max_batch
-        self.max_waiting = max_waiting
-        self._unanswered = 0
-        self._lock = threading.Lock()
-        self._waiting: queue.SimpleQueue[tuple[Tensor, Future[Prediction]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
-        self._thread.start()
+    One thread runs the network, another makes answers of what it gives, so that the device works on the next batch
+    meanwhile. A predictor that nobody refers to any more ends by itself, after it has answered what waits.
 
-    def submit(self, images: Sequence[Float[Tensor, "c h w"]]) -> "list[Future[Prediction]]":
-        """The predictions to come for images of the network's input size: all are taken or none.
+    Args:
+        max_batch: most images in one pass through the network.
+        max_waiting: most images that are taken and not answered yet.
+    """
+
+    def __init__(self, network: Network, max_batch: int, max_waiting: int) -> None:
+        self._network = network
+        self._lines = _Lines(network, max_batch, max_waiting)
+        self._threads = [
+            threading.Thread(target=target, name=name, daemon=True)
+            for target, name in ((self._lines.run_network, "network"), (self._lines.run_encoding, "encoding"))
+        ]
+        for thread in self._threads:
+            thread.start()
+        self._end = weakref.finalize(self, self._lines.waiting.put, _End.END)
+
+    @property
+    def unanswered(self) -> int:
+        """Images that are taken and not answered yet."""
+        return self._lines.unanswered
+
+    def check_room(self, images: int) -> None:
+        """A Problem 429 where so many more images would be too many; before a body is read or a picture decoded."""
+        self._lines.check_room(images)
+
+    def submit(
+        self,
+        images: Sequence[np.ndarray],
+        encode: Callable[[Outputs, Stages], Answer],
+        deadline: float = math.inf,
+        details: bool = False,
+    ) -> "asyncio.Future[Answer]":
+        """What `encode` makes of the outputs of these images alone; all of them are in one batch.
+
+        It is called on the event loop's thread. A future that is cancelled takes its work along.
+
+        Args:
+            images: each (C, H, W) of the network's input size, bytes or float32 in [0, 1]; at most `max_batch`.
+            encode: called on another thread, with the outputs and the times of the stages before it.
+            deadline: on `time.monotonic`; from then on the answer is a Problem 504 and the work is dropped.
+            details: whether the outputs hold them.
 
         Raises:
-            QueueFull: too many images wait already.
+            Problem: 429 where too many images wait already.
         """
-        with self._lock:
-            if self._unanswered + len(images) > self.max_waiting:
-                raise QueueFull
-            self._unanswered += len(images)
-        return [self._put(image) for image in images]
+        lines = self._lines
+        lines.check_room(len(images))
+        loop = asyncio.get_running_loop()
+        work = _Work(images, encode, loop.create_future(), deadline, details, Stages())
+        lines.unanswered += len(images)
+        work.future.add_done_callback(lambda _: lines.answered(work))
+        if deadline < math.inf:
+            timer = loop.call_at(loop.time() + deadline - time.monotonic(), _expire, work.future)
+            work.future.add_done_callback(lambda _: timer.cancel())
+        lines.waiting.put(work)
+        return work.future
+
+    def run(self, images: Sequence[np.ndarray], details: bool = False) -> Outputs:
+        """The outputs for these images, at once and on this thread; for programs without an event loop."""
+        return self._network(gather(images), details)
 
     def close(self) -> None:
-        """Answer what waits, then end the thread."""
-        self._waiting.put(None)
-        self._thread.join()
-
-    def _put(self, image: Tensor) -> "Future[Prediction]":
-        future: Future[Prediction] = Future()
-        future.add_done_callback(self._answered)
-        self._waiting.put((image, future))
-        return future
-
-    def _answered(self, _: "Future[Prediction]") -> None:
-        with self._lock:
-            self._unanswered -= 1
-
-    def _run(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            batch = [first]
-            closing = False
-            while len(batch) < self.max_batch and not self._waiting.empty():
-                item = self._waiting.get()
-                if item is None:
-                    closing = True
-                    break
-                batch.append(item)
-            _answer(self.model, [item for item in batch if item[1].set_running_or_notify_cancel()])
-            if closing:
-                return
+        """Answer what waits, then end the threads."""
+        self._end()
+        for thread in self._threads:
+            thread.join()
 
 
-def _answer(model: Classifier, batch: Sequence[tuple[Tensor, "Future[Prediction]"]]) -> None:
-    if not batch:
-        return
+def gather(images: Sequence[np.ndarray]) -> Float32[np.ndarray, "b c h w"]:
+    """The images in one array, in [0, 1]."""
+    batch = np.empty((len(images), *images[0].shape), np.float32)
+    for index, image in enumerate(images):
+        if image.dtype == np.uint8:
+            np.divide(image, np.float32(255), out=batch[index])
+        else:
+            batch[index] = image
+    return batch
+
+
+class _End(Enum):
+    """Stands behind the last work."""
+
+    END = "end"
+
+
+class _Lines:
+    """What the two threads share with the predictor, and no reference back to it."""
+
+    def __init__(self, network: Network, max_batch: int, max_waiting: int) -> None:
+        self.network, self.max_batch, self.max_waiting = network, max_batch, max_waiting
+        self.unanswered = 0
+        self.waiting: queue.SimpleQueue[_Work | _End] = queue.SimpleQueue()
+        self.inferred: queue.SimpleQueue[tuple[list[_Work], Outputs] | None] = queue.SimpleQueue()
+
+    def check_room(self, images: int) -> None:
+        if self.unanswered + images > self.max_waiting:
+            raise Problem(429, f"at most {self.max_waiting} images may wait; try again later", {"Retry-After": "1"})
+
+    def answered(self, work: _Work) -> None:
+        self.unanswered -= len(work.images)
+
+    def run_network(self) -> None:
+        """Batch after batch."""
+        work = self.waiting.get()
+        while not isinstance(work, _End):
+            batch, left = self._batch_from(work)
+            self._infer(batch)
+            work = left or self.waiting.get()
+        self.inferred.put(None)
+
+    def _batch_from(self, first: _Work) -> tuple[list[_Work], _Work | _End | None]:
+        """The first and what waits behind it, and what came out of the queue without fitting, where something did."""
+        batch, count = [first], len(first.images)
+        while not self.waiting.empty():
+            work = self.waiting.get()
+            if isinstance(work, _End) or count + len(work.images) > self.max_batch:
+                return batch, work
+            count += len(work.images)
+            batch.append(work)
+        return batch, None
+
+    def _infer(self, batch: list[_Work]) -> None:
+        batch = [work for work in batch if work.is_wanted()]
+        if not batch:
+            return
+        taken = time.perf_counter()
+        try:
+            images = gather([image for work in batch for image in work.images])
+            gathered = time.perf_counter()
+            outputs = self.network(images, any(work.details for work in batch))
+        except Exception as error:  # noqa: BLE001 - whoever asked must hear of it, and the thread must go on
+            _deliver(batch, [error] * len(batch))
+            return
+        inferred = time.perf_counter()
+        for work in batch:
+            stages = work.stages
+            stages.taken, stages.gathered, stages.inferred, stages.batch = taken, gathered, inferred, len(images)
+        self.inferred.put((batch, outputs))
+
+    def run_encoding(self) -> None:
+        """Answers of one batch after the other."""
+        while (item := self.inferred.get()) is not None:
+            batch, outputs = item
+            answers, start = [], 0
+            for work in batch:
+                stop = start + len(work.images)
+                answers.append(_encoded(work, outputs.rows(start, stop)))
+                start = stop
+            _deliver(batch, answers)
+
+
+def _encoded(work: _Work, outputs: Outputs) -> Any:
     try:
-        predictions = predict(model, torch.stack([image for image, _ in batch]))
-    except Exception as error:  # noqa: BLE001 - whoever asked must hear of it, and the thread must go on
-        for _, future in batch:
-            future.set_exception(error)
-        return
-    for (_, future), prediction in zip(batch, predictions, strict=True):
-        future.set_result(prediction)
+        return work.encode(outputs, work.stages) if work.is_wanted() else None
+    except Exception as error:  # noqa: BLE001 - likewise
+        return error
 
 
-@torch.inference_mode()
-def predict(model: Classifier, images: Images) -> list[Prediction]:
-    """What the network says of each image."""
-    logits, transformed = model(images)
-    probabilities = logits.softmax(-1)
-    whole = images.new_tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])  # (4, 2)
-    if transformed is None:
-        return [Prediction(*parts, None, (), None, whole) for parts in zip(probabilities, images, strict=True)]
-    transform, theta = model.transformer.transform, transformed.theta  # type: ignore[union-attr]
-    borders = outline(transform, theta)
-    matrices = transform.matrix(theta) if isinstance(transform, MatrixTransform) else [None] * len(theta)
-    names = [transform.parameter_names] * len(theta)
-    return [
-        Prediction(*parts)
-        for parts in zip(probabilities, transformed.images, theta, names, matrices, borders, strict=True)
-    ]
+def _deliver(batch: Sequence[_Work], answers: Sequence[Any]) -> None:
+    """Hand each its answer, or the error, on its event loop; one call for all that share one."""
+    for loop in {work.future.get_loop() for work in batch}:
+        pairs = [(w.future, a) for w, a in zip(batch, answers, strict=True) if w.future.get_loop() is loop]
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and with it all who waited
+            loop.call_soon_threadsafe(_settle, pairs)
+
+
+def _settle(pairs: Sequence[tuple["asyncio.Future[Any]", Any]]) -> None:
+    for future, answer in pairs:
+        if future.done():
+            continue
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+
+def _expire(future: "asyncio.Future[Any]") -> None:
+    if not future.done():
+        future.set_exception(Problem(504, "the deadline passed before the prediction was made"))

@@ -3,8 +3,9 @@
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 
 class Problem(Exception):
@@ -27,7 +28,12 @@ class Problem(Exception):
         }
 
 
-def problem_response(request: Request, problem: Problem) -> JSONResponse:
+def problem_body(problem: Problem, request_id: str | None) -> bytes:
+    """The problem document of one request, as JSON."""
+    return orjson.dumps({**problem.document(), "request_id": request_id})
+
+
+def problem_response(request: Request, problem: Problem) -> Response:
     """The problem as an answer to this request."""
-    document = {**problem.document(), "request_id": getattr(request.state, "request_id", None)}
-    return JSONResponse(document, problem.status, problem.headers, media_type="application/problem+json")
+    body = problem_body(problem, getattr(request.state, "request_id", None))
+    return Response(body, problem.status, problem.headers, media_type="application/problem+json")

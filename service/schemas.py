@@ -31,6 +31,23 @@ class Theta(_Schema):
     coordinate, where it is projective."""
 
 
+class Activation(_Schema):
+    """What one layer gives for an image."""
+
+    layer: str
+    """Its name in the network."""
+    shape: list[int]
+    """(channels, height, width), or (units,)."""
+    minimum: float
+    """What black stands for in the image."""
+    maximum: float
+    """What white stands for; the scale between is linear."""
+    columns: int
+    """Channels, or units, in one row of the image."""
+    image: str
+    """Channels side by side, row by row, or one pixel per unit, as a PNG in a data URI."""
+
+
 class ImagePrediction(_Schema):
     """What the network says of one image."""
 
@@ -39,17 +56,24 @@ class ImagePrediction(_Schema):
     probability: float
     """Its probability."""
     probabilities: dict[str, float]
-    """The probability of every class by its name; `class_names` of the model has their order."""
-    theta: Theta | None
+    """The probability of every class by its name, in the order of the model's `class_names`; with `top_k` only of the most
+    probable, in that order."""
+    theta: Theta | None = None
     """None where the model has no transformer."""
-    outline: list[list[float]]
+    outline: list[list[float]] | None = None
     """The border of the sampled region as points (x, y) in pixels of the posted image, clockwise from the one that becomes
     the upper left corner; four corners, or more points where its sides are bent. (0, 0) is the image's upper left edge."""
     width: int
     """Of the posted image, in pixels, as a viewer shows it."""
     height: int
-    transformed: str
+    transformed: str | None = None
     """What the class layers saw, as a PNG in a data URI."""
+    grid: list[list[list[float]]] | None = None
+    """For every pixel of the transformed image, row by row, the point (x, y) in pixels of the posted image it comes from."""
+    activations: list[Activation] | None = None
+    """What each layer gives, in the order of the network."""
+    input: str | None = None
+    """What the network was shown: the picture brought to its input size, as a PNG in a data URI."""
 
 
 class FailedImage(_Schema):

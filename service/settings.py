@@ -1,9 +1,12 @@
 """What an operator can set, by environment variable `STN_...` or by the command's arguments."""
 
+import os
 from pathlib import Path
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.plan import Runtime
 
 
 class Settings(BaseSettings):
@@ -27,18 +30,42 @@ class Settings(BaseSettings):
     """Most pixels (width x height) of one posted picture."""
     max_decoding: int = Field(default=2, ge=1)
     """Most requests whose pictures are decoded at a time; each may take 16 bytes of memory per pixel."""
-    max_waiting: int = Field(default=1024, ge=1)
-    """Most images of one model that wait for their prediction; beyond it requests are answered 429."""
+    max_waiting: int = Field(default=256, ge=1)
+    """Most images of one model that are taken and not answered yet; beyond it requests are answered 429."""
+    refusal_seconds: float = Field(default=0.25, ge=0, le=10)
+    """How long the answer 429 is held back, so that clients who try again at once cannot take the machine from others."""
+    deadline_seconds: float = Field(default=30.0, gt=0)
+    """How long a prediction may take before it is answered 504; a request may ask for less in X-Request-Timeout."""
     max_batch: int = Field(default=64, ge=1)
     """Most images in one pass through the network."""
+    runtimes: tuple[Runtime, ...] = ("onnxruntime", "eager")
+    """Runtimes of which the fastest serves a model, for each size of batch, by measuring when it is first loaded; one alone
+    fixes it. `compiled` (torch's compiler) takes a C++ compiler, and a minute for each model."""
+    device: str = "auto"
+    """Where networks run: `cpu`, `cuda:0` ..., or `auto` for a GPU where there is one."""
+    threads: int | None = Field(default=None, ge=1)
+    """Threads for the work on one batch; half the cores by default, for the other half reads and answers requests."""
+    cache: Path = Path("")
+    """Folder of what was prepared of models for this machine; it may be deleted at any time. STN_HOME/cache by default."""
     drain_seconds: int = Field(default=20, ge=0)
     """How long accepted requests may take to be answered after a stop was asked for."""
 
     @model_validator(mode="after")
     def _one_request_fits(self) -> "Settings":
-        if self.max_waiting < self.max_images:
-            raise ValueError(f"max_waiting must be at least max_images ({self.max_images}), got {self.max_waiting}")
+        for name in ("max_waiting", "max_batch"):
+            if getattr(self, name) < self.max_images:
+                raise ValueError(f"{name} must be at least max_images ({self.max_images}), got {getattr(self, name)}")
+        if not self.runtimes:
+            raise ValueError("runtimes must be at least one name, got none")
         return self
+
+    def runtime_threads(self) -> int:
+        """Threads for the work on one batch."""
+        return self.threads or max(1, len(os.sched_getaffinity(0)) // 2)
+
+    @property
+    def prepared(self) -> Path:
+        return self.cache if self.cache.parts else self.home / "cache"
 
     @property
     def models(self) -> Path:

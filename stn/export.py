@@ -12,6 +12,7 @@ import copy
 import importlib.util
 import os
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,12 +32,32 @@ def export_onnx(model: Classifier, info: ModelInfo, path: str | os.PathLike[str]
 
     It needs the packages of the extra `export`; an ImportError says so where they are missing. The model is left as it is.
     """
+    outputs = _Outputs(copy.deepcopy(model).cpu().float().eval())
+    images = torch.zeros(2, info.input.channels, *info.input.size)
+    export_graph(outputs, images, _output_names(model), to_metadata(info), path)
+
+
+def export_graph(
+    module: nn.Module,
+    images: Images,
+    output_names: Sequence[str],
+    metadata: Mapping[str, str],
+    path: str | os.PathLike[str],
+) -> None:
+    """Write any module that gives a tuple of tensors for images of any batch, as `export_onnx` does.
+
+    Args:
+        module: on the CPU and in evaluation mode.
+        images: an example of at least two; the graph takes any number of images of this size.
+        output_names: of the tensors, in order.
+        metadata: texts by name to put into the file.
+    """
     _require_packages("onnx", "onnxscript")
-    program = _to_onnx(copy.deepcopy(model).cpu().float().eval(), info)
+    program = _to_onnx(module, images, output_names)
     for function_or_graph in (program.model.graph, *program.model.functions.values()):
         _forget_sources(function_or_graph)
     program.model.metadata_props.clear()
-    program.model.metadata_props.update(to_metadata(info))
+    program.model.metadata_props.update(metadata)
     with written_beside(path) as beside:
         program.save(beside, external_data=False)
 
@@ -53,17 +74,16 @@ class _Outputs(nn.Module):
         return (logits,) if transformed is None else (logits, transformed.theta, transformed.images)
 
 
-def _to_onnx(model: Classifier, info: ModelInfo) -> torch.onnx.ONNXProgram:
-    images = torch.zeros(2, info.input.channels, *info.input.size)
+def _to_onnx(module: nn.Module, images: Images, output_names: Sequence[str]) -> torch.onnx.ONNXProgram:
     batch = torch.export.Dim("batch", min=1)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporter, about itself
-        graph = torch.export.export(_Outputs(model).eval(), (images,), dynamic_shapes=({0: batch},))
+        graph = torch.export.export(module.eval(), (images,), dynamic_shapes=({0: batch},))
         program = torch.onnx.export(
             graph,
             dynamic_shapes=({0: "batch"},),
             input_names=["images"],
-            output_names=_output_names(model),
+            output_names=list(output_names),
             opset_version=OPSET,
             verbose=False,
         )

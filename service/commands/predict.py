@@ -7,10 +7,11 @@ from urllib.parse import urlencode
 
 import httpx2
 
-from service.answers import describe
-from service.images import read_picture
+from service.answers import Entry, json_answer
+from service.images import Picture, read_picture
 from service.model_folder import register_shipped
 from service.model_store import ModelStore
+from service.options import PredictOptions
 from service.problems import Problem
 from service.schemas import FailedImage, ImagePrediction, Predictions, ProblemDocument
 from service.settings import Settings
@@ -47,7 +48,7 @@ def save_transformed(answer: Predictions, targets: list[Path]) -> None:
     for target, entry in zip(targets, answer.predictions, strict=True):
         if isinstance(entry, ImagePrediction):
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(base64.b64decode(entry.transformed.partition(",")[2]))
+            target.write_bytes(base64.b64decode((entry.transformed or "").partition(",")[2]))
 
 
 def _line(entry: ImagePrediction | FailedImage) -> str:
@@ -99,17 +100,16 @@ def _ask(bodies: list[bytes], model: str | None, url: str) -> Predictions:
 
 def _predict_here(bodies: list[bytes], model: str | None, settings: Settings) -> Predictions:
     register_shipped(settings.models)
-    served = ModelStore(settings).get(model)
-    entries: list[ImagePrediction | FailedImage] = []
+    served = ModelStore(settings).find(model)
+    entries: list[Entry] = []
     for body in bodies:
         try:
-            picture = read_picture(body, served.info.input, settings.max_pixels)
+            entries.append(read_picture(body, served.info.input, settings.max_pixels))
         except Problem as problem:
-            entries.append(FailedImage(problem=ProblemDocument(**problem.document())))
-            continue
-        (future,) = served.predictor.submit([picture.pixels])
-        entries.append(describe(picture, future.result(), served.info))
-    return Predictions(model=served.name, version=served.version, predictions=entries)
+            entries.append(problem)
+    pictures = [entry.pixels for entry in entries if isinstance(entry, Picture)]
+    outputs = served.predictor.run(pictures) if pictures else None
+    return Predictions.model_validate_json(json_answer(served, entries, outputs, PredictOptions()).body)
 
 
 def predict(

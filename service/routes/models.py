@@ -24,14 +24,14 @@ async def list_models(request: Request) -> Models:
 async def get_model(request: Request, name: str) -> Model:
     """One model: its versions, input, classes, scores and where its weights come from."""
     store: ModelStore = request.app.state.models
-    return _describe(store, store.get(name).name)
+    return _describe(store, store.find(name).name)
 
 
 def _describe(store: ModelStore, name: str) -> Model:
     versions = store.served[name]
     return Model(
         name=name,
-        default_version=store.get(name).version,
+        default_version=store.find(name).version,
         versions=[_describe_version(versions[version]) for version in sorted(versions)],
     )
 

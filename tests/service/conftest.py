@@ -1,6 +1,9 @@
 """A service with a small real model, without a network."""
 
+import functools
 import io
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +21,16 @@ CLASSES = ("cat", "dog", "owl")
 
 
 def write_model(path: Path, channels: int = 1, transform: str = "affine") -> None:
-    """A model of 20x16 images with random weights, whose theta is not the identity and depends on the image."""
+    """A model of 20x16 images with random weights, whose theta is not the identity and depends on the image.
+
+    The same arguments give the same bytes, which are then prepared once.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_model_bytes(channels, transform))
+
+
+@functools.cache
+def _model_bytes(channels: int, transform: str) -> bytes:
     torch.manual_seed(0)
     config = ModelConfig(transform=transform, size=(12, 14), filters=(4,), units=8)
     images = InputConfig(channels=channels, height=20, width=16, mean=(0.2,) * channels, std=(0.4,) * channels)
@@ -28,9 +40,21 @@ def write_model(path: Path, channels: int = 1, transform: str = "affine") -> Non
         with torch.no_grad():
             theta.weight.normal_(std=0.1)
             theta.bias += 0.1
-    path.parent.mkdir(parents=True, exist_ok=True)
     provenance = {"command": "python -m training tiny", "seed": "0"}
-    save_model(path, model, ModelInfo(config=config, input=images, class_names=CLASSES, provenance=provenance))
+    info = ModelInfo(config=config, input=images, class_names=CLASSES, provenance=provenance)
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(Path(folder) / "model.safetensors", model, info)
+        return (Path(folder) / "model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is prepared of a model is prepared once for all tests, and for the runtime that takes least preparation."""
+    folder = tmp_path_factory.getbasetemp()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STN_CACHE", str((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "prepared"))
+        patch.setenv("STN_RUNTIMES", '["eager"]')
+        yield
 
 
 @pytest.fixture

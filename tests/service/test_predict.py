@@ -2,13 +2,16 @@ import base64
 import io
 import json
 import threading
-from concurrent.futures import wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from service.app import create_app
@@ -21,6 +24,30 @@ PNG = {"Content-Type": "image/png"}
 
 def post(client: TestClient, data: bytes, query: str = "", **headers: str):
     return client.post(f"/v1/predict{query}", content=data, headers={**PNG, **headers})
+
+
+@contextmanager
+def held_up(client: TestClient) -> Iterator[None]:
+    """The default model's network waits until the end of the block."""
+    network, cue = client.app.state.models.find().predictor._network, threading.Event()
+    run, started = dict(network._runs), threading.Event()
+    network._runs = {
+        name: lambda images, one=one: (started.set(), cue.wait(10), one(images))[-1] for name, one in run.items()
+    }
+    try:
+        yield
+    finally:
+        cue.set()
+        network._runs = run
+
+
+def in_threads(request: Callable[[], Response], count: int) -> list[Future[Response]]:
+    """The answers to come of this many requests, of which at least one is there."""
+    pool = ThreadPoolExecutor(count)
+    futures = [pool.submit(request) for _ in range(count)]
+    assert wait(futures, 10, FIRST_COMPLETED).done
+    pool.shutdown(wait=False)
+    return futures
 
 
 def entry(client: TestClient, data: bytes, query: str = "") -> dict:
@@ -206,19 +233,29 @@ def test_a_body_that_is_too_long_is_refused_whether_or_not_its_length_is_declare
 
 
 def test_more_images_than_may_wait_are_answered_429_with_the_time_to_wait(home: Path) -> None:
-    app = create_app(Settings(home=home, max_images=4, max_waiting=4))
-    with TestClient(app) as client:
-        predictor = app.state.models.get().predictor
-        cue = threading.Event()
-        hook = predictor.model.register_forward_pre_hook(lambda *_: cue.wait(10) and None)
-        waiting = predictor.submit([torch.zeros(1, 20, 16)] * 3)
-        full = client.post("/v1/predict", files=[("image", ("a.png", encode(picture())))] * 2)
-        cue.set()
-        wait(waiting, 10)
-        hook.remove()
-        assert full.status_code == 429
+    with TestClient(create_app(Settings(home=home, max_images=4, max_waiting=4, refusal_seconds=0.05))) as client:
+        with held_up(client):
+            answers = in_threads(lambda: post(client, encode(picture())), 5)
+            full = next(answer for answer in answers if answer.done() and answer.result().status_code == 429).result()
         assert full.headers["retry-after"] == "1"
+        assert full.json()["detail"].startswith("at most 4 images may wait")
+        assert sorted(answer.result().status_code for answer in answers) == [200] * 4 + [429]
         assert post(client, encode(picture())).status_code == 200
+
+
+def test_a_request_past_its_own_deadline_is_answered_504(client: TestClient) -> None:
+    with held_up(client):
+        late = post(client, encode(picture()), **{"X-Request-Timeout": "0.1"})
+    assert late.status_code == 504
+    assert "deadline" in late.json()["detail"]
+    assert post(client, encode(picture()), **{"X-Request-Timeout": "20"}).status_code == 200
+
+
+@pytest.mark.parametrize("sent", ["soon", "0", "-1", "nan", "inf"])
+def test_a_deadline_that_is_none_is_refused(client: TestClient, sent: str) -> None:
+    answer = post(client, encode(picture()), **{"X-Request-Timeout": sent})
+    assert answer.status_code == 422
+    assert f"X-Request-Timeout must be seconds above 0, got '{sent}'" in answer.json()["detail"]
 
 
 def test_an_unknown_path_and_a_wrong_method_are_problems_too(client: TestClient) -> None:
@@ -249,6 +286,89 @@ def test_the_answer_is_of_the_kind_that_the_client_prefers(client: TestClient, a
     assert post(client, encode(picture()), Accept=accept).headers["content-type"] == kind
 
 
-def test_pictures_are_decoded_a_few_requests_at_a_time(home: Path) -> None:
-    app = create_app(Settings(home=home, max_decoding=3))
-    assert app.state.decoding.total_tokens == 3
+def test_top_k_answers_the_most_probable_classes_in_their_order(client: TestClient) -> None:
+    data = encode(picture())
+    every, two = entry(client, data)["probabilities"], entry(client, data, "?top_k=2")["probabilities"]
+    assert list(two.items()) == sorted(every.items(), key=lambda item: -item[1])[:2]
+    assert entry(client, data, "?top_k=9")["probabilities"] == dict(sorted(every.items(), key=lambda item: -item[1]))
+
+
+def test_only_what_is_included_is_answered(client: TestClient) -> None:
+    data, rest = encode(picture(160, 200)), {"class", "probability", "probabilities", "width", "height"}
+    assert set(entry(client, data)) == rest | {"transformed", "theta", "outline"}
+    assert set(entry(client, data, "?include=")) == rest
+    assert set(entry(client, data, "?include=theta,input,grid,activations")) == rest | {
+        *("theta", "input", "grid", "activations")
+    }
+
+
+def test_the_grid_says_where_each_pixel_comes_from(client: TestClient) -> None:
+    got = entry(client, encode(picture(160, 200)), "?include=theta,grid")
+    theta = torch.tensor([list(got["theta"]["parameters"].values())])
+    expected = to_pixels(sampling_grid("affine", theta, (12, 14)), (200, 160))[0]
+    torch.testing.assert_close(torch.tensor(got["grid"]), expected, atol=1e-3, rtol=0)
+
+
+def test_activations_are_every_layers_output_in_order_and_the_input_is_shown(client: TestClient, home: Path) -> None:
+    image = picture()
+    got = entry(client, encode(image), "?include=activations,input")
+    assert torch.equal(pixels_of(got["input"]), torch.from_numpy(np.array(image)).float() / 255)
+    by_name = {activation["layer"]: activation for activation in got["activations"]}
+    assert by_name["classes.0"]["shape"] == [3]
+    model, seen = load_model(home / "models/tiny/1.safetensors"), {}
+    model.trunk[0].register_forward_hook(lambda _m, _i, out: seen.update(trunk=out))
+    with torch.inference_mode():
+        model(torch.from_numpy(np.array(image)).float()[None, None] / 255)
+    first, maps = by_name["trunk.0"], seen["trunk"][0]
+    assert first["shape"] == list(maps.shape)
+    assert (first["minimum"], first["maximum"]) == pytest.approx((float(maps.min()), float(maps.max())), abs=1e-5)
+    tile = pixels_of(first["image"])[: maps.shape[1], : maps.shape[2]]
+    expected = (maps[0] - maps.min()) / (maps.max() - maps.min())
+    torch.testing.assert_close(tile, expected, atol=1 / 255, rtol=0)
+
+
+def test_arrays_are_answered_as_npz_and_a_bad_image_is_named_in_its_place(client: TestClient) -> None:
+    data = encode(picture())
+    expected = entry(client, data)
+    files = [("image", ("a", body)) for body in (data, b"nonsense", data)]
+    answer = client.post("/v1/predict?include=theta,transformed", files=files, headers={"Accept": "application/x-npz"})
+    assert answer.headers["content-type"] == "application/x-npz"
+    with np.load(io.BytesIO(answer.content), allow_pickle=False) as arrays:
+        assert set(arrays) == {
+            *("class_names", "model", "problems", "probabilities"),
+            *("theta", "matrix", "transformed"),
+        }
+        assert arrays["class_names"].tolist() == list(CLASSES)
+        assert arrays["probabilities"][0].tolist() == pytest.approx(list(expected["probabilities"].values()), abs=1e-6)
+        assert np.isnan(arrays["theta"][1]).all()
+        assert arrays["transformed"].shape == (3, 1, 12, 14)
+        assert [bool(text) for text in arrays["problems"]] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("?include=theta,colour", "query.include: must be among transformed, theta"),
+        ("?top_k=0", "query.top_k: Input should be greater than or equal to 1"),
+        ("?topk=3", "query.topk: Extra inputs are not permitted"),
+        ("?top_k=1&top_k=2", "query: each field must be given once"),
+    ],
+)
+def test_a_misspelt_option_is_named(client: TestClient, query: str, message: str) -> None:
+    answer = post(client, encode(picture()), query)
+    assert answer.status_code == 422
+    assert message in answer.json()["detail"]
+
+
+def test_the_documented_route_gives_the_answers_of_the_hot_path(client: TestClient) -> None:
+    data = encode(picture())
+    client.app.root_path = "/behind/a/proxy"  # which the hot path does not know
+    routed = client.post("/behind/a/proxy/v1/predict?top_k=2", content=data, headers=PNG)
+    client.app.root_path = ""
+    assert routed.json() == post(client, data, "?top_k=2").json()
+
+
+def test_the_milliseconds_of_the_stages_stand_in_a_header(client: TestClient) -> None:
+    stages = post(client, encode(picture())).headers["server-timing"].split(", ")
+    assert [stage.partition(";dur=")[0] for stage in stages] == ["queue", "batch", "infer"]
+    assert all(float(stage.partition(";dur=")[2]) >= 0 for stage in stages)

@@ -1,0 +1,132 @@
+"""From a model file to a predictor: prepared once in a process of its own, kept in a cache, opened in a moment."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from service.network import ServedNetwork
+from service.plan import Plan, read_plan
+from service.predictor import Predictor
+from service.settings import Settings
+from stn import ModelFileError, ModelInfo, read_model_info
+from training.child import start_module
+
+log = logging.getLogger(__name__)
+
+_PACKAGES = ("stn", "torch", "onnx", "onnxscript", "onnxruntime")
+"""A change of any of their versions makes what was prepared before worthless."""
+_KEPT_SECONDS = 30 * 24 * 3600
+"""After these without use a prepared folder is deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model that is ready to predict."""
+
+    info: ModelInfo
+    plan: Plan
+    digest: str
+    """SHA-256 of the model file."""
+    predictor: Predictor = field(repr=False)
+
+
+def load(path: Path, settings: Settings) -> Loaded:
+    """The model of this file, warmed up; it takes seconds where the file was never prepared here, so not on an event loop.
+
+    Raises:
+        ModelFileError: it is no model file, or cannot be served.
+    """
+    info = read_model_info(path)
+    if info.input.channels not in (1, 3):
+        raise ModelFileError(f"only grey and RGB pictures can be posted, not {info.input.channels} channels")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    folder = _prepared(path, digest, settings)
+    plan = read_plan(folder)
+    network = ServedNetwork(path, folder, plan)
+    _warm_up(network, info, settings.max_batch)
+    return Loaded(info, plan, digest, Predictor(network, settings.max_batch, settings.max_waiting))
+
+
+def _prepared(path: Path, digest: str, settings: Settings) -> Path:
+    """The prepared folder of this file; where there is none, it is made, by one process at a time."""
+    task = {"runtimes": settings.runtimes, "device": settings.device, "threads": settings.runtime_threads()}
+    key = hashlib.sha256(json.dumps([digest, task, _versions()]).encode()).hexdigest()[:32]
+    folder = settings.prepared / key
+    settings.prepared.mkdir(parents=True, exist_ok=True)
+    with _locked(settings.prepared / f"{key}.lock"):
+        if not (folder / "plan.json").exists():
+            _forget_unused(settings.prepared)
+            _prepare(path, folder, task)
+        os.utime(folder)
+    return folder
+
+
+def _prepare(path: Path, folder: Path, task: dict[str, object]) -> None:
+    log.info("preparing %s", path.name if path.parent.name == "" else f"{path.parent.name}/{path.name}")
+    started = time.monotonic()
+    beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new."))
+    try:
+        with tempfile.TemporaryFile() as complaints:
+            request = json.dumps({"model": str(path), "folder": str(beside), **task})
+            process = start_module("service.prepare", request, stderr=complaints)
+            code = process.wait()
+            complaints.seek(0)
+            said = complaints.read().decode(errors="replace").strip()
+        if code:
+            reason = said.rpartition("\n")[2].removeprefix(f"{path}: ") if code == 2 else f"exit code {code}: {said}"
+            raise ModelFileError(reason)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.rename(beside, folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    log.info("prepared in %.1f s", time.monotonic() - started)
+
+
+def _warm_up(network: ServedNetwork, info: ModelInfo, max_batch: int) -> None:
+    """Run every size of batch once for which memory or code is made at the first call."""
+    size = 1
+    while True:
+        network(np.zeros((size, info.input.channels, *info.input.size), np.float32))
+        if size == max_batch:
+            return
+        size = min(2 * size, max_batch)
+
+
+def _forget_unused(folder: Path) -> None:
+    for prepared in folder.iterdir():
+        with contextlib.suppress(OSError):
+            if time.time() - prepared.stat().st_mtime > _KEPT_SECONDS:
+                shutil.rmtree(prepared) if prepared.is_dir() else prepared.unlink()
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Alone among all processes that use this file."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: _version(name) for name in _PACKAGES}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
