@@ -28,6 +28,7 @@ REGISTRY = CollectorRegistry()
 """The numbers of this process."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_TURNED_AWAY = frozenset({429, 503})
 _SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
 # Otherwise every counter and histogram has one more series, with the time it was made.
@@ -73,9 +74,13 @@ for _name in STAGES:
 
 
 def request(route: str, method: str, status: int, seconds: float) -> None:
-    """Count a request that was answered; `route` is the template of its path, never the path itself."""
+    """Count a request that was answered; `route` is the template of its path, never the path itself.
+
+    How long it took is left out where it was turned away, for that says nothing of how long an answer takes.
+    """
     _requests.add((route, method if method in _METHODS else "other", status))
-    _request_seconds.add(route, seconds)
+    if status not in _TURNED_AWAY:
+        _request_seconds.add(route, seconds)
 
 
 def stage(name: Stage, seconds: float) -> None:

@@ -203,11 +203,12 @@ class _Lines:
         for work in batch:
             stages = work.stages
             stages.taken, stages.gathered, stages.inferred, stages.batch = taken, gathered, inferred, len(images)
-        self.inferred.put((batch, outputs))
+        # Before its answer is on the way, so that whoever has one finds it counted.
         metrics.stages("queue", [taken - work.stages.arrived for work in batch])
         metrics.stages("batch", [gathered - taken] * len(batch))
         metrics.stages("infer", [inferred - gathered] * len(batch))
         metrics.batch(self.name, len(images))
+        self.inferred.put((batch, outputs))
 
     def run_encoding(self) -> None:
         """Answers of one batch after the other."""
@@ -218,8 +219,8 @@ class _Lines:
                 stop = start + len(work.images)
                 answers.append(_encoded(work, outputs.rows(start, stop)))
                 start = stop
-            _deliver(batch, answers)
             metrics.stages("encode", [w.stages.encoded - w.stages.inferred for w in batch if w.stages.encoded])
+            _deliver(batch, answers)
 
 
 def _encoded(work: _Work, outputs: Outputs) -> Any:

@@ -1,5 +1,6 @@
 """What the service writes in its log, and what it never does."""
 
+import contextvars
 import io
 import json
 import logging
@@ -73,10 +74,15 @@ def test_a_request_has_a_line_with_all_that_is_known_of_it(client: TestClient, l
 
 
 def test_the_name_of_a_key_is_in_the_line(log: Log) -> None:
-    logs.request("GET", "/v1/models", 200, 0.002, key="camera 3")
+    contextvars.copy_context().run(_request_with_a_key)
     (line,) = log()
     assert line["key"] == "camera 3"
     assert "model" not in line
+
+
+def _request_with_a_key() -> None:
+    logs.key_name.set("camera 3")
+    logs.request("GET", "/v1/models", 200, 0.002)
 
 
 def test_every_line_inside_a_request_has_its_id_also_from_a_thread(client: TestClient, log: Log) -> None:

@@ -24,10 +24,10 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.settings import Settings
-from tests.service.conftest import encode, picture, write_model
+from tests.service.conftest import encode, picture
 from tests.service.exposition import read
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 DASHBOARD = json.loads((DEPLOY / "grafana/dashboards/stn.json").read_text())
@@ -48,12 +48,6 @@ def filled_in(query: str) -> str:
 
 def metrics_of(query: str) -> set[str]:
     return set(re.findall(r"\b(?:stn|process)_\w+(?=\{)", query))
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    write_model(tmp_path / "models" / "tiny" / "1.safetensors")
-    return tmp_path
 
 
 def test_every_metric_of_the_dashboard_and_the_alerts_is_one_that_the_service_shows(home: Path) -> None:
