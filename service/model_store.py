@@ -76,6 +76,16 @@ class ModelStore:
             return self.settings.default_model
         return min(self.served, key=lambda name: (min(v.registered for v in self.served[name].values()), name))
 
+    @property
+    def waiting(self) -> int:
+        """Images that are taken and not answered yet."""
+        return sum(served.predictor.unanswered for versions in self.served.values() for served in versions.values())
+
+    @property
+    def loaded(self) -> int:
+        """Versions of models in memory."""
+        return sum(map(len, self.served.values()))
+
     def close(self) -> None:
         """Answer what waits, then end every predictor."""
         for versions in self.served.values():
@@ -86,7 +96,7 @@ class ModelStore:
         file = path.relative_to(self.settings.models)
         try:
             name, version = name_and_version(file)
-            loaded = load(path, self.settings)
+            loaded = load(path, self.settings, name)
             registered = path.stat().st_mtime
         except (ModelFileError, OSError) as error:
             reason = str(error).removeprefix(f"{path}: ")

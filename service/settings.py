@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.logs import LogFormat
 from service.plan import Runtime
 
 
@@ -49,6 +50,12 @@ class Settings(BaseSettings):
     """Folder of what was prepared of models for this machine; it may be deleted at any time. STN_HOME/cache by default."""
     drain_seconds: int = Field(default=20, ge=0)
     """How long accepted requests may take to be answered after a stop was asked for."""
+    log_format: LogFormat = "text"
+    """How the log is written: `text` to be read, `json` to be collected, one object a line."""
+    log_requests: bool = False
+    """Write a line for every request; those that fail with 500 have one in any case."""
+    otel_endpoint: str | None = None
+    """Address of an OpenTelemetry collector (OTLP over HTTP), http://HOST:4318, which gets a span for every request."""
 
     @model_validator(mode="after")
     def _one_request_fits(self) -> "Settings":

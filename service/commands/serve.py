@@ -6,6 +6,7 @@ from types import FrameType
 
 import uvicorn
 
+from service import logs
 from service.app import create_app
 from service.model_folder import register_shipped
 from service.settings import Settings
@@ -24,6 +25,7 @@ def serve(settings: Settings) -> int:
 
     The exit code: 0 after a signal, 3 where the service could not start.
     """
+    logs.set_up(settings.log_format, settings.log_requests)
     # uvicorn repeats the signal that ended it, once it is done; it has then been answered and must not kill.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _already_answered)
