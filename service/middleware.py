@@ -11,7 +11,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import logs, metrics
 from service.problems import Problem, problem_response
+from service.settings import Settings
 
+_FORM_BYTES = 16 * 1024
+"""What a multipart form may add to the file in it."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -91,14 +94,22 @@ def route_of(scope: Scope) -> str:
 class BodyLimit:
     """Refuses a body that is too long, at once where its length is declared and while it is read where it is not."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self.counted = RequestBodyLimitMiddleware(app, max_bytes)
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        limit = body_limit(scope, self.settings)
         declared = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
-        if declared.isdecimal() and int(declared) > self.max_bytes:
-            problem = Problem(413, f"the body must have at most {self.max_bytes:,} bytes, got {int(declared):,}")
+        if declared.isdecimal() and int(declared) > limit:
+            problem = Problem(413, f"the body must have at most {limit:,} bytes, got {int(declared):,}")
             await problem_response(Request(scope), problem)(scope, receive, send)
         else:
-            await self.counted(scope, receive, send)
+            await RequestBodyLimitMiddleware(self.app, limit)(scope, receive, send)
+
+
+def body_limit(scope: Scope, settings: Settings) -> int:
+    """The most bytes that the body of this request may have: a model file has a limit of its own."""
+    if scope["type"] == "http" and (scope["method"], scope["path"]) == ("POST", "/v1/models"):
+        return settings.max_model_bytes + _FORM_BYTES
+    return settings.max_body_bytes

@@ -37,6 +37,10 @@ class Settings(BaseSettings):
     """How long the answer 429 is held back, so that clients who try again at once cannot take the machine from others."""
     deadline_seconds: float = Field(default=30.0, gt=0)
     """How long a prediction may take before it is answered 504; a request may ask for less in X-Request-Timeout."""
+    max_models: int = Field(default=16, ge=1)
+    """Most model versions in memory; the one used least recently makes room, and is loaded again when it is asked for."""
+    max_model_bytes: int = Field(default=2**30, ge=1)
+    """Largest model file that can be uploaded."""
     max_batch: int = Field(default=64, ge=1)
     """Most images in one pass through the network."""
     runtimes: tuple[Runtime, ...] = ("onnxruntime", "eager")

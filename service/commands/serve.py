@@ -31,7 +31,7 @@ def serve(settings: Settings) -> int:
         signal.signal(number, _already_answered)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(settings),
+            create_app(settings, wait_for_models=False),
             host=settings.host,
             port=settings.port,
             timeout_graceful_shutdown=settings.drain_seconds,
