@@ -78,7 +78,7 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     if traces:
         app.add_middleware(tracing.RequestSpan)
     app.add_middleware(RequestId)
-    app.add_middleware(HotPath)
+    app.middleware_stack = HotPath(app.build_middleware_stack())  # outside of Starlette's own layers, too
     return app
 
 

@@ -1,5 +1,6 @@
 """What every request passes through before its route."""
 
+import itertools
 import os
 import re
 import time
@@ -15,13 +16,16 @@ from service.settings import Settings
 
 _FORM_BYTES = 16 * 1024
 """What a multipart form may add to the file in it."""
+_PROCESS = os.urandom(8).hex()
+"""Tells the request ids of this process from all others'."""
+_NUMBERS = itertools.count()
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def request_id_of(headers: dict[bytes, bytes]) -> str:
     """The client's own id where it sent a sensible one, a new one otherwise."""
     sent = headers.get(b"x-request-id", b"").decode("latin-1")
-    return sent if sent and _REQUEST_ID.fullmatch(sent) else os.urandom(16).hex()
+    return sent if sent and _REQUEST_ID.fullmatch(sent) else f"{_PROCESS}{next(_NUMBERS):016x}"
 
 
 class RequestId:

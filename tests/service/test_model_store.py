@@ -220,9 +220,12 @@ def test_what_is_asked_for_by_many_at_once_is_loaded_once(
     home: Path, files: list[Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     put(files[1], home / "models/other/1.safetensors")
-    with caplog.at_level(logging.INFO, "service"), serve(home, max_models=1, default_model="tiny") as client:
-        with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda _: predict(client, "?model=other"), range(16)))
+    with (
+        caplog.at_level(logging.INFO, "service"),
+        serve(home, max_models=1, default_model="tiny") as client,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        answers = list(pool.map(lambda _: predict(client, "?model=other"), range(16)))
     assert {answer["model"] for answer in answers} == {"other"}
     assert caplog.messages.count("serving model other, version 1") == 1
 
