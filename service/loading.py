@@ -45,10 +45,10 @@ class Loaded:
     predictor: Predictor = field(repr=False)
 
 
-def load(path: Path, settings: Settings) -> Loaded:
+def load(path: Path, settings: Settings, name: str = "") -> Loaded:
     """The model of this file, warmed up; it takes seconds where the file was never prepared here, so not on an event loop.
 
-    Afterwards the file may change or go: what is served comes from the prepared folder.
+    Its images are counted under the name. Afterwards the file may change or go: what is served comes from the prepared folder.
 
     Raises:
         ModelFileError: it is no model file, or cannot be served.
@@ -64,7 +64,7 @@ def load(path: Path, settings: Settings) -> Loaded:
     info = read_model_info(folder / _MODEL)
     network = ServedNetwork(folder / _MODEL, folder, plan)
     _warm_up(network, info, settings.max_batch)
-    return Loaded(info, plan, digest, Predictor(network, settings.max_batch, settings.max_waiting))
+    return Loaded(info, plan, digest, Predictor(network, settings.max_batch, settings.max_waiting, name))
 
 
 def _prepared(path: Path, digest: str, settings: Settings) -> Path:

@@ -15,8 +15,9 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import stn
 from service.model_records import read_history, remember, remove_records
-from stn import ModelFileError, load_model
+from stn import ModelFileError
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def register(models: Path, name: str, source: Path) -> int:
     Raises:
         ModelFileError: the source is not a model file.
     """
-    load_model(source)
+    stn.load_model(source)
     folder = models / name
     folder.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=folder, prefix=".new.")

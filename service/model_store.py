@@ -50,6 +50,16 @@ class ModelStore:
         self._tasks: list[asyncio.Task[None]] = []
         self._scanned: float | None = None
 
+    @property
+    def waiting(self) -> int:
+        """Images that are taken and not answered yet."""
+        return sum(served.predictor.unanswered for served in self.memory.held.values())
+
+    @property
+    def loaded(self) -> int:
+        """Versions in memory."""
+        return len(self.memory.held)
+
     def start(self) -> None:
         """Begin to load, then to follow the folder."""
         self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._keep_loaded())]

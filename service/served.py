@@ -49,7 +49,7 @@ def read_served(path: Path, name: str, version: int, settings: Settings) -> Serv
         OSError: it cannot be read, or was changed while it was.
     """
     stamp = read_stamp(path)
-    loaded = load(path, settings)
+    loaded = load(path, settings, name)
     if read_stamp(path) != stamp:
         raise BlockingIOError(None, "it was changed while it was read")
     return Served(
