@@ -48,7 +48,7 @@ class Loaded:
 def load(path: Path, settings: Settings, name: str = "") -> Loaded:
     """The model of this file, warmed up; it takes seconds where the file was never prepared here, so not on an event loop.
 
-    Its images are counted under the name. Afterwards the file may change or go: what is served comes from the prepared folder.
+    Its images are counted under the name. Afterwards the file may change or go: what is served lies in the prepared folder.
 
     Raises:
         ModelFileError: it is no model file, or cannot be served.

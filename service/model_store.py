@@ -156,8 +156,10 @@ class ModelStore:
                 found = await in_own_thread(scan, self.settings.models, known)
             except OSError as error:
                 log.warning("the models folder cannot be read: %s", error)
-            else:
-                self.apply(_with_refusals(found, known, self.catalogue))
+                return
+            found = _with_refusals(found, known, self.catalogue)
+            if not self.ready or found != self.catalogue:
+                self.apply(found)
 
     def apply(self, catalogue: Catalogue) -> None:
         """Make this what the folder holds; what is new in it and is to answer is loaded in the background."""

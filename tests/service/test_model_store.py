@@ -147,11 +147,11 @@ def test_a_new_version_answers_once_it_is_loaded_and_the_one_before_until_then(
 ) -> None:
     cue, begun, load = threading.Event(), threading.Event(), served_module.load
 
-    def slow(path: Path, settings: Settings):
+    def slow(path: Path, *rest: object):
         if path.name == "2.safetensors":
             begun.set()
             assert cue.wait(10)
-        return load(path, settings)
+        return load(path, *rest)
 
     monkeypatch.setattr(served_module, "load", slow)
     with serve(home) as client:
@@ -169,9 +169,9 @@ def test_a_new_version_answers_once_it_is_loaded_and_the_one_before_until_then(
 def test_the_service_answers_503_until_its_models_are_loaded(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cue, load = threading.Event(), served_module.load
 
-    def slow(path: Path, settings: Settings):
+    def slow(path: Path, *rest: object):
         assert cue.wait(10)
-        return load(path, settings)
+        return load(path, *rest)
 
     monkeypatch.setattr(served_module, "load", slow)
     with TestClient(create_app(Settings(home=home), wait_for_models=False)) as client:
