@@ -9,8 +9,8 @@ import httpx2
 
 from service.answers import Entry, json_answer
 from service.images import Picture, read_picture
+from service.local_model import read_model
 from service.model_folder import register_shipped
-from service.model_store import ModelStore
 from service.options import PredictOptions
 from service.problems import Problem
 from service.schemas import FailedImage, ImagePrediction, Predictions, ProblemDocument
@@ -100,7 +100,7 @@ def _ask(bodies: list[bytes], model: str | None, url: str) -> Predictions:
 
 def _predict_here(bodies: list[bytes], model: str | None, settings: Settings) -> Predictions:
     register_shipped(settings.models)
-    served = ModelStore(settings).find(model)
+    served = read_model(settings, model)
     entries: list[Entry] = []
     for body in bodies:
         try:
