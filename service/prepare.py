@@ -63,7 +63,7 @@ def prepare(task: Task) -> Plan:
     reference = EagerNetwork(Path(task.model), "cpu", task.threads)
     networks, refused = _open_all(task, model, info, device, names, folder)
     for name in list(networks):
-        if reason := _difference(networks[name], reference, images):
+        if reason := difference(networks[name], reference, images):
             refused[name] = reason
             del networks[name]
     if not networks:
@@ -125,7 +125,7 @@ def _compiled(
     return CompiledNetwork(folder / "model.pt2", names, device, threads)
 
 
-def _difference(network: Network, reference: Network, images: dict[int, np.ndarray]) -> str:
+def difference(network: Network, reference: Network, images: dict[int, np.ndarray]) -> str:
     """Why this network does not give the answers of the reference; empty where it does."""
     for size, batch in images.items():
         expected, found = reference(batch), network(batch)
