@@ -13,10 +13,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from service.middleware import BodyLimit, RequestId
+from service.auth import Gate, GateMiddleware
+from service.body_limit import BodyLimit
+from service.middleware import RequestId
 from service.model_store import ModelStore
+from service.openapi import declare_keys
 from service.problems import Problem, problem_response
-from service.routes import health, models, pages, predict
+from service.routes import docs, health, models, pages, predict
+from service.security_headers import SecurityHeaders, with_security_headers
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,8 +40,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.models.close()
 
     app = FastAPIOffline(
+        docs_url=None,
         redoc_url=None,
-        favicon_url="/static/icon.svg",
         title="Spatial transformers",
         version=version("stn"),
         description=_DESCRIPTION,
@@ -45,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.decoding = CapacityLimiter(settings.max_decoding)
-    for module in (predict, models, health, pages):
+    for module in (predict, models, health, pages, docs):
         app.include_router(module.router)
     app.mount("/static", pages.PageFiles(directory=pages.STATIC), name="static")
     app.add_exception_handler(Problem, _answer_problem)
@@ -53,7 +57,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(ClientDisconnect, _forget)
     app.add_exception_handler(Exception, _answer_bug)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.state.gate = Gate(settings)
+    declare_keys(app, app.state.gate)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, max_held_bytes=settings.max_held_bytes)
+    app.add_middleware(GateMiddleware, gate=app.state.gate)
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestId)
     return app
 
@@ -65,10 +73,7 @@ async def _answer_problem(request: Request, problem: Exception) -> Response:
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    detail = error.detail
-    if error.status_code == 413:
-        detail = f"the body must have at most {request.app.state.settings.max_body_bytes:,} bytes"
-    return problem_response(request, Problem(error.status_code, detail, dict(error.headers or {})))
+    return problem_response(request, Problem(error.status_code, error.detail, dict(error.headers or {})))
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:
@@ -85,4 +90,8 @@ async def _forget(request: Request, error: Exception) -> Response:
 
 async def _answer_bug(request: Request, error: Exception) -> Response:
     log.error("request %s failed", getattr(request.state, "request_id", None), exc_info=error)
-    return problem_response(request, Problem(500, "the service failed; its log has the reason under the request id"))
+    response = problem_response(
+        request, Problem(500, "the service failed; its log has the reason under the request id")
+    )
+    response.raw_headers = with_security_headers(response.raw_headers)  # sent past all middleware
+    return response

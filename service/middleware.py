@@ -4,11 +4,7 @@ import re
 import uuid
 
 from starlette.datastructures import Headers
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from service.problems import Problem, problem_response
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -33,19 +29,3 @@ class RequestId:
             await send(message)
 
         await self.app(scope, receive, send_with_id)
-
-
-class BodyLimit:
-    """Refuses a body that is too long, at once where its length is declared and while it is read where it is not."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self.counted = RequestBodyLimitMiddleware(app, max_bytes)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        declared = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
-        if declared.isdecimal() and int(declared) > self.max_bytes:
-            problem = Problem(413, f"the body must have at most {self.max_bytes:,} bytes, got {int(declared):,}")
-            await problem_response(Request(scope), problem)(scope, receive, send)
-        else:
-            await self.counted(scope, receive, send)

@@ -1,9 +1,10 @@
 """What an operator can set, by environment variable `STN_...` or by the command's arguments."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
@@ -33,6 +34,41 @@ class Settings(BaseSettings):
     """Most images in one pass through the network."""
     drain_seconds: int = Field(default=20, ge=0)
     """How long accepted requests may take to be answered after a stop was asked for."""
+
+    keys_file: Path | None = None
+    """File of keys, written by `stn keys create`; by default keys.json in the home folder. Where it exists, a key is asked
+    for."""
+    allow_anonymous: bool = False
+    """Where there are no keys, let everybody who reaches the service do everything; without this, it listens on loopback
+    only."""
+    publish: str | None = None
+    """Where the port of a container is published, such as 127.0.0.1:8000; says who reaches the service, instead of the
+    address it listens on."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names by which the service may be addressed where it asks for no keys, besides localhost and 127.0.0.1."""
+    rate_limit: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Requests per second of a key that has no rate of its own and, where there are no keys, of one client address."""
+    open_metrics: bool = False
+    """Answer GET /metrics without a key."""
+    max_held_bytes: int = Field(default=256 * 2**20, ge=1)
+    """Most bytes of all request bodies that are held in memory at a time; beyond it requests are answered 429."""
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, names: object) -> object:
+        return names.replace(",", " ").split() if isinstance(names, str) else names
+
+    @model_validator(mode="after")
+    def _one_body_fits(self) -> "Settings":
+        if self.max_held_bytes < self.max_body_bytes:
+            raise ValueError(
+                f"max_held_bytes must be at least max_body_bytes ({self.max_body_bytes}), got {self.max_held_bytes}"
+            )
+        return self
+
+    @property
+    def keys_path(self) -> Path:
+        return self.keys_file or self.home / "keys.json"
 
     @model_validator(mode="after")
     def _one_request_fits(self) -> "Settings":

@@ -7,6 +7,7 @@ from types import FrameType
 import uvicorn
 
 from service.app import create_app
+from service.connection import Connection
 from service.model_folder import register_shipped
 from service.settings import Settings
 
@@ -34,6 +35,9 @@ def serve(settings: Settings) -> int:
             port=settings.port,
             timeout_graceful_shutdown=settings.drain_seconds,
             log_config=None,
+            http=Connection,
+            ws="none",
+            server_header=False,
             access_log=False,
         )
     )
