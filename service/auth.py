@@ -64,7 +64,7 @@ class Gate:
         identity = ANONYMOUS
         if scope is not None and not (self._open_metrics and path == "/metrics"):
             identity = self.check(headers, scope, client)
-        if is_odd(path):
+        if scope == ANY and is_odd(path):
             raise Problem(404, "there is nothing at this path: it must have no empty, . or .. parts")
         return identity
 

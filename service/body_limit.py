@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -37,9 +36,9 @@ class BodyLimit:
             return
         upload = self.uploads.get((scope["method"], scope["path"]))
         body = _Body(self, receive, self.max_bytes if upload is None else upload, is_held=upload is None)
-        declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared) > body.max_bytes:
-            problem = Problem(413, f"the body must have at most {body.max_bytes:,} bytes, got {int(declared):,}")
+        declared = _declared_bytes(scope)
+        if declared > body.max_bytes:
+            problem = Problem(413, f"the body must have at most {body.max_bytes:,} bytes, got {declared:,}")
             await problem_response(Request(scope), problem)(scope, receive, send)
             return
         try:
@@ -71,3 +70,9 @@ class _Body:
             if self.limit.held_bytes > self.limit.max_held_bytes:
                 raise Problem(429, "too many large bodies are being sent at a time", {"Retry-After": "1"})
         return message
+
+
+def _declared_bytes(scope: Scope) -> int:
+    """The length of the body by its header; 0 where that says none, and the body is counted all the same."""
+    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+    return int(declared) if declared.isdigit() and len(declared) < 20 else 0

@@ -25,7 +25,7 @@ class Connection(HttpToolsProtocol):
         self._in_body = False
         self._span: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Any) -> None:  # uvloop's transports are not asyncio's
         super().connection_made(transport)
         self._begin_span()
 

@@ -43,7 +43,7 @@ class RateLimit:
         burst = max(1.0, rate * BURST_SECONDS)
         place = self._place(client)
         full = max(self._full[place], now)
-        if full > now + burst / rate:  # of another rate, or from before the machine was started
+        if full > now + burst / rate + 1:  # of another rate, or from before the machine was started
             full = now
         wait = full - now - (burst - 1) / rate
         if wait > 1e-9:  # less is rounding
@@ -68,4 +68,5 @@ def _map(file: Path) -> mmap.mmap:
             os.ftruncate(handle, size)
         return mmap.mmap(handle, size)
     finally:
+        fcntl.flock(handle, fcntl.LOCK_UN)  # the mapping has a copy of the handle, which would keep the lock
         os.close(handle)

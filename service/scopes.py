@@ -1,5 +1,6 @@
 """What a key may allow, and which scope a request needs."""
 
+import functools
 import re
 from typing import Literal, get_args
 
@@ -34,6 +35,18 @@ def required_scope(method: str, path: str) -> str | None:
 
     The path is the one that routes are matched with: decoded once, without the prefix of a mount.
     """
+    return _cached(method, path) if len(path) <= _LONGEST_CACHED else _required_scope(method, path)
+
+
+def is_odd(path: str) -> bool:
+    """Whether a path is written so that two programs may take it for two paths; no route has such a one.
+
+    It has empty, `.` or `..` parts, backslashes, control characters, or is percent-encoded a second time.
+    """
+    return _ODD.search(path) is not None
+
+
+def _required_scope(method: str, path: str) -> str | None:
     if is_odd(path):
         return ANY
     reads = method in ("GET", "HEAD")
@@ -43,9 +56,5 @@ def required_scope(method: str, path: str) -> str | None:
     return needed[0] if reads else needed[1]
 
 
-def is_odd(path: str) -> bool:
-    """Whether a path is written so that two programs may take it for two paths; no route has such a one.
-
-    It has empty, `.` or `..` parts, backslashes, control characters, or is percent-encoded a second time.
-    """
-    return _ODD.search(path) is not None
+_cached = functools.lru_cache(1024)(_required_scope)
+_LONGEST_CACHED = 200  # characters, so that the cache stays small whatever is asked for
