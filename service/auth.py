@@ -19,6 +19,9 @@ Headers = dict[bytes, bytes]
 """By name in lower case; of several of one name the last."""
 
 
+_PROBES = "/v2/health/"  # asked by address, whatever that is
+
+
 class Gate:
     """Lets a request in or says why not. Its methods take microseconds and never wait."""
 
@@ -31,8 +34,8 @@ class Gate:
         Raises:
             ValueError: others would reach the service without keys, or the keys cannot be read.
         """
-        check_reach(settings)
         self._ring = KeyRing(settings.keys_path)
+        check_reach(settings, self._ring.required)
         self._rates = rates or RateLimit()
         self._rate = settings.rate_limit
         self._open_metrics = settings.open_metrics
@@ -58,7 +61,7 @@ class Gate:
             Problem: 401 without a valid key, 403 where the key does not allow it or a page of another site sent it, 404
                 for a path that no route can have, 429 past the rate.
         """
-        if not self.asks_for_keys:
+        if not self.asks_for_keys and not path.startswith(_PROBES):
             self._same_site.check(method, headers)
         scope = required_scope(method, path)
         identity = ANONYMOUS

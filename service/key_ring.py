@@ -71,7 +71,8 @@ class KeyRing:
         self._seen = seen
         try:
             self._take(read_keys(self.path))
-            log.info("the keys file has changed: %d keys", len(self._keys))
+            names = ", ".join(key.identity.name for key in self._keys.values())
+            log.info("the keys have changed, and are now those of: %s", names or "nobody")
         except FileNotFoundError:
             self._keys = {}
             log.error("the keys file is gone, and no key is valid until it is back: %s", self.path)

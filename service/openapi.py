@@ -45,7 +45,8 @@ def _with_keys(document: dict[str, Any], needed: bool) -> dict[str, Any]:
 def _each_operation(document: dict[str, Any], change: Callable[[str, str, dict[str, Any]], None]) -> None:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            change(method.upper(), path, operation)
+            if "responses" in operation:  # what else stands there is no operation
+                change(method.upper(), path, operation)
 
 
 def _declare(operation: dict[str, Any], scope: str | None, needed: bool) -> None:

@@ -22,13 +22,13 @@ def is_private(settings: Settings) -> bool:
     return is_loopback(settings.host)
 
 
-def check_reach(settings: Settings) -> None:
+def check_reach(settings: Settings, has_keys: bool) -> None:
     """Refuse to be reached by others without keys, unless everybody is allowed in so many words.
 
     Raises:
         ValueError: with both ways out.
     """
-    if settings.allow_anonymous or settings.keys_path.exists() or is_private(settings):
+    if has_keys or settings.allow_anonymous or is_private(settings):
         return
     field, value = ("publish", settings.publish) if settings.publish else ("host", settings.host)
     raise ValueError(

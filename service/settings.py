@@ -36,18 +36,15 @@ class Settings(BaseSettings):
     """How long accepted requests may take to be answered after a stop was asked for."""
 
     keys_file: Path | None = None
-    """File of keys, written by `stn keys create`; by default keys.json in the home folder. Where it exists, a key is asked
-    for."""
+    """File of keys; by default keys.json in the home folder. Where it exists, requests need a key."""
     allow_anonymous: bool = False
-    """Where there are no keys, let everybody who reaches the service do everything; without this, it listens on loopback
-    only."""
+    """Without keys, listen on any address all the same, and let everybody who reaches it do everything."""
     publish: str | None = None
-    """Where the port of a container is published, such as 127.0.0.1:8000; says who reaches the service, instead of the
-    address it listens on."""
+    """Where a container's port is published, such as 127.0.0.1:8000; says who reaches the service, instead of host."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    """Names by which the service may be addressed where it asks for no keys, besides localhost and 127.0.0.1."""
+    """Without keys, names by which the service may be addressed besides localhost and 127.0.0.1."""
     rate_limit: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Requests per second of a key that has no rate of its own and, where there are no keys, of one client address."""
+    """Requests per second of a key that has no rate of its own and, without keys, of one client address."""
     open_metrics: bool = False
     """Answer GET /metrics without a key."""
     max_held_bytes: int = Field(default=256 * 2**20, ge=1)

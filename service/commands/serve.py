@@ -9,6 +9,7 @@ import uvicorn
 from service.app import create_app
 from service.connection import Connection
 from service.model_folder import register_shipped
+from service.reach import check_reach
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 def up(settings: Settings) -> int:
     """Serve; where no model has been registered yet, the one that comes with the package."""
+    check_reach(settings, settings.keys_path.exists())
     register_shipped(settings.models)
     return serve(settings)
 

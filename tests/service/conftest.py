@@ -36,14 +36,6 @@ def write_model(path: Path, channels: int = 1, transform: str = "affine") -> Non
     save_model(path, model, ModelInfo(config=config, input=images, class_names=CLASSES, provenance=provenance))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _test_client_is_known() -> Iterator[None]:
-    """Starlette's TestClient addresses the service by this name, which without keys is none of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STN_ALLOWED_HOSTS", "testserver")
-        yield
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     write_model(tmp_path / "models" / "tiny" / "1.safetensors")

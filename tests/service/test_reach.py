@@ -123,11 +123,12 @@ def test_the_page_of_the_service_and_other_programs_can(client: TestClient, head
     ],
 )
 def test_a_foreign_name_that_leads_here_is_refused(client: TestClient, host: str) -> None:
-    for path in ("/", "/v1/models", "/v2/health/live", "/static/app.js"):
+    for path in ("/", "/v1/models", "/docs", "/static/app.js"):
         answer = client.get(path, headers={"Host": host})
         assert answer.status_code == 403, path
     assert "the host must be localhost, 127.0.0.1 or one of STN_ALLOWED_HOSTS" in answer.json()["detail"]
     assert len(answer.json()["detail"]) < 200
+    assert client.get("/v2/health/ready", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize(
