@@ -25,7 +25,7 @@ def operations(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]
 @pytest.fixture(scope="module")
 def closed(operations: list[tuple[str, str]]) -> list[re.Pattern[str]]:
     """What the paths of operations that need a key match."""
-    return [compile_path(path)[0] for method, path in operations if required_scope(method, path)]
+    return [compile_path(path)[0] for _, path in operations if not path.startswith("/v2/health/")]
 
 
 @pytest.mark.parametrize(
@@ -78,31 +78,17 @@ def test_an_operation_that_changes_something_is_in_the_table(operations: list[tu
         assert required_scope(*operation) in ("predict", "jobs", "models"), operation
 
 
-PARTS = [
-    "",
-    ".",
-    "..",
-    "v1",
-    "v2",
-    "models",
-    "predict",
-    "health",
-    "live",
-    "static",
-    "docs",
-    "a",
-    "%2e",
-    "%2f",
-    "\\",
-    "a b",
+PIECES = [
+    *("/v1/models", "/v1/predict", "/static", "/docs", "/v2/health/live", "/a"),
+    *("/", "/..", "/.", "/%2e%2e", "%2f", "\\", ""),
 ]
 
 
-@given(st.lists(st.sampled_from(PARTS), max_size=6), st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE"]))
+@given(st.lists(st.sampled_from(PIECES), max_size=6), st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE"]))
 def test_what_is_open_leads_to_no_route_that_needs_a_key(
-    closed: list[re.Pattern[str]], parts: list[str], method: str
+    closed: list[re.Pattern[str]], pieces: list[str], method: str
 ) -> None:
-    path = "/" + "/".join(parts)
+    path = "".join(pieces)
     assert required_scope(method, path) is not None or not any(route.match(path) for route in closed)
 
 
