@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
+from service.connection import Connection
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,9 @@ def serve_here(settings: Settings, bound: Sequence[socket.socket] | None = None,
             backlog=BACKLOG,
             timeout_graceful_shutdown=settings.drain_seconds,
             log_config=None,
+            http=Connection,
+            ws="none",
+            server_header=False,
             access_log=False,
         ),
         app,
