@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from service import metrics, tracing
 from service.auth import Gate, GateMiddleware
-from service.body_limit import Bodies, BodyLimit
+from service.body_limit import FORM_BYTES, Bodies, BodyLimit
 from service.exposition import FOLDER, published
 from service.hot_path import HotPath
 from service.middleware import Observed, RequestId
@@ -81,7 +81,8 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     app.add_exception_handler(ClientDisconnect, _forget)
     app.add_exception_handler(Exception, _answer_bug)
     app.state.gate = Gate(settings, _rates())
-    app.state.bodies = Bodies(settings)
+    uploads = {("POST", "/v1/models"): settings.max_model_bytes + FORM_BYTES}
+    app.state.bodies = Bodies(settings.max_body_bytes, settings.max_held_bytes, uploads)
     declare_keys(app, app.state.gate)
     app.add_middleware(BodyLimit, bodies=app.state.bodies)
     app.add_middleware(GateMiddleware, gate=app.state.gate)
