@@ -1,5 +1,6 @@
 """The HTTP application, and the one place that turns errors into status codes."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from service.hot_path import HotPath
 from service.middleware import BodyLimit, RequestId
 from service.model_store import ModelStore
 from service.problems import Problem, problem_response
-from service.routes import health, models, pages, predict
+from service.routes import health, inference_protocol, models, pages, predict
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.settings = settings
-    for module in (predict, models, health, pages):
+    for module in (predict, models, health, inference_protocol, pages):
         app.include_router(module.router)
     app.mount("/static", pages.PageFiles(directory=pages.STATIC), name="static")
     app.add_exception_handler(Problem, _answer_problem)
@@ -61,6 +62,8 @@ def create_app(settings: Settings) -> FastAPI:
 
 async def _answer_problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
+    if problem.status == 429:
+        await asyncio.sleep(request.app.state.settings.refusal_seconds)  # as on the hot path, for the same reason
     return problem_response(request, problem)
 
 
