@@ -76,7 +76,7 @@ INFERENCE: dict[str, Any] = {
                 "name": "Content-Encoding",
                 "in": "header",
                 "description": "How the body is compressed.",
-                "schema": {"type": "string", "enum": ["gzip", "deflate"]},
+                "schema": {"type": "string", "examples": ["gzip", "deflate"]},
             },
             {
                 "name": "X-Request-Timeout",

@@ -76,7 +76,7 @@ def _split(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
 
 
 def _parse(text: bytes, served: Served, settings: Settings) -> InferenceRequest:
-    # A value takes up to 30 times its bytes in memory once it is parsed, so there may be no more than a request can need:
+    # A parsed value takes many times its bytes in memory, so there may be no more of them than a request can need:
     # a number for every channel of every pixel, and lists around the rows.
     most = 10_000 + 2 * settings.max_images * served.info.input.channels * math.prod(served.info.input.size)
     if sum(map(text.count, (b",", b"[", b"{"))) > most:

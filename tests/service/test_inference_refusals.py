@@ -153,86 +153,84 @@ def check_refused(answer: Response, message: str) -> None:
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
-SCALARS = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from([10**400, "label"])
-)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from([10**400, ""])
 VALUES = st.recursive(
     SCALARS, lambda part: st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=3), part, max_size=2)
 )
-NAMES = st.sampled_from(["image", "input", "probabilities", "theta", "transformed", "label"])
-SIZES = st.sampled_from([[1], [1, 1], [2], [1, 1, 20, 16], [2**63 - 1], [2**62, 4, 1], []])
-
-
-def mostly(good: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """The good values, and now and then anything."""
-    return st.integers(0, 7).flatmap(lambda number: VALUES if number == 0 else good)
-
-
-PARAMETERS = st.fixed_dictionaries(
-    {},
-    optional={
-        "binary_data_size": mostly(st.integers(0, 1300)),
-        "binary_data": mostly(st.booleans()),
-        "classification": mostly(st.integers(0, 5)),
-        "binary_data_output": mostly(st.booleans()),
-        "timeout": mostly(st.integers(0, 2**63)),
-        "shared_memory_region": SCALARS,
-    },
+LIKELY = st.sampled_from(
+    [0, 1, -1, 2**63 - 1, 0.5, True, "image", "input", "label", "FP32", "BYTES", "aGVsbG8=", [1], []]
 )
-INPUTS = st.fixed_dictionaries(
-    {
-        "name": mostly(st.sampled_from(["image", "input"])),
-        "shape": mostly(SIZES | st.lists(st.integers(-2, 2), max_size=5)),
-        "datatype": mostly(st.sampled_from(["BYTES", "FP32"])),
-    },
-    optional={
-        "parameters": mostly(PARAMETERS),
-        "data": mostly(st.lists(SCALARS, max_size=3) | st.sampled_from([PICTURE["data"], [[0.5] * 320], [0.5] * 320])),
-    },
-)
-REQUESTS = st.fixed_dictionaries(
-    {"inputs": mostly(st.lists(INPUTS, max_size=2))},
-    optional={
-        "id": mostly(st.text(max_size=5)),
-        "parameters": mostly(PARAMETERS),
-        "outputs": mostly(
-            st.lists(st.fixed_dictionaries({"name": mostly(NAMES), "parameters": mostly(PARAMETERS)}), max_size=3)
-        ),
-    },
-)
-TEXTS = REQUESTS.map(lambda request: json.dumps(request).encode()) | st.binary(max_size=60)
-BINARIES = st.just(b"") | st.binary(max_size=40) | st.sampled_from([strings(PNG), strings(PNG[:90]), PIXELS.tobytes()])
+VALID = [
+    (one_picture(), b""),
+    (one_array(), b""),
+    (one_array(data=PIXELS.tolist()), b""),
+    (behind(PICTURE, len(PNG) + 4), strings(PNG)),
+    (behind({**PICTURE, "shape": [2, 1]}, 2 * len(PNG) + 8), strings(PNG, PNG)),
+    (behind(NUMBERS, PIXELS.nbytes), PIXELS.tobytes()),
+]
+REST = {
+    "id": "1",
+    "parameters": {"timeout": 10**7, "binary_data_output": True, "mine": 1},
+    "outputs": [
+        {"name": "probabilities", "parameters": {"classification": 2, "binary_data": False}},
+        {"name": "theta", "parameters": {"binary_data": True}},
+        {"name": "label"},
+    ],
+}
 CODINGS = {"": bytes, "gzip": gzip.compress, "deflate": zlib.compress}
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+def places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where the parts of a JSON value stand."""
+    if isinstance(value, dict | list):
+        items = list(value.items() if isinstance(value, dict) else enumerate(value))[:4]
+        return [place, *(found for key, part in items for found in places(part, (*place, key)))]
+    return [place]
+
+
+def replaced(value: Any, place: tuple[Any, ...], new: Any) -> Any:
+    """The same value with another part at this place."""
+    if not place:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[place[0]] = replaced(copy[place[0]], place[1:], new)
+    return copy
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> tuple[bytes, bytes]:
+    """The JSON of a request and what stands behind it, with a few parts that are something else."""
+    request, binary = draw(st.sampled_from(VALID))
+    if draw(st.booleans()):
+        request = {**request, **REST}
+    for _ in range(draw(st.sampled_from([0, 0, 1, 1, 1, 2]))):
+        request = replaced(request, draw(st.sampled_from(places(request))), draw(LIKELY | VALUES))
+    if draw(st.integers(0, 3)) == 0:
+        start = draw(st.integers(0, len(binary)))
+        binary = binary[:start] + draw(st.binary(max_size=9)) + binary[start + draw(st.integers(0, 9)) :]
+    return json.dumps(request).encode(), binary
+
+
+# The type checks in the service's threads draw random numbers, also after the answer is there.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning")
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    text=TEXTS,
-    binary=BINARIES,
-    shift=st.integers(-3, 3) | st.just(0) | st.none(),
+    body=bodies() | st.tuples(st.binary(max_size=60), st.just(b"")),
+    shift=st.sampled_from([0] * 9 + [-2, -1, 1, 10**6]),
     coding=st.sampled_from(["", "", "gzip", "deflate"]),
-    claimed=st.sampled_from(["", "", "gzip", "deflate", "br"]),
+    claimed=st.sampled_from([None] * 9 + ["", "gzip", "deflate", "br"]),
     accepted=st.sampled_from(["", "gzip", "deflate;q=0.5, *;q=0"]),
 )
 def test_no_body_whatever_makes_the_service_fail(
-    client: TestClient, text: bytes, binary: bytes, shift: int | None, coding: str, claimed: str, accepted: str
+    client: TestClient, body: tuple[bytes, bytes], shift: int, coding: str, claimed: str | None, accepted: str
 ) -> None:
-    headers = {"Content-Encoding": claimed, "Accept-Encoding": accepted}
-    if shift is not None:
+    text, binary = body
+    headers = {"Content-Encoding": coding if claimed is None else claimed, "Accept-Encoding": accepted}
+    if binary or shift:
         headers[LENGTH] = str(len(text) + shift)
     answer = client.post(PATH, content=CODINGS[coding](text + binary), headers=headers)
     if answer.status_code != 200:
         assert answer.status_code in (400, 413, 415, 504)
         assert answer.json()["error"]
-
-
-@settings(deadline=None, max_examples=150)
-@given(cut=st.integers(0, 700), flips=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), max_size=4))
-def test_a_damaged_request_is_refused_or_answered(client: TestClient, cut: int, flips: list[tuple[int, int]]) -> None:
-    text = json.dumps({**behind(PICTURE, len(PNG) + 4), "outputs": [{"name": "label"}]}).encode()
-    body = bytearray(text + strings(PNG))
-    for place, value in flips:
-        body[place % len(body)] = value
-    answer = client.post(PATH, content=bytes(body[: len(body) - cut // 20]), headers={LENGTH: str(len(text))})
-    assert answer.status_code in (200, 400, 413)
-    assert label(post(client, {**one_picture(), "outputs": [{"name": "label"}]})) in CLASSES
+    good = post(client, {**one_picture(), "outputs": [{"name": "label"}]})
+    assert label(good) in CLASSES
