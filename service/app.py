@@ -1,5 +1,6 @@
 """The HTTP application, and the one place that turns errors into status codes."""
 
+import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -25,7 +26,7 @@ from service.model_store import ModelStore
 from service.openapi import declare_keys
 from service.problems import Problem, problem_response
 from service.rate_limit import RateLimit
-from service.routes import docs, health, model_uploads, models, pages, predict
+from service.routes import docs, health, inference_protocol, model_uploads, models, pages, predict
 from service.routes import metrics as metrics_route
 from service.security_headers import SecurityHeaders, with_security_headers
 from service.settings import Settings
@@ -72,7 +73,7 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     app.state.settings = settings
     app.state.draining = False
     app.state.tracing = traces
-    for module in (predict, models, model_uploads, health, metrics_route, pages, docs):
+    for module in (predict, models, model_uploads, health, inference_protocol, metrics_route, pages, docs):
         app.include_router(module.router)
     app.mount("/static", pages.PageFiles(directory=pages.STATIC), name="static")
     app.add_exception_handler(Problem, _answer_problem)
@@ -103,6 +104,8 @@ def _rates() -> RateLimit:
 
 async def _answer_problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
+    if problem.status == 429:
+        await asyncio.sleep(request.app.state.settings.refusal_seconds)  # as on the hot path, for the same reason
     return problem_response(request, problem)
 
 
