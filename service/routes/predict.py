@@ -16,7 +16,7 @@ from starlette.types import Receive
 from service import logs, metrics, tracing
 from service.answers import Answer, Entry, json_answer, npz_answer, png_answer
 from service.bodies import images_in, read_body
-from service.images import Picture, read_picture
+from service.images import Picture, check_pixels, is_small, read_picture
 from service.model_store import ModelStore, Served
 from service.options import PredictOptions, kind_of
 from service.predictor import Stages
@@ -27,7 +27,7 @@ from service.settings import Settings
 router = APIRouter(prefix="/v1", tags=["predict"])
 
 SMALL_BYTES = 16 * 2**10
-"""A request of at most so many bytes is decoded where it was read: handing it to a thread costs more than it takes."""
+"""Small pictures in a request of at most so many bytes are decoded where it was read: a thread would cost more."""
 
 _ANSWERS = {"application/json": json_answer, "image/png": png_answer, "application/x-npz": npz_answer}
 _IMAGE = {"schema": {"type": "string", "format": "binary"}}
@@ -95,8 +95,10 @@ class PredictService:
         bodies = images_in(body, headers.get(b"content-type", b"").decode("latin-1"), settings.max_images)
         if kind == "image/png" and len(bodies) != 1:
             raise Problem(406, f"Accept: image/png answers one image at a time, got {len(bodies)}")
+        check_pixels(bodies, settings.max_pixels, settings.max_request_pixels)
         decode = partial(_entries, bodies, served, settings.max_pixels)
-        entries = decode() if len(body) <= SMALL_BYTES else await to_thread.run_sync(decode, limiter=self.decoding)
+        small = len(body) <= SMALL_BYTES and all(map(is_small, bodies))
+        entries = decode() if small else await to_thread.run_sync(decode, limiter=self.decoding)
         span = noted_decoding(read)
         encode = partial(_ANSWERS[kind], served, entries)
         pictures = [entry.pixels for entry in entries if isinstance(entry, Picture)]
