@@ -72,14 +72,13 @@ def describe(
         "class": served.info.class_names[best],
         "probability": probabilities[best],
         "probabilities": _by_class(probabilities, served.info.class_names, options.top_k),
-        "width": picture.width,
-        "height": picture.height,
     }
     included = options.included
     if "theta" in included:
         entry["theta"] = describe_theta(served, outputs, row)
     if "outline" in included:
         entry["outline"] = picture.from_input(outputs.outline[row]).astype(np.float32)
+    entry["width"], entry["height"] = picture.width, picture.height
     if transformed is not None:
         entry["transformed"] = data_uri(png(transformed[row]))
     if "input" in included:

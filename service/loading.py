@@ -30,6 +30,8 @@ _PACKAGES = ("stn", "torch", "onnx", "onnxscript", "onnxruntime")
 """A change of any of their versions makes what was prepared before worthless."""
 _MODEL = "model.safetensors"
 """The model file itself, in its prepared folder."""
+_SHORT = 0.02
+"""Seconds for which, on one core, the largest batch may keep the event loop from all else."""
 _KEPT_SECONDS = 30 * 24 * 3600
 """After these without use a prepared folder is deleted."""
 
@@ -64,7 +66,15 @@ def load(path: Path, settings: Settings, name: str = "") -> Loaded:
     info = read_model_info(folder / _MODEL)
     network = ServedNetwork(folder / _MODEL, folder, plan)
     _warm_up(network, info, settings.max_batch)
-    return Loaded(info, plan, digest, Predictor(network, settings.max_batch, settings.max_waiting, name))
+    on_loop = settings.cores() == 1 and plan.device == "cpu" and _seconds(plan, settings.max_batch) < _SHORT
+    predictor = Predictor(network, settings.max_batch, settings.max_waiting, name, on_loop)
+    return Loaded(info, plan, digest, predictor)
+
+
+def _seconds(plan: Plan, images: int) -> float:
+    """About how long a batch of so many takes."""
+    size = max(plan.runtimes)
+    return plan.milliseconds[plan.runtimes[size]][size] / 1e3 * images / size
 
 
 def _prepared(path: Path, digest: str, settings: Settings) -> Path:

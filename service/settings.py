@@ -110,9 +110,13 @@ class Settings(BaseSettings):
             raise ValueError("runtimes must be at least one name, got none")
         return self
 
+    def cores(self) -> int:
+        """Cores that each process has."""
+        return max(1, len(os.sched_getaffinity(0)) // self.workers)
+
     def runtime_threads(self) -> int:
         """Threads for the work on one batch."""
-        return self.threads or max(1, len(os.sched_getaffinity(0)) // (2 * self.workers))
+        return self.threads or max(1, self.cores() // 2)
 
     @property
     def prepared(self) -> Path:

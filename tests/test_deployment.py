@@ -31,7 +31,7 @@ def test_the_container_outlives_the_drain() -> None:
 
 
 def test_every_limit_of_the_service_can_be_set_from_outside() -> None:
-    fixed = {"home", "host", "port", "drain_seconds"}
+    fixed = {"home", "host", "port", "drain_seconds", "cache"}
     handed_on = {entry.partition("=")[0] for entry in SERVICE["environment"]}
     assert handed_on == {f"STN_{name.upper()}" for name in Settings.model_fields.keys() - fixed}
 

@@ -19,10 +19,10 @@ from service.bodies import images_in, read_body
 from service.images import Picture, check_pixels, is_small, read_picture
 from service.model_store import ModelStore, Served
 from service.options import PredictOptions, kind_of
-from service.predictor import Stages
 from service.problems import Problem
 from service.schemas import Base64Images, Predictions, ProblemDocument
 from service.settings import Settings
+from service.work import Stages
 
 router = APIRouter(prefix="/v1", tags=["predict"])
 

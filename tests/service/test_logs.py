@@ -165,6 +165,7 @@ def test_a_served_log_in_json_is_json_from_the_first_line_to_the_last(home: Path
             lines.append(json.loads(line))
             if "running on" in lines[-1]["message"]:
                 url = lines[-1]["message"].partition("running on ")[2].split()[0]
+            if lines[-1]["message"].startswith("ready:"):
                 urllib.request.urlopen(f"{url}/v2/health/ready", timeout=10).close()
                 process.send_signal(signal.SIGTERM)
     assert process.returncode == 0

@@ -89,14 +89,14 @@ def test_a_stage_and_a_reason_that_never_happened_are_zero(client: TestClient) -
 def test_a_full_queue_is_counted_and_shown(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     served = client.app.state.models.find("tiny")  # type: ignore[attr-defined]
     before = scrape(client)
-    monkeypatch.setattr(served.predictor._lines, "max_waiting", 0)
+    monkeypatch.setattr(served.predictor, "max_waiting", 0)
     assert client.post("/v1/predict", files={"image": encode(picture())}).status_code == 429
     after = scrape(client)
     assert added(before, after, "stn_refused_total", reason="queue_full") == 1
     assert added(before, after, "stn_requests_total", route="/v1/predict", method="POST", status="429") == 1
     assert added(before, after, "stn_request_seconds_count", route="/v1/predict") == 0
     assert value(after, "stn_queue_images") == 0
-    monkeypatch.setattr(served.predictor._lines, "unanswered", 5)
+    monkeypatch.setattr(served.predictor, "unanswered", 5)
     assert value(scrape(client), "stn_queue_images") == 5
 
 

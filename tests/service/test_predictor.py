@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from service.outputs import WHOLE, Outputs
-from service.predictor import Predictor, Stages
+from service.predictor import Predictor
 from service.problems import Problem
+from service.work import Stages
 
 
 class Waiting:
@@ -216,3 +217,51 @@ def test_the_stages_of_a_request_follow_each_other() -> None:
         assert stages.batch == 2
 
     run(test)
+
+
+def run_on_loop(test: Callable[[Predictor], Awaitable[Any]], max_batch: int = 4, max_waiting: int = 100) -> list[int]:
+    """The sizes of the batches of a predictor without threads."""
+    network = Waiting()
+    network.cue.set()
+    before = threading.active_count()
+    predictor = Predictor(network, max_batch, max_waiting, on_loop=True)
+    assert threading.active_count() == before
+    asyncio.run(asyncio.wait_for(test(predictor), 20))
+    predictor.close()
+    assert predictor.unanswered == 0
+    return network.sizes
+
+
+def test_on_the_loop_what_came_in_one_turn_is_a_batch_and_the_rest_follows() -> None:
+    async def test(predictor: Predictor) -> None:
+        sizes = (1, 2, 3, 1, 1, 4)
+        futures = [predictor.submit([image(n)] * size, first_pixels) for n, size in enumerate(sizes)]
+        assert await asyncio.gather(*futures) == [[float(n)] * size for n, size in enumerate(sizes)]
+        assert await predictor.submit([image(0.5)], first_pixels) == [0.5]
+
+    assert run_on_loop(test) == [3, 4, 1, 4, 1]
+
+
+def test_on_the_loop_errors_reach_who_asked_and_work_that_nobody_waits_for_is_dropped() -> None:
+    def fail(outputs: Outputs, stages: Stages) -> None:
+        raise KeyError("encoding")
+
+    async def test(predictor: Predictor) -> None:
+        gone = predictor.submit([image()], first_pixels)
+        gone.cancel()
+        late = predictor.submit([image()], first_pixels, deadline=time.monotonic() - 1)
+        bad, good = predictor.submit([image()], fail), predictor.submit([image(0.5)], first_pixels)
+        with pytest.raises(KeyError, match="encoding"):
+            await bad
+        assert await good == [0.5]
+        with pytest.raises(Problem) as error:
+            await late
+        assert error.value.status == 504
+        broken = predictor.submit([image(float("nan"))], first_pixels)
+        with pytest.raises(ValueError, match="images must be finite"):
+            await broken
+        with pytest.raises(Problem) as error:
+            [predictor.submit([image()], first_pixels) for _ in range(5)]
+        assert error.value.status == 429
+
+    assert run_on_loop(test, max_waiting=4)[:2] == [2, 1]
