@@ -14,26 +14,23 @@ import argparse
 import copy
 import functools
 import importlib.util
-import os
-import platform
 import random
 import shutil
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 import torch
-import torch.nn.functional as F
+from expanded import ExpandedTransformer
+from machine import machine
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from stn import Classifier, InputConfig, ModelInfo, SpatialTransformer, Transformed, build_model
+from stn import Classifier, InputConfig, ModelInfo, build_model
 from stn.export import export_onnx
 from training.presets import PRESETS
 from training.runs import write_json
@@ -44,21 +41,6 @@ Runtime = Callable[[Classifier, Path], Callable[[Tensor], Any]]
 SHORTEST = 2e-3
 """Seconds that one measurement takes at least: a fast run is repeated within it."""
 FEWEST_ROUNDS = 5
-
-
-class ExpandedTransformer(nn.Module):
-    """The affine layer as most code has it, around the same localization net."""
-
-    def __init__(self, layer: SpatialTransformer) -> None:
-        super().__init__()
-        self.localization = layer.localization
-        self.size = layer.size
-
-    def forward(self, images: Tensor, features: Tensor | None = None) -> Transformed:
-        theta = self.localization(images)
-        size = (images.shape[0], images.shape[1], *self.size)
-        grid = F.affine_grid(theta.unflatten(1, (2, 3)), size, align_corners=False)
-        return Transformed(F.grid_sample(images, grid, align_corners=False), theta, grid)
 
 
 def main() -> None:
@@ -196,16 +178,11 @@ def _print(report: dict[str, Any]) -> None:
 
 
 def _machine(options: argparse.Namespace) -> dict[str, Any]:
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    packages = [name for name in ("torch", "onnx", "onnxruntime", "openvino") if importlib.util.find_spec(name)]
     return {
         "preset": options.preset,
         "images": [options.channels, *options.size],
         "threads": options.threads,
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "commit": commit.stdout.strip(),
-        **{name: version(name) for name in packages},
+        **machine("torch", "onnx", "onnxruntime", "openvino"),
     }
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
+from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
@@ -12,11 +13,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from service import metrics, tracing
+from service.exposition import published
 from service.hot_path import HotPath
-from service.middleware import BodyLimit, RequestId
+from service.middleware import BodyLimit, Observed, RequestId, body_limit
 from service.model_store import ModelStore
 from service.problems import Problem, problem_response
-from service.routes import health, models, pages, predict
+from service.routes import health, model_uploads, models, pages, predict
+from service.routes import metrics as metrics_route
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -24,17 +28,30 @@ log = logging.getLogger(__name__)
 _DESCRIPTION = "Post a picture; get its class, the straightened picture and the transform (theta) that straightened it."
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The application for these settings; it loads the models when it starts and answers what waits when it ends."""
+def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
+    """The application for these settings; it loads the models when it starts and answers what waits when it ends.
+
+    Args:
+        settings: what an operator can set.
+        wait_for_models: it has started once the models are loaded; otherwise at once, and answers 503 until they are.
+    """
+
+    traces = tracing.start(settings.otel_endpoint) if settings.otel_endpoint else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.models = ModelStore(settings)
-        app.state.predict = predict.PredictService(app.state.models, settings)
-        for name, versions in app.state.models.served.items():
-            log.info("serving model %s, version %s", name, ", ".join(map(str, versions)))
-        yield
-        app.state.models.close()
+        store = app.state.models = ModelStore(settings)
+        app.state.publish = lambda: metrics.publish(store.waiting, store.loaded)
+        app.state.predict = predict.PredictService(store, settings)
+        store.start()
+        if wait_for_models:
+            await store.wait_until_ready()
+        async with published(app.state.publish):
+            yield
+        app.state.draining = True
+        await store.close()
+        if traces:
+            await to_thread.run_sync(traces.stop)
 
     app = FastAPIOffline(
         redoc_url=None,
@@ -43,9 +60,12 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("stn"),
         description=_DESCRIPTION,
         lifespan=lifespan,
+        telemetry=tracing.telemetry(traces),
     )
     app.state.settings = settings
-    for module in (predict, models, health, pages):
+    app.state.draining = False
+    app.state.tracing = traces
+    for module in (predict, models, model_uploads, health, metrics_route, pages):
         app.include_router(module.router)
     app.mount("/static", pages.PageFiles(directory=pages.STATIC), name="static")
     app.add_exception_handler(Problem, _answer_problem)
@@ -53,9 +73,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(ClientDisconnect, _forget)
     app.add_exception_handler(Exception, _answer_bug)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(BodyLimit, settings=settings)
+    app.add_middleware(Observed)
+    if traces:
+        app.add_middleware(tracing.RequestSpan)
     app.add_middleware(RequestId)
-    app.add_middleware(HotPath)
+    app.middleware_stack = HotPath(app.build_middleware_stack())  # outside of Starlette's own layers, too
     return app
 
 
@@ -68,7 +91,7 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
     assert isinstance(error, HTTPException)
     detail = error.detail
     if error.status_code == 413:
-        detail = f"the body must have at most {request.app.state.settings.max_body_bytes:,} bytes"
+        detail = f"the body must have at most {body_limit(request.scope, request.app.state.settings):,} bytes"
     return problem_response(request, Problem(error.status_code, detail, dict(error.headers or {})))
 
 
@@ -80,6 +103,7 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
 
 
 async def _forget(request: Request, error: Exception) -> Response:
+    metrics.refused("client_gone")
     log.debug("request %s: the client went away", getattr(request.state, "request_id", None), exc_info=error)
     return Response(status_code=400)  # nobody reads it
 

@@ -200,12 +200,54 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
         """
         return partial(_later, "export", "export", model, to, output, defaults)
 
-    app.command(_models_commands(), name="models", help="Make model files: stn models import FILE --from flux.")
+    app.command(_models_commands(defaults), name="models", help="List, choose, delete and import models.")
     return app
 
 
-def _models_commands() -> SubcommandApp:
+def _models_commands(defaults: Settings) -> SubcommandApp:
     app = SubcommandApp()
+
+    @app.command(name="list")
+    def list_(json: FlagCreatePairsOff[bool] = False) -> Run:
+        """List the models of STN_HOME and the files there that are refused.
+
+        Args:
+            json: Print the answer of `GET /v1/models`.
+        """
+        return partial(_later, "served_models", "list_models", json, defaults)
+
+    @app.command
+    def show(name: Positional[str]) -> Run:
+        """Print all that is known of a model, as JSON.
+
+        Args:
+            name: Name of the model.
+        """
+        return partial(_later, "served_models", "show_model", name, defaults)
+
+    @app.command
+    def default(name: Positional[str], version: Annotated[Positional[str], arg(metavar="VERSION|newest")]) -> Run:
+        """Choose the version of a model that answers when a request names none.
+
+        A service that runs notices within seconds.
+
+        Args:
+            name: Name of the model.
+            version: The version, or `newest` for the newest, also of those that are still to come.
+        """
+        return partial(_later, "served_models", "set_default", name, version, defaults)
+
+    @app.command
+    def delete(name: Positional[str], version: int | None = None) -> Run:
+        """Delete a model or one version of it.
+
+        A service that runs notices within seconds, and answers what it is predicting.
+
+        Args:
+            name: Name of the model.
+            version: This version alone.
+        """
+        return partial(_later, "served_models", "delete", name, version, defaults)
 
     @app.command(name="import")
     def import_(

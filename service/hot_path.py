@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import MutableMapping
 from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service import logs, metrics, tracing
 from service.answers import Answer
 from service.middleware import request_id_of
 from service.options import options_of
@@ -17,6 +19,8 @@ from service.routes.predict import PredictService
 log = logging.getLogger(__name__)
 
 PATH = "/v1/predict"
+CLIENT_GONE = 499
+"""The status under which a request is counted that nobody waits for any more; it is never sent."""
 
 
 class HotPath:
@@ -32,13 +36,19 @@ class HotPath:
         if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
+        started = time.perf_counter()
         state = scope["app"].state
         headers = dict(scope["headers"])
         request_id = request_id_of(headers)
+        logs.request_id.set(request_id)
+        if state.tracing:
+            tracing.begin(request_id, f"POST {PATH}", PATH)
         try:
             answer = await self._answer(state.predict, scope, headers, receive)
         except ClientDisconnect:
             log.debug("request %s: the client went away", request_id)
+            metrics.refused("client_gone")
+            _note(CLIENT_GONE, started)
             return
         except Problem as problem:
             if problem.status == 429:
@@ -52,11 +62,18 @@ class HotPath:
             )
         await send(_start(answer, request_id))
         await send({"type": "http.response.body", "body": answer.body})
+        _note(answer.status, started)
 
     async def _answer(
         self, service: PredictService, scope: Scope, headers: dict[bytes, bytes], receive: Receive
     ) -> Answer:
         return await service.answer(headers, options_of(scope["query_string"]), receive)
+
+
+def _note(status: int, started: float) -> None:
+    seconds = time.perf_counter() - started
+    metrics.request(PATH, "POST", status, seconds)
+    logs.request("POST", PATH, status, seconds)
 
 
 def _start(answer: Answer, request_id: str) -> MutableMapping[str, Any]:

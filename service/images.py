@@ -71,5 +71,5 @@ def data_uri(image: bytes) -> str:
 def _fit(image: Image.Image, wanted: InputConfig) -> Picture:
     width, height = image.size
     place = placement((height, width), wanted.size, wanted.fit)
-    pixels = to_bytes(FITS[wanted.fit](image, wanted.size)).numpy()
+    pixels = to_bytes(FITS[wanted.fit](image, wanted.size))
     return Picture(pixels, width, height, place.left, place.top, width / place.width, height / place.height)

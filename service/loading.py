@@ -43,8 +43,10 @@ class Loaded:
     predictor: Predictor = field(repr=False)
 
 
-def load(path: Path, settings: Settings) -> Loaded:
+def load(path: Path, settings: Settings, name: str = "") -> Loaded:
     """The model of this file, warmed up; it takes seconds where the file was never prepared here, so not on an event loop.
+
+    Its images are counted under the name.
 
     Raises:
         ModelFileError: it is no model file, or cannot be served.
@@ -57,7 +59,7 @@ def load(path: Path, settings: Settings) -> Loaded:
     plan = read_plan(folder)
     network = ServedNetwork(path, folder, plan)
     _warm_up(network, info, settings.max_batch)
-    return Loaded(info, plan, digest, Predictor(network, settings.max_batch, settings.max_waiting))
+    return Loaded(info, plan, digest, Predictor(network, settings.max_batch, settings.max_waiting, name))
 
 
 def _prepared(path: Path, digest: str, settings: Settings) -> Path:

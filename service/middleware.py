@@ -1,22 +1,31 @@
 """What every request passes through before its route."""
 
+import itertools
 import os
 import re
+import time
 
 from starlette.datastructures import Headers
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import logs, metrics
 from service.problems import Problem, problem_response
+from service.settings import Settings
 
+_FORM_BYTES = 16 * 1024
+"""What a multipart form may add to the file in it."""
+_PROCESS = os.urandom(8).hex()
+"""Tells the request ids of this process from all others'."""
+_NUMBERS = itertools.count()
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def request_id_of(headers: dict[bytes, bytes]) -> str:
     """The client's own id where it sent a sensible one, a new one otherwise."""
     sent = headers.get(b"x-request-id", b"").decode("latin-1")
-    return sent if sent and _REQUEST_ID.fullmatch(sent) else os.urandom(16).hex()
+    return sent if sent and _REQUEST_ID.fullmatch(sent) else f"{_PROCESS}{next(_NUMBERS):016x}"
 
 
 class RequestId:
@@ -31,6 +40,8 @@ class RequestId:
             return
         request_id = request_id_of(dict(scope["headers"]))
         scope.setdefault("state", {})["request_id"] = request_id
+        # It is not taken back: each request has a context of its own, in which errors are logged after this has ended.
+        logs.request_id.set(request_id)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -40,17 +51,69 @@ class RequestId:
         await self.app(scope, receive, send_with_id)
 
 
+class Observed:
+    """Counts every request and writes its line in the log: route, method, status, seconds."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500  # what a route that raises is answered with, further out
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_note)
+        finally:
+            seconds = time.perf_counter() - started
+            route = route_of(scope)
+            metrics.request(route, scope["method"], status, seconds)
+            logs.request(scope["method"], route, status, seconds)
+
+
+def route_of(scope: Scope) -> str:
+    """The template of the path of a request that was routed, `unmatched` where no route takes it.
+
+    A route's parameters keep their names, and the files of a folder are one route, so that there are few of them.
+    """
+    template = getattr(scope.get("route"), "path_format", None)
+    if template is not None:
+        return template
+    if "endpoint" not in scope:
+        return "unmatched"
+    mounted = scope.get("root_path", "").removeprefix(scope.get("app_root_path", ""))
+    if mounted:
+        return f"{mounted}/{{path}}"
+    return "unmatched" if scope.get("path_params") else scope["path"]
+
+
 class BodyLimit:
     """Refuses a body that is too long, at once where its length is declared and while it is read where it is not."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self.counted = RequestBodyLimitMiddleware(app, max_bytes)
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        limit = body_limit(scope, self.settings)
         declared = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
-        if declared.isdecimal() and int(declared) > self.max_bytes:
-            problem = Problem(413, f"the body must have at most {self.max_bytes:,} bytes, got {int(declared):,}")
+        if declared.isdecimal() and int(declared) > limit:
+            problem = Problem(413, f"the body must have at most {limit:,} bytes, got {int(declared):,}")
             await problem_response(Request(scope), problem)(scope, receive, send)
         else:
-            await self.counted(scope, receive, send)
+            await RequestBodyLimitMiddleware(self.app, limit)(scope, receive, send)
+
+
+def body_limit(scope: Scope, settings: Settings) -> int:
+    """The most bytes that the body of this request may have: a model file has a limit of its own."""
+    if scope["type"] == "http" and (scope["method"], scope["path"]) == ("POST", "/v1/models"):
+        return settings.max_model_bytes + _FORM_BYTES
+    return settings.max_body_bytes

@@ -1,97 +1,249 @@
-"""The models of the home folder, loaded and ready to predict."""
+"""The models of the home folder: those in memory, ready to predict, and those that are loaded when they are asked for."""
 
+import asyncio
+import dataclasses
 import logging
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from typing import Literal
 
-from service.loading import load
-from service.model_folder import find_model_files, name_and_version
-from service.predictor import Predictor
+from service.catalogue import Catalogue, Entry, Key
+from service.folder_scan import RETRY, STILL, reason_of, scan
+from service.memory import Memory
+from service.model_choice import refused_problem, unknown_problem
+from service.model_folder import versions_there
+from service.model_watcher import changes
+from service.own_thread import in_own_thread
 from service.problems import Problem
+from service.served import Served, read_served
 from service.settings import Settings
-from stn import ModelFileError, ModelInfo
+from stn import ModelFileError
+
+__all__ = ["ModelStore", "Served"]
 
 log = logging.getLogger(__name__)
 
+State = Literal["loaded", "loading", "on disk", "refused"]
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """One version of one model, ready to predict."""
-
-    name: str
-    version: int
-    info: ModelInfo
-    parameter_names: tuple[str, ...]
-    """One name per entry of theta; none without a transformer."""
-    predictor: Predictor
-    registered: float
-    """When its file was written, in seconds since the epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A file in the models folder that is not served."""
-
-    file: str
-    """Relative to the models folder."""
-    reason: str
+_LOADS_AT_A_TIME = 2
+_PATIENCE = 5.0
+"""Seconds that a request waits for a file that is there and may still be written."""
 
 
 class ModelStore:
-    """All versions of all models of a folder; a file that cannot be read is refused, and the others are served."""
+    """All versions of all models of a folder, some of them in memory; to be used on the event loop's thread alone."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.served: dict[str, dict[int, Served]] = {}
-        self.refused: list[Refused] = []
-        for path in find_model_files(settings.models):
-            self._load(path)
+        self.catalogue = Catalogue()
+        self.memory = Memory(settings.max_models, settings.default_model)
+        self.changing = asyncio.Lock()
+        """Held by whoever reads or changes the folder."""
+        self.preparing = asyncio.Semaphore(1)
+        """Held while a file is checked that is to become a version."""
+        self.ready = False
+        """Whether the models of the start are loaded."""
+        self._started = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._loads: dict[Key, asyncio.Task[Served | Problem]] = {}
+        self._loading = asyncio.Semaphore(_LOADS_AT_A_TIME)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._scanned: float | None = None
 
-    async def get(self, name: str | None = None, version: int | None = None) -> Served:
-        """As `find`."""
-        return self.find(name, version)
+    @property
+    def waiting(self) -> int:
+        """Images that are taken and not answered yet."""
+        return sum(served.predictor.unanswered for served in self.memory.held.values())
 
-    def find(self, name: str | None = None, version: int | None = None) -> Served:
-        """This version of this model; the default model and its newest version where none is named.
+    @property
+    def loaded(self) -> int:
+        """Versions in memory."""
+        return len(self.memory.held)
+
+    def start(self) -> None:
+        """Begin to load, then to follow the folder."""
+        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._keep_loaded())]
+
+    async def open(self) -> None:
+        """Read the folder and load nothing before it is asked for; instead of `start`, where there is no service."""
+        await self.refresh()
+        self.ready = True
+
+    async def wait_until_ready(self) -> None:
+        """Return when the models of the start are loaded."""
+        await self._started.wait()
+
+    async def close(self) -> None:
+        """Answer what waits, then end every predictor."""
+        self._stop.set()
+        for task in [*self._tasks[1:], *self._loads.values()]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._loads.values(), return_exceptions=True)
+        held = list(self.memory.held.values())
+        self.ready, self.memory = False, Memory(self.settings.max_models, self.settings.default_model)
+        for served in held:
+            await in_own_thread(served.predictor.close)
+
+    def find(self, name: str | None = None, version: int | None = None) -> Served | None:
+        """This version of this model where it is in memory; the default model and its default version where none is named.
 
         Raises:
-            Problem: 404 where there is none of that name or version.
+            Problem: 503 while the models of the start are being loaded.
         """
-        name = name or self.default_name()
+        self.check_ready()
+        return self.memory.find(name, version)
+
+    async def get(self, name: str | None = None, version: int | None = None) -> Served:
+        """The same, loaded where it is not in memory yet.
+
+        Raises:
+            Problem: 404 where there is none of that name or version, 409 where its file is refused, 503.
+        """
+        while True:
+            served = self.find(name or None, version)
+            if served is not None:
+                return served
+            entry = await self.locate(name or None, version)
+            if entry.reason is not None:
+                raise refused_problem(entry)
+            answer = await self.load(entry.key)
+            if isinstance(answer, Served):
+                return answer
+            if version is not None:
+                raise answer
+            # Of the versions that may answer when none is named, the next one is tried.
+
+    def check_ready(self) -> None:
+        """A Problem, 503, while the models of the start are being loaded."""
+        if not self.ready:
+            raise Problem(503, "the models are still being loaded", {"Retry-After": "1"})
+
+    async def locate(self, name: str | None, version: int | None) -> Entry:
+        """The file that a request means; the folder is read again before there is said to be none.
+
+        Raises:
+            Problem: 404 where there is none.
+        """
+        start = time.monotonic()
+        while True:
+            asked = time.monotonic()
+            entry = self._choose(name, version)
+            if entry is not None:
+                return entry
+            if asked > start + _PATIENCE or not await asyncio.to_thread(self._is_there, name, version):
+                raise unknown_problem(self.catalogue, name or self.memory.default_name(), version)
+            await self.refresh(asked)
+
+    def state(self, entry: Entry) -> State:
+        """What has become of this version; of one that is in memory, the file may have been refused since."""
+        if entry.key in self.memory.held:
+            return "loaded"
+        if entry.reason is not None:
+            return "refused"
+        return "loading" if entry.key in self._loads else "on disk"
+
+    async def refresh(self, since: float | None = None) -> None:
+        """Read the folder again, unless that was done since this time; where it cannot be read, all stays as it is."""
+        async with self.changing:
+            if self._scanned is not None:
+                if since is not None and self._scanned >= since:
+                    return
+                await asyncio.sleep(self._scanned + STILL / 4 - time.monotonic())
+            known = None if self._scanned is None else self.catalogue
+            self._scanned = time.monotonic()
+            try:
+                found = await in_own_thread(scan, self.settings.models, known)
+            except OSError as error:
+                log.warning("the models folder cannot be read: %s", error)
+            else:
+                self.apply(_with_refusals(found, known, self.catalogue))
+
+    def apply(self, catalogue: Catalogue) -> None:
+        """Make this what the folder holds; what is new in it and is to answer is loaded in the background."""
+        before, self.catalogue = self.catalogue.refused(), catalogue
+        for file, reason in catalogue.refused().items():
+            if before.get(file) != reason:
+                log.warning("model file %s is refused: %s", file, reason)
+        self.memory.follow(catalogue)
+        self._changed.set()
+
+    async def load(self, key: Key) -> Served | Problem:
+        """This version, read from its file, or the problem with it; who asks at the same time waits for the same load."""
+        task = self._loads.get(key)
+        if task is None:
+            task = self._loads[key] = asyncio.create_task(self._load(key))
+            task.add_done_callback(lambda _: self._loads.pop(key))
+        return await asyncio.shield(task)
+
+    async def _load(self, key: Key) -> Served | Problem:
+        async with self._loading:
+            entry = self.catalogue.find(*key)
+            if entry is None:
+                return unknown_problem(self.catalogue, *key)
+            try:
+                served = await in_own_thread(read_served, entry.path, *key, self.settings)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others must go on
+                refused = _refuse(entry, error)
+                if self.catalogue.find(*key) is entry:
+                    self.apply(self.catalogue.with_entry(refused))
+                return refused_problem(refused)
+        log.info("serving model %s, version %d", *key)
+        if self.catalogue.find(*key) is not None:  # otherwise it has gone meanwhile, and answers only who waits
+            self.memory.admit(served)
+        return served
+
+    def _choose(self, name: str | None, version: int | None) -> Entry | None:
+        name = name or self.memory.default_name()
         if name is None:
-            raise Problem(
-                404, "there is no model yet: start the service with `stn up`, or train one and start it again"
-            )
-        if name not in self.served:
-            raise Problem(404, f"model must be one of {', '.join(sorted(self.served)) or 'none'}, got {name[:64]!r}")
-        versions = self.served[name]
-        if version is not None and version not in versions:
-            known = ", ".join(map(str, sorted(versions)))
-            raise Problem(404, f"version must be one of model {name}'s ({known}), got {version}")
-        return versions[version or max(versions)]
+            return None
+        answering = version or self.memory.answering.get(name)
+        if answering is not None:
+            return self.catalogue.find(name, answering)
+        return max(self.catalogue.models.get(name, {}).values(), key=lambda entry: entry.version, default=None)
 
-    def default_name(self) -> str | None:
-        """The configured default model, or the one registered first, so that a new model changes nobody's answers."""
-        if self.settings.default_model or not self.served:
-            return self.settings.default_model
-        return min(self.served, key=lambda name: (min(v.registered for v in self.served[name].values()), name))
+    def _is_there(self, name: str | None, version: int | None) -> bool:
+        """Whether the folder has what the catalogue does not know yet."""
+        versions = versions_there(self.settings.models, name)
+        return bool(versions) if version is None else version in versions
 
-    def close(self) -> None:
-        """Answer what waits, then end every predictor."""
-        for versions in self.served.values():
-            for served in versions.values():
-                served.predictor.close()
+    async def _follow(self) -> None:
+        async for _ in changes(self.settings.models, self._stop):
+            try:
+                await self.refresh()
+                while self.catalogue.moving and not self._stop.is_set():
+                    await asyncio.sleep(STILL / 2)
+                    await self.refresh()
+            except Exception:
+                log.exception("the models folder could not be followed")
 
-    def _load(self, path: Path) -> None:
-        file = path.relative_to(self.settings.models)
-        try:
-            name, version = name_and_version(file)
-            loaded = load(path, self.settings)
-            registered = path.stat().st_mtime
-        except (ModelFileError, OSError) as error:
-            reason = str(error).removeprefix(f"{path}: ")
-            log.warning("model file %s is refused: %s", file, reason)
-            self.refused.append(Refused(str(file), reason))
-            return
-        served = Served(name, version, loaded.info, loaded.plan.parameter_names, loaded.predictor, registered)
-        self.served.setdefault(name, {})[version] = served
+    async def _keep_loaded(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            while (key := self.memory.next_load()) is not None:
+                await self.load(key)
+            if not self.ready:
+                self.memory.find(None, None)  # as if it had been used: the default model is the last to make room
+                self.ready = True
+                self._started.set()
+
+
+def _refuse(entry: Entry, error: Exception) -> Entry:
+    """The entry with the reason why it could not be loaded; unless it is the file's fault, that may pass."""
+    if isinstance(error, ModelFileError):
+        return dataclasses.replace(entry, reason=reason_of(error, entry.path))
+    if isinstance(error, OSError):
+        reason = reason_of(error, entry.path)
+    else:
+        log.error("model %s, version %d, could not be loaded", *entry.key, exc_info=error)
+        reason = "it could not be loaded; the log of the service has the reason"
+    return dataclasses.replace(entry, reason=reason, retry_at=time.monotonic() + RETRY)
+
+
+def _with_refusals(found: Catalogue, known: Catalogue | None, now: Catalogue) -> Catalogue:
+    """What was found, with what has been learnt of the same files while the folder was read."""
+    for entry in found.entries():
+        learnt = now.find(*entry.key)
+        if known and learnt is not None and known.find(*entry.key) is entry and learnt is not entry:
+            found = found.with_entry(learnt)
+    return found

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
+from service import metrics
 from service.outputs import Outputs
 from service.problems import Problem
 
@@ -66,11 +67,12 @@ class Predictor:
     Args:
         max_batch: most images in one pass through the network.
         max_waiting: most images that are taken and not answered yet.
+        name: what its images are counted under.
     """
 
-    def __init__(self, network: Network, max_batch: int, max_waiting: int) -> None:
+    def __init__(self, network: Network, max_batch: int, max_waiting: int, name: str = "") -> None:
         self._network = network
-        self._lines = _Lines(network, max_batch, max_waiting)
+        self._lines = _Lines(network, max_batch, max_waiting, name)
         self._threads = [
             threading.Thread(target=target, name=name, daemon=True)
             for target, name in ((self._lines.run_network, "network"), (self._lines.run_encoding, "encoding"))
@@ -151,14 +153,15 @@ class _End(Enum):
 class _Lines:
     """What the two threads share with the predictor, and no reference back to it."""
 
-    def __init__(self, network: Network, max_batch: int, max_waiting: int) -> None:
-        self.network, self.max_batch, self.max_waiting = network, max_batch, max_waiting
+    def __init__(self, network: Network, max_batch: int, max_waiting: int, name: str) -> None:
+        self.network, self.max_batch, self.max_waiting, self.name = network, max_batch, max_waiting, name
         self.unanswered = 0
         self.waiting: queue.SimpleQueue[_Work | _End] = queue.SimpleQueue()
         self.inferred: queue.SimpleQueue[tuple[list[_Work], Outputs] | None] = queue.SimpleQueue()
 
     def check_room(self, images: int) -> None:
         if self.unanswered + images > self.max_waiting:
+            metrics.refused("queue_full")
             raise Problem(429, f"at most {self.max_waiting} images may wait; try again later", {"Retry-After": "1"})
 
     def answered(self, work: _Work) -> None:
@@ -200,6 +203,11 @@ class _Lines:
         for work in batch:
             stages = work.stages
             stages.taken, stages.gathered, stages.inferred, stages.batch = taken, gathered, inferred, len(images)
+        # Before its answer is on the way, so that whoever has one finds it counted.
+        metrics.stages("queue", [taken - work.stages.arrived for work in batch])
+        metrics.stages("batch", [gathered - taken] * len(batch))
+        metrics.stages("infer", [inferred - gathered] * len(batch))
+        metrics.batch(self.name, len(images))
         self.inferred.put((batch, outputs))
 
     def run_encoding(self) -> None:
@@ -211,14 +219,19 @@ class _Lines:
                 stop = start + len(work.images)
                 answers.append(_encoded(work, outputs.rows(start, stop)))
                 start = stop
+            metrics.stages("encode", [w.stages.encoded - w.stages.inferred for w in batch if w.stages.encoded])
             _deliver(batch, answers)
 
 
 def _encoded(work: _Work, outputs: Outputs) -> Any:
     try:
-        return work.encode(outputs, work.stages) if work.is_wanted() else None
+        if not work.is_wanted():
+            return None
+        answer = work.encode(outputs, work.stages)
     except Exception as error:  # noqa: BLE001 - likewise
         return error
+    work.stages.encoded = time.perf_counter()
+    return answer
 
 
 def _deliver(batch: Sequence[_Work], answers: Sequence[Any]) -> None:
@@ -241,4 +254,5 @@ def _settle(pairs: Sequence[tuple["asyncio.Future[Any]", Any]]) -> None:
 
 def _expire(future: "asyncio.Future[Any]") -> None:
     if not future.done():
+        metrics.refused("deadline")
         future.set_exception(Problem(504, "the deadline passed before the prediction was made"))

@@ -1,5 +1,8 @@
 """The JSON of requests and answers."""
 
+from datetime import datetime
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -100,7 +103,52 @@ class Base64Images(_Schema):
 class ModelVersion(_Schema):
     """One version of a model."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "digits",
+                    "version": 3,
+                    "default": True,
+                    "state": "loaded",
+                    "reason": None,
+                    "runtimes": {"1": "onnxruntime", "8": "onnxruntime", "32": "eager"},
+                    "bytes": 1543288,
+                    "sha256": "0f3a5be1c2d4",
+                    "registered": "2026-03-01T12:00:00Z",
+                    "last_used": "2026-03-01T12:34:56Z",
+                    "classifier": "cnn",
+                    "transform": "affine",
+                    "channels": 1,
+                    "height": 28,
+                    "width": 28,
+                    "class_names": ["0", "1"],
+                    "scores": {"accuracy": 0.99},
+                    "provenance": {"seed": "0"},
+                }
+            ]
+        }
+    )
+
+    model: str
+    """Its model's name."""
     version: int
+    default: bool
+    """Whether it answers when a request names the model and no version."""
+    state: Literal["loaded", "loading", "on disk", "refused"]
+    """`loaded`: it is in memory; `on disk`: it is loaded when it is asked for; `refused`: it cannot be."""
+    reason: str | None
+    """Why its file is refused. Where the state is `loaded`, what lay there before goes on being served."""
+    runtimes: dict[int, str]
+    """What runs batches of up to so many images; empty where it is not in memory."""
+    bytes: int
+    """Size of its file."""
+    sha256: str | None
+    """First 12 digits of the hash of what is in memory."""
+    registered: datetime
+    """When its file was written."""
+    last_used: datetime | None
+    """When it was asked for last, or loaded; None where it is not in memory."""
     classifier: str
     transform: str | None
     channels: int
@@ -115,9 +163,18 @@ class Model(_Schema):
     """A model and its versions."""
 
     name: str
-    default_version: int
-    """The one that answers when a request names none."""
+    default_version: int | None
+    """The one that answers when a request names none; None where all are refused."""
+    pinned_version: int | None
+    """The one that was chosen to be the default; None where it is the newest."""
     versions: list[ModelVersion]
+
+
+class DefaultVersion(_Schema):
+    """Which version of a model is to answer when a request names none."""
+
+    version: int | None = Field(ge=1, le=999_999_999, examples=[3])
+    """None (null) for the newest, also of those that are still to come."""
 
 
 class RefusedFile(_Schema):

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.logs import LogFormat
 from service.plan import Runtime
 
 
@@ -20,6 +21,8 @@ class Settings(BaseSettings):
     """Address to listen on."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
+    workers: int = Field(default=1, ge=1, le=256)
+    """Processes that answer requests; each has the models in memory, and a GPU of its own where there are several."""
     default_model: str | None = None
     """Model that answers when a request names none; otherwise the one that was registered first."""
     max_body_bytes: int = Field(default=32 * 2**20, ge=1)
@@ -36,6 +39,10 @@ class Settings(BaseSettings):
     """How long the answer 429 is held back, so that clients who try again at once cannot take the machine from others."""
     deadline_seconds: float = Field(default=30.0, gt=0)
     """How long a prediction may take before it is answered 504; a request may ask for less in X-Request-Timeout."""
+    max_models: int = Field(default=16, ge=1)
+    """Most model versions in memory; the one used least recently makes room, and is loaded again when it is asked for."""
+    max_model_bytes: int = Field(default=2**30, ge=1)
+    """Largest model file that can be uploaded."""
     max_batch: int = Field(default=64, ge=1)
     """Most images in one pass through the network."""
     runtimes: tuple[Runtime, ...] = ("onnxruntime", "eager")
@@ -44,11 +51,20 @@ class Settings(BaseSettings):
     device: str = "auto"
     """Where networks run: `cpu`, `cuda:0` ..., or `auto` for a GPU where there is one."""
     threads: int | None = Field(default=None, ge=1)
-    """Threads for the work on one batch; half the cores by default, for the other half reads and answers requests."""
+    """Threads for the work on one batch; by default half of the cores that a process has, for the
+    other half reads and answers requests."""
     cache: Path = Path("")
     """Folder of what was prepared of models for this machine; it may be deleted at any time. STN_HOME/cache by default."""
     drain_seconds: int = Field(default=20, ge=0)
     """How long accepted requests may take to be answered after a stop was asked for."""
+    drain_delay: float = Field(default=0.0, ge=0)
+    """Seconds after a stop was asked for in which requests are still accepted, while the probe says that it is not ready."""
+    log_format: LogFormat = "text"
+    """How the log is written: `text` to be read, `json` to be collected, one object a line."""
+    log_requests: bool = False
+    """Write a line for every request; those that fail with 500 have one in any case."""
+    otel_endpoint: str | None = None
+    """Address of an OpenTelemetry collector (OTLP over HTTP), http://HOST:4318, which gets a span for every request."""
 
     @model_validator(mode="after")
     def _one_request_fits(self) -> "Settings":
@@ -61,7 +77,7 @@ class Settings(BaseSettings):
 
     def runtime_threads(self) -> int:
         """Threads for the work on one batch."""
-        return self.threads or max(1, len(os.sched_getaffinity(0)) // 2)
+        return self.threads or max(1, len(os.sched_getaffinity(0)) // (2 * self.workers))
 
     @property
     def prepared(self) -> Path:

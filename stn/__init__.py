@@ -1,30 +1,39 @@
-"""Spatial transformer networks for PyTorch: transforms, grids, samplers, and classifiers that straighten their input."""
+"""Spatial transformer networks for PyTorch: transforms, grids, samplers, and classifiers that straighten their input.
 
-from stn.bounds import Bounds
-from stn.build import build_model
-from stn.classifiers import Classified, Classifier
+What needs torch is imported when it is first asked for: a program that only reads what model files say does without it.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
 from stn.config import InputConfig, ModelConfig
-from stn.coordinates import from_pixels, lattice, to_pixels
-from stn.grid import GridGenerator, outline, sampling_grid
-from stn.kernels import KERNELS, Kernel, cubic_convolution, lanczos
-from stn.localization import LOCALIZATIONS, ConvLocalization, DenseLocalization, SharedLocalization, theta_layer
-from stn.model_file import ModelFileError, ModelInfo, load_model, read_model_info, save_model
-from stn.normalise import Normalise
-from stn.sampler import sample, warp
-from stn.spatial_transformer import ParallelTransformers, SpatialTransformer, Transformed, parameter_groups
-from stn.transforms import (
-    TRANSFORMS,
-    Affine,
-    Attention,
-    MatrixTransform,
-    Projective,
-    Rigid,
-    Similarity,
-    ThinPlateSpline,
-    Transform,
-    Translation,
-    warp_affine,
-)
+from stn.model_info import ModelFileError, ModelInfo, read_model_info
+
+if TYPE_CHECKING:
+    from stn.bounds import Bounds
+    from stn.build import build_model
+    from stn.classifiers import Classified, Classifier
+    from stn.coordinates import from_pixels, lattice, to_pixels
+    from stn.grid import GridGenerator, outline, sampling_grid
+    from stn.kernels import KERNELS, Kernel, cubic_convolution, lanczos
+    from stn.localization import LOCALIZATIONS, ConvLocalization, DenseLocalization, SharedLocalization, theta_layer
+    from stn.model_file import load_model, save_model
+    from stn.normalise import Normalise
+    from stn.sampler import sample, warp
+    from stn.spatial_transformer import ParallelTransformers, SpatialTransformer, Transformed, parameter_groups
+    from stn.transforms import (
+        TRANSFORMS,
+        Affine,
+        Attention,
+        MatrixTransform,
+        Projective,
+        Rigid,
+        Similarity,
+        ThinPlateSpline,
+        Transform,
+        Translation,
+        warp_affine,
+    )
 
 __all__ = [
     "KERNELS",
@@ -72,3 +81,45 @@ __all__ = [
     "warp",
     "warp_affine",
 ]
+
+_MODULES = {
+    "bounds": ("Bounds",),
+    "build": ("build_model",),
+    "classifiers": ("Classified", "Classifier"),
+    "coordinates": ("from_pixels", "lattice", "to_pixels"),
+    "grid": ("GridGenerator", "outline", "sampling_grid"),
+    "kernels": ("KERNELS", "Kernel", "cubic_convolution", "lanczos"),
+    "localization": ("LOCALIZATIONS", "ConvLocalization", "DenseLocalization", "SharedLocalization", "theta_layer"),
+    "model_file": ("load_model", "save_model"),
+    "normalise": ("Normalise",),
+    "sampler": ("sample", "warp"),
+    "spatial_transformer": ("ParallelTransformers", "SpatialTransformer", "Transformed", "parameter_groups"),
+    "transforms": (
+        "TRANSFORMS",
+        "Affine",
+        "Attention",
+        "MatrixTransform",
+        "Projective",
+        "Rigid",
+        "Similarity",
+        "ThinPlateSpline",
+        "Transform",
+        "Translation",
+        "warp_affine",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+if not TYPE_CHECKING:  # which would take every name for one that exists
+
+    def __getattr__(name: str) -> object:
+        """A public name that needs torch, or a module that has some; it is asked for here only once."""
+        if name in _MODULES:
+            return importlib.import_module(f"{__name__}.{name}")
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

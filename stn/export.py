@@ -2,7 +2,7 @@
 
 Input `images` (B, C, H, W) in [0, 1], any B. Outputs `logits` (B, K) and, where the network has a transformer, `theta`
 (B, P) and `transformed` (B, C, h, w), the images the class layers saw; the grid is a function of theta and is left out.
-The file's metadata hold what a model file's hold (`stn.model_file`), so that it can be served alone.
+The file's metadata hold what a model file's hold (`stn.model_info`), so that it can be served alone.
 
 The grid is one matrix product of theta's coefficients with a constant of the file, and the image is sampled without the
 padding that makes the identity exact to the bit in torch: here it is exact to the rounding of float32.
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from stn.classifiers import Classifier
-from stn.model_file import ModelInfo, to_metadata
+from stn.model_info import ModelInfo, to_metadata
 from stn.types import Images
 from stn.whole_file import written_beside
 

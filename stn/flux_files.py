@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from stn.flux import from_flux, to_flux
-from stn.model_file import ModelFileError
+from stn.model_info import ModelFileError
 from stn.whole_file import written_beside
 
 SAFETENSORS = (".safetensors",)

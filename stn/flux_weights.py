@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from stn.classifiers import Classifier
 from stn.flux import from_flux, to_flux
 from stn.flux_files import StoredArray, open_arrays, write_arrays
-from stn.model_file import ModelFileError
+from stn.model_info import ModelFileError
 from stn.spatial_transformer import SpatialTransformer
 from stn.transforms import Affine, Projective, Similarity, Transform
 

@@ -4,19 +4,22 @@ import ctypes
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import IO, Any
 
 PR_SET_PDEATHSIG = 1
 """Source: the manual page of Linux's prctl."""
 
 
-def start_module(*arguments: str, stderr: IO[Any] | None = None) -> "subprocess.Popen[bytes]":
+def start_module(
+    *arguments: str, stderr: IO[Any] | None = None, env: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
     """`python -m ARGUMENTS`, which is interrupted, on Linux, when this process is gone, however that came.
 
     It has a session of its own, so that a terminal's Ctrl-C reaches this process alone.
     """
     command = [sys.executable, "-m", *arguments]
-    return subprocess.Popen(command, stderr=stderr, start_new_session=True, preexec_fn=_end_with_parent)
+    return subprocess.Popen(command, stderr=stderr, env=env, start_new_session=True, preexec_fn=_end_with_parent)
 
 
 def run_module(*arguments: str) -> int:

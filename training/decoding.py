@@ -7,10 +7,8 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """The only decoders that are tried on posted bytes."""
@@ -130,7 +128,7 @@ FITS: dict[str, Callable[[Image.Image, tuple[int, int]], Image.Image]] = {"pad":
 """The ways to bring a picture to a size; a model file says which one its network knows (`InputConfig.fit`)."""
 
 
-def to_bytes(image: Image.Image) -> UInt8[Tensor, "c h w"]:
+def to_bytes(image: Image.Image) -> UInt8[np.ndarray, "c h w"]:
     """The bytes of a grey or RGB image."""
-    values = torch.from_numpy(np.array(image))
-    return values[None] if values.ndim == 2 else values.permute(2, 0, 1)
+    values = np.array(image)
+    return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)

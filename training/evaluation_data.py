@@ -16,7 +16,7 @@ from training.config import DataConfig, DistortionConfig, TrainingConfig
 from training.data.batches import Batch, FixedBatches
 from training.data.datamodule import DataModule
 from training.fitted import fit_images
-from training.runs import check_data
+from training.same_data import check_data
 from training.trained import Trained, own_data, seed_of
 
 Part = Literal["test", "train", "validation", "all"]

@@ -28,7 +28,8 @@ from training.data.datamodule import DataModule
 from training.data.labelled import check_learnable
 from training.module import ClassificationModule
 from training.report import write_run_report
-from training.runs import check_data, write_json
+from training.runs import write_json
+from training.same_data import check_data
 
 log = logging.getLogger(__name__)
 

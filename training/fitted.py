@@ -1,5 +1,6 @@
 """Pictures brought to what a network takes, the way the service does it."""
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -27,4 +28,4 @@ def fit_images(images: Images, wanted: InputConfig) -> Float[Tensor, "b c2 h2 w2
             f"model takes them, got {channels} channels and {images.shape[2]}x{images.shape[3]} pixels"
         )
     fitted = [to_bytes(FITS[wanted.fit](convert(to_pil(image), wanted.channels), wanted.size)) for image in images]
-    return torch.stack(fitted).float() / 255
+    return torch.from_numpy(np.stack(fitted)).float() / 255

@@ -26,7 +26,6 @@ from typing import Any
 from stn.config import from_dict, to_dict
 from stn.whole_file import written_beside
 from training.config import TrainingConfig
-from training.data.labelled import DataSet, fingerprint
 
 
 def create_run(root: Path, config: TrainingConfig) -> Path:
@@ -89,25 +88,6 @@ def hold(run: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
-
-
-def check_data(run: Path, data: DataSet, remember: bool = False) -> None:
-    """Refuse other pictures than those the run began with: they would be parted anew, and tests be on what was learnt.
-
-    Args:
-        remember: write down which they are, where that was not done yet.
-    """
-    path = run / "data.json"
-    found = {"pictures": len(data.labels), "classes": len(data.class_names), "fingerprint": fingerprint(data)}
-    if not path.exists():
-        if remember:
-            write_json(path, found)
-        return
-    began = json.loads(path.read_text())
-    if found != began:
-        rule = f"the {began['pictures']} pictures of {began['classes']} classes that the run began with ({path})"
-        others = ", some of them others" if found["pictures"] == began["pictures"] else ""
-        raise ValueError(f"data must be {rule}, got {found['pictures']} of {found['classes']}{others}")
 
 
 def clear_leftovers(run: Path) -> None:

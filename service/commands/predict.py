@@ -11,8 +11,8 @@ from service.answers import Entry, json_answer
 from service.client import Client, NoAnswer, Prediction, ServiceError, StrangeAnswer
 from service.client_connection import IMAGES_PER_REQUEST
 from service.images import Picture, read_picture
+from service.local_model import read_model
 from service.model_folder import register_shipped
-from service.model_store import ModelStore
 from service.options import PredictOptions
 from service.problems import Problem
 from service.schemas import FailedImage, ImagePrediction, Predictions
@@ -105,7 +105,7 @@ def _ask(images: list[Path], options: PredictOptions, server: Server) -> Predict
 
 def _predict_here(images: list[Path], options: PredictOptions, settings: Settings) -> Predictions:
     register_shipped(settings.models)
-    served = ModelStore(settings).find(options.model)
+    served = read_model(settings, options.model)
     entries: list[Entry] = []
     for path in images:
         try:

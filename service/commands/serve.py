@@ -1,16 +1,10 @@
-"""`stn serve` and `stn up`: the service in this process."""
+"""`stn serve` and `stn up`: the service in this process, or in several."""
 
-import logging
-import signal
-from types import FrameType
-
-import uvicorn
-
-from service.app import create_app
+from service import logs
 from service.model_folder import register_shipped
+from service.server import serve_here
 from service.settings import Settings
-
-log = logging.getLogger(__name__)
+from service.workers import supervise
 
 
 def up(settings: Settings) -> int:
@@ -24,22 +18,5 @@ def serve(settings: Settings) -> int:
 
     The exit code: 0 after a signal, 3 where the service could not start.
     """
-    # uvicorn repeats the signal that ended it, once it is done; it has then been answered and must not kill.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _already_answered)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings),
-            host=settings.host,
-            port=settings.port,
-            timeout_graceful_shutdown=settings.drain_seconds,
-            log_config=None,
-            access_log=False,
-        )
-    )
-    server.run()
-    return 0 if server.started else 3
-
-
-def _already_answered(number: int, frame: FrameType | None) -> None:
-    log.debug("signal %d, frame %s", number, frame)
+    logs.set_up(settings.log_format, settings.log_requests)
+    return supervise(settings) if settings.workers > 1 else serve_here(settings)

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request, Response
+from opentelemetry.trace import Span
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from service import logs, metrics, tracing
 from service.answers import Answer, Entry, json_answer, npz_answer, png_answer
 from service.bodies import images_in, read_body
 from service.images import Picture, read_picture
@@ -85,20 +87,25 @@ class PredictService:
         served = self.models.find(options.model, options.version) or await self.models.get(
             options.model, options.version
         )
+        logs.model.set(served.name)
         served.predictor.check_room(1)
         body = await read_body(receive, headers.get(b"content-length"), settings.max_body_bytes)
+        read = time.perf_counter()
         kind = kind_of(headers.get(b"accept", b""))
         bodies = images_in(body, headers.get(b"content-type", b"").decode("latin-1"), settings.max_images)
         if kind == "image/png" and len(bodies) != 1:
             raise Problem(406, f"Accept: image/png answers one image at a time, got {len(bodies)}")
         decode = partial(_entries, bodies, served, settings.max_pixels)
         entries = decode() if len(body) <= SMALL_BYTES else await to_thread.run_sync(decode, limiter=self._decoding)
+        span, decoded = tracing.current.get(), time.perf_counter() - read
+        metrics.stage("decode", decoded)
+        tracing.stage(span, "decode", decoded)
         encode = partial(_ANSWERS[kind], served, entries)
         pictures = [entry.pixels for entry in entries if isinstance(entry, Picture)]
         if not pictures:
             return encode(None, options)
         future = served.predictor.submit(
-            pictures, lambda outputs, stages: _timed(encode(outputs, options), stages), deadline, options.details
+            pictures, lambda outputs, stages: _timed(encode(outputs, options), stages, span), deadline, options.details
         )
         return await (future if served.predictor.unanswered <= settings.max_batch else _unless_gone(future, receive))
 
@@ -155,12 +162,18 @@ def _entries(bodies: Sequence[bytes], served: Served, max_pixels: int) -> list[E
     return entries
 
 
-def _timed(answer: Answer, stages: Stages) -> Answer:
-    """With the milliseconds of its stages in a header that browsers show."""
-    text = (
-        f"queue;dur={1e3 * (stages.taken - stages.arrived):.3f}, batch;dur={1e3 * (stages.gathered - stages.taken):.3f}, "
-        f"infer;dur={1e3 * (stages.inferred - stages.gathered):.3f}"
+def _timed(answer: Answer, stages: Stages, span: Span | None) -> Answer:
+    """With the milliseconds of its stages in a header that browsers show, and the seconds in its span."""
+    queue, batch, infer = (
+        stages.taken - stages.arrived,
+        stages.gathered - stages.taken,
+        stages.inferred - stages.gathered,
     )
+    text = f"queue;dur={1e3 * queue:.3f}, batch;dur={1e3 * batch:.3f}, infer;dur={1e3 * infer:.3f}"
+    if span is not None:
+        encode = time.perf_counter() - stages.inferred
+        for name, seconds in {"queue": queue, "batch": batch, "infer": infer, "encode": encode}.items():
+            tracing.stage(span, name, seconds)
     answer.headers.append((b"server-timing", text.encode()))
     return answer
 

@@ -20,18 +20,18 @@ from stn import InputConfig, ModelConfig, ModelInfo, build_model, save_model
 CLASSES = ("cat", "dog", "owl")
 
 
-def write_model(path: Path, channels: int = 1, transform: str = "affine") -> None:
+def write_model(path: Path, channels: int = 1, transform: str = "affine", seed: int = 0) -> None:
     """A model of 20x16 images with random weights, whose theta is not the identity and depends on the image.
 
     The same arguments give the same bytes, which are then prepared once.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_model_bytes(channels, transform))
+    path.write_bytes(_model_bytes(channels, transform, seed))
 
 
 @functools.cache
-def _model_bytes(channels: int, transform: str) -> bytes:
-    torch.manual_seed(0)
+def _model_bytes(channels: int, transform: str, seed: int) -> bytes:
+    torch.manual_seed(seed)
     config = ModelConfig(transform=transform, size=(12, 14), filters=(4,), units=8)
     images = InputConfig(channels=channels, height=20, width=16, mean=(0.2,) * channels, std=(0.4,) * channels)
     model = build_model(config, images, len(CLASSES)).eval()
@@ -40,7 +40,7 @@ def _model_bytes(channels: int, transform: str) -> bytes:
         with torch.no_grad():
             theta.weight.normal_(std=0.1)
             theta.bias += 0.1
-    provenance = {"command": "python -m training tiny", "seed": "0"}
+    provenance = {"command": "python -m training tiny", "seed": str(seed)}
     info = ModelInfo(config=config, input=images, class_names=CLASSES, provenance=provenance)
     with tempfile.TemporaryDirectory() as folder:
         save_model(Path(folder) / "model.safetensors", model, info)

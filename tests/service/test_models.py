@@ -1,5 +1,7 @@
+import hashlib
 import pickle
 import re
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from stn import ModelFileError
 from tests.service.conftest import CLASSES, encode, picture, write_model
 
 
-def test_the_models_are_listed_with_what_one_needs_to_know(client: TestClient) -> None:
+def test_the_models_are_listed_with_what_one_needs_to_know(client: TestClient, home: Path) -> None:
     answer = client.get("/v1/models").json()
     assert answer["default_model"] == "tiny"
     (model,) = answer["models"]
@@ -20,8 +22,16 @@ def test_the_models_are_listed_with_what_one_needs_to_know(client: TestClient) -
     assert (version["height"], version["width"], version["channels"]) == (20, 16, 1)
     assert version["class_names"] == list(CLASSES)
     assert version["transform"] == "affine"
+    assert (version["model"], version["state"], version["default"], version["reason"]) == ("tiny", "loaded", True, None)
+    assert (model["default_version"], model["pinned_version"]) == (1, None)
+    path = home / "models/tiny/1.safetensors"
+    assert version["bytes"] == path.stat().st_size
+    assert version["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    assert list(version["runtimes"].values()) == ["eager"] * 3
+    assert datetime.fromisoformat(version["registered"]).timestamp() == pytest.approx(path.stat().st_mtime, abs=1e-3)
     assert version["provenance"]["seed"] == "0"
     assert client.get("/v1/models/tiny").json() == model
+    assert client.get("/v1/models/tiny/versions/1").json() == version
 
 
 def test_an_unknown_model_is_404(client: TestClient) -> None:
@@ -99,15 +109,8 @@ def test_the_interactive_documentation_is_there_and_the_schema_names_every_route
     assert len(addresses) == 3  # script, style, icon: all from here, so that the page works without a network
     assert all(client.get(address).status_code == 200 for address in addresses)
     paths = client.get("/openapi.json").json()["paths"]
-    assert set(paths) == {"/v1/predict", "/v1/models", "/v1/models/{name}", "/v2/health/live", "/v2/health/ready"}
+    assert set(paths) >= {"/v1/predict", "/v1/models", "/v1/models/{name}", "/v2/health/live", "/v2/health/ready"}
     assert set(paths["/v1/predict"]["post"]["responses"]) >= {"200", "400", "404", "413", "415", "422", "429"}
-
-
-def test_a_file_that_vanishes_is_served_on_until_the_service_is_started_again(client: TestClient, home: Path) -> None:
-    (home / "models/tiny/1.safetensors").unlink()
-    assert client.get("/v1/models").status_code == 200
-    answer = client.post("/v1/predict", content=encode(picture()), headers={"Content-Type": "image/png"})
-    assert answer.status_code == 200
 
 
 def test_a_model_of_other_channels_than_grey_or_rgb_is_refused(home: Path) -> None:
@@ -118,3 +121,22 @@ def test_a_model_of_other_channels_than_grey_or_rgb_is_refused(home: Path) -> No
         refused = {entry["file"]: entry["reason"] for entry in client.get("/v1/models").json()["refused"]}
     assert "only grey and RGB pictures can be posted, not 5 channels" in refused["many/1.safetensors"]
     assert "gone/1.safetensors" in refused
+
+
+@pytest.mark.parametrize("path", ["/v1/models/a b", "/v1/models/tiny.x", f"/v1/models/{'a' * 65}"])
+def test_a_name_that_no_model_can_have_is_422_with_the_rule(client: TestClient, path: str) -> None:
+    for answer in (client.get(path), client.delete(path), client.put(f"{path}/default", json={"version": 1})):
+        assert answer.status_code == 422
+        assert "[A-Za-z0-9_-]{1,64}" in answer.json()["detail"]
+
+
+def test_every_answer_of_the_model_routes_is_documented_with_its_kind_and_an_example(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path, verbs in paths.items():
+        for verb, operation in verbs.items() if path.startswith("/v1/models") else ():
+            for status, answer in operation["responses"].items():
+                kinds = answer.get("content", {})
+                expected = {"application/json"} if status in ("200", "201") else {"application/problem+json"}
+                assert set(kinds) == (set() if status == "204" else expected), (verb, path, status)
+                if status >= "400":
+                    assert kinds["application/problem+json"]["example"]["status"] == int(status)

@@ -15,7 +15,7 @@ import torch
 
 from stn import KERNELS, TRANSFORMS, Classified, Classifier, InputConfig, ModelConfig, ModelInfo, build_model
 from stn.export import OPSET, export_onnx
-from stn.model_file import _read_info
+from stn.model_info import from_metadata
 
 IMAGES = InputConfig(channels=3, height=28, width=20, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
 SMALL = {"classifier": "fcn", "units": 4, "localization": "dense", "localization_units": 8, "size": (18, 22)}
@@ -224,7 +224,7 @@ def test_the_file_is_valid_and_names_what_goes_in_and_out(exported: Exporter) ->
 def test_the_file_says_of_the_network_what_a_model_file_says(exported: Exporter) -> None:
     info = info_of()
     metadata = onnxruntime.InferenceSession(exported(info)).get_modelmeta().custom_metadata_map
-    assert _read_info("model.onnx", metadata) == info
+    assert from_metadata("model.onnx", metadata) == info
 
 
 def test_the_file_says_nothing_of_the_machine(exported: Exporter) -> None:

@@ -65,7 +65,7 @@ def test_nothing_but_the_model_file_is_left_in_its_folder(path: Path) -> None:
 
 def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = path.read_bytes()
-    monkeypatch.setattr("stn.model_file.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("stn.whole_file.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         save_model(path, tiny_model(), INFO)
     assert path.read_bytes() == before

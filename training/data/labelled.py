@@ -1,6 +1,5 @@
 """Labelled pictures, and how they are parted."""
 
-import hashlib
 from typing import NamedTuple
 
 import torch
@@ -79,12 +78,3 @@ def check_learnable(data: DataSet) -> None:
             worst = int(counts.argmin())
             rule = f"a set with at least {least} readable picture{'s' * (least > 1)} of every class for {purpose}"
             raise ValueError(f"data.root must be {rule}, got {int(counts[worst])} of {class_names[worst]!r}")
-
-
-def fingerprint(data: DataSet) -> str:
-    """By which a run knows its data again: of the labels, the parts, the classes' names and a hundred of the pictures."""
-    some = torch.linspace(0, len(data.images) - 1, 100).long()
-    digest = hashlib.blake2b(repr((tuple(data.images.shape), data.class_names)).encode(), digest_size=16)
-    for values in (data.labels, data.train, data.test, data.images[some]):
-        digest.update(values.contiguous().numpy().tobytes())
-    return digest.hexdigest()

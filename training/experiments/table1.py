@@ -25,7 +25,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from stn.model_file import read_model_info
+from stn.model_info import read_model_info
 from training.child import interrupt_on_signals, start_module
 from training.config import TrainingConfig
 from training.experiments.cells import MODELS, PAPER, Cell, Recipe, config_of, with_steps

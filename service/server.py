@@ -1,0 +1,66 @@
+"""One process that answers requests, until a signal ends it in good order."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Sequence
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from service.app import create_app
+from service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 2048
+"""Connections that wait to be accepted."""
+
+
+def serve_here(settings: Settings, listening: Sequence[socket.socket] | None = None) -> int:
+    """Serve in this process, on sockets that others bound where they are given.
+
+    The exit code: 0 after a signal, 3 where the service could not start.
+    """
+    # uvicorn repeats the signal that ended it, once it is done; it has then been answered and must not kill.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _already_answered)
+    app = create_app(settings, wait_for_models=False)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=settings.drain_seconds,
+            log_config=None,
+            access_log=False,
+        ),
+        app,
+        settings.drain_delay,
+    )
+    server.run(list(listening) if listening else None)
+    return 0 if server.started else 3
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, of which the probe says that it is not ready from the moment it is asked to end."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, delay: float) -> None:
+        super().__init__(config)
+        self._app, self._delay = app, delay
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Not ready at once; after the delay, in which whoever sends requests finds that out, no more are accepted."""
+        asked_before, self._app.state.draining = self._app.state.draining, True
+        if asked_before or not self._delay:
+            super().handle_exit(sig, frame)
+            return
+        log.info("ending in %g s", self._delay)
+        asyncio.get_running_loop().call_later(self._delay, super().handle_exit, sig, frame)
+
+
+def _already_answered(number: int, frame: FrameType | None) -> None:
+    log.debug("signal %d, frame %s", number, frame)

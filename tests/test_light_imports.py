@@ -1,0 +1,24 @@
+import subprocess
+import sys
+
+import pytest
+
+MODULES = [
+    "stn.config",
+    "stn.model_info",
+    "stn.whole_file",
+    "training.child",
+    "training.config",
+    "training.decoding",
+    "training.experiments.cells",
+    "training.presets",
+    "training.recipes",
+    "training.runs",
+    "service.cli",
+]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_torch_is_not_imported_where_a_server_can_do_without(module: str) -> None:
+    code = f"import sys, {module}; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
