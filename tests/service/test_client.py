@@ -247,16 +247,33 @@ def test_a_service_that_is_not_there_is_not_ready_and_gives_no_answer() -> None:
     assert caught.value.status is None
 
 
-IMAGE = {"channels": 1, "height": 2, "width": 2}
-VERSION = {"version": 2, "classifier": "cnn", "transform": None, **IMAGE, "class_names": ["a"], "scores": {}}
-VERSION |= {"provenance": {}, "added_later": 1}
-MODEL = {"name": "a b", "default_version": 2, "versions": [VERSION]}
+MODELS = {"default_model": None, "models": [], "refused": [], "added_later": 1}
 
 
-def test_models_are_uploaded_chosen_and_deleted_by_the_requests_for_it(tmp_path: Path) -> None:
+def test_a_model_is_uploaded_answers_and_is_deleted(here: Client, tmp_path: Path) -> None:
+    write_model(tmp_path / "model.safetensors")
+    with pytest.raises(WrongRequest, match="422"):
+        here.upload(Path(__file__), "other")
+    assert here.upload(tmp_path / "model.safetensors", "other").version == 1
+    assert here.predict(picture(), model="other").class_name == here.predict(picture()).class_name
+    assert here.set_default("other", 1).default_version == 1
+    with pytest.raises(Conflict):
+        here.delete("other", 1)
+    here.delete("other")
+    assert [model.name for model in here.models().models] == ["tiny"]
+
+
+def documents(here: Client) -> tuple[object, object]:
+    """A model and a version of it, as a later service may describe them."""
+    model = here.model("tiny").model_dump(mode="json")
+    return {**model, "added_later": 1}, {**model["versions"][0], "version": 2, "added_later": 1}
+
+
+def test_models_are_uploaded_chosen_and_deleted_by_the_requests_for_it(here: Client, tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     file.write_bytes(os.urandom(600_000))
-    peer = Peer([answer(201, VERSION), answer(200, MODEL), answer(200, MODEL), answer(204), answer(204)])
+    model, version = documents(here)
+    peer = Peer([answer(201, version), answer(200, model), answer(200, model), answer(204), answer(204)])
     with peer.running() as url, Client(url, key="secret") as client:
         assert client.upload(file, "a b").version == 2
         client.set_default("a b", 2)
@@ -280,9 +297,9 @@ def test_models_are_uploaded_chosen_and_deleted_by_the_requests_for_it(tmp_path:
 
 @pytest.mark.parametrize("refusal", [problem(429), problem(503), RESET, CLOSED])
 def test_what_was_refused_or_lost_is_asked_again(refusal: bytes) -> None:
-    peer = Peer([refusal, refusal, answer(200, MODEL)])
+    peer = Peer([refusal, refusal, answer(200, MODELS)])
     with peer.running() as url, Client(url) as client:
-        assert client.model("a").name == "a b"
+        assert client.models().models == []
     assert len(peer.received) == 3
 
 
@@ -291,9 +308,9 @@ def test_retry_after_is_waited_for_whether_it_is_seconds_or_a_date(header: str) 
     now = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)  # a clock that is wrong
     late = format_datetime(now + timedelta(seconds=1), usegmt=True)
     headers = {"Retry_After": late if header == "date" else header, "Date": format_datetime(now, usegmt=True)}
-    peer = Peer([problem(503, **headers), answer(200, MODEL)])
+    peer = Peer([problem(503, **headers), answer(200, MODELS)])
     with peer.running() as url, Client(url) as client:
-        client.model("a")
+        client.models()
     first, second = peer.received
     assert 1 <= second.seconds - first.seconds < 1.9
 
@@ -301,7 +318,7 @@ def test_retry_after_is_waited_for_whether_it_is_seconds_or_a_date(header: str) 
 def test_a_wait_that_would_take_too_long_is_not_begun() -> None:
     peer = Peer([problem(429, Retry_After="3")])
     with peer.running() as url, Client(url, timeout=1.0) as client, pytest.raises(Overloaded, match="what to mend"):
-        client.model("a")
+        client.models()
     assert len(peer.received) == 1
 
 
@@ -309,7 +326,7 @@ def test_a_wait_that_would_take_too_long_is_not_begun() -> None:
 def test_it_is_not_asked_again_for_ever(retries: int, sent: int) -> None:
     peer = Peer([problem(429)])
     with peer.running() as url, Client(url, retries=retries) as client, pytest.raises(Overloaded):
-        client.model("a")
+        client.models()
     assert len(peer.received) == sent
 
 
@@ -323,7 +340,7 @@ def test_it_is_not_asked_again_for_ever(retries: int, sent: int) -> None:
 def test_an_answer_is_final_and_raised_by_its_status(status: int, kind: type[ServiceError]) -> None:
     peer = Peer([problem(status)])
     with peer.running() as url, Client(url) as client, pytest.raises(ServiceError) as caught:
-        client.model("a")
+        client.models()
     assert type(caught.value) is kind
     assert (caught.value.status, caught.value.detail, caught.value.request_id) == (status, "what to mend", "id-1")
     assert len(peer.received) == 1
@@ -347,9 +364,9 @@ def test_what_may_have_had_effect_is_not_done_again(tmp_path: Path, lost: bytes,
 
 
 def test_an_answer_that_breaks_off_is_not_asked_for_again() -> None:
-    peer = Peer([answer(200, MODEL)[:-5]])
+    peer = Peer([answer(200, MODELS)[:-5]])
     with peer.running() as url, Client(url) as client, pytest.raises(NoAnswer, match="the answer broke off"):
-        client.model("a")
+        client.models()
     assert len(peer.received) == 1
 
 
@@ -432,17 +449,18 @@ def test_the_client_that_does_not_block_gives_the_same_answers(url: str, here: C
     np.testing.assert_allclose([list(got.probabilities.values()) for got in several], expected.probabilities, atol=1e-6)
     np.testing.assert_allclose(arrays.probabilities, expected.probabilities, atol=1e-6)
     assert one.class_name == several[0].class_name
-    assert (models, model, ready) == (here.models(), here.model("tiny"), True)
+    assert (models.default_model, model.name, ready) == ("tiny", "tiny", True)
 
 
-def test_the_client_that_does_not_block_asks_again_and_uploads(tmp_path: Path) -> None:
+def test_the_client_that_does_not_block_asks_again_and_uploads(here: Client, tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     file.write_bytes(os.urandom(600_000))
-    peer = Peer([RESET, answer(200, MODEL), problem(429), answer(201, VERSION), answer(200, MODEL), answer(204)])
+    model, version = documents(here)
+    peer = Peer([RESET, answer(200, MODELS), problem(429), answer(201, version), answer(200, model), answer(204)])
 
     async def act(url: str) -> None:
         async with AsyncClient(url) as client:
-            await client.model("a")
+            await client.models()
             await client.upload(file, "a")
             await client.set_default("a", None)
             await client.delete("a", 1)
