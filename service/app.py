@@ -14,10 +14,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from service import metrics, tracing
+from service.allowed_methods import allowed_methods
 from service.exposition import published
 from service.hot_path import HotPath
 from service.middleware import BodyLimit, Observed, RequestId, body_limit
 from service.model_store import ModelStore
+from service.openapi_document import complete_openapi
 from service.problems import Problem, problem_response
 from service.routes import health, model_uploads, models, pages, predict
 from service.routes import metrics as metrics_route
@@ -61,6 +63,7 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
         telemetry=tracing.telemetry(traces),
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings = settings
     app.state.draining = False
@@ -68,6 +71,7 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     for module in (predict, models, model_uploads, health, metrics_route, pages):
         app.include_router(module.router)
     app.mount("/static", pages.PageFiles(directory=pages.STATIC), name="static")
+    complete_openapi(app)
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
@@ -92,7 +96,11 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
     detail = error.detail
     if error.status_code == 413:
         detail = f"the body must have at most {body_limit(request.scope, request.app.state.settings):,} bytes"
-    return problem_response(request, Problem(error.status_code, detail, dict(error.headers or {})))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = allowed_methods(request) if "Allow" in headers else "GET, HEAD"  # of a file
+        detail = f"the method must be one of {headers['Allow']}, got {request.method}"
+    return problem_response(request, Problem(error.status_code, detail, headers))
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:

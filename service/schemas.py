@@ -96,7 +96,7 @@ class Predictions(_Schema):
 class Base64Images(_Schema):
     """Pictures in a JSON body."""
 
-    images: list[str] = Field(min_length=1, examples=[["iVBORw0KGgo..."]])
+    images: list[str] = Field(min_length=1)
     """Each a PNG, JPEG, WebP, GIF or BMP in base64, with or without `data:image/...;base64,` in front."""
 
 
@@ -173,7 +173,7 @@ class Model(_Schema):
 class DefaultVersion(_Schema):
     """Which version of a model is to answer when a request names none."""
 
-    version: int | None = Field(ge=1, le=999_999_999, examples=[3])
+    version: int | None = Field(ge=1, le=999_999_999, examples=[1])
     """None (null) for the newest, also of those that are still to come."""
 
 

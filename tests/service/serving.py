@@ -1,109 +1,30 @@
-"""Servers for tests of clients: the real one, and one that misbehaves as it is told."""
+"""A real server in a thread of this process, for clients that speak HTTP themselves."""
 
-import asyncio
 import contextlib
-import json
-import socket
-import struct
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http import HTTPStatus
+from collections.abc import Iterator
 
 import uvicorn
-from fastapi import FastAPI
+
+from service.app import create_app
+from service.settings import Settings
 
 
-@contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
-    """The URL at which this application is served on a free port of this machine."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+@contextlib.contextmanager
+def serving(settings: Settings) -> Iterator[str]:
+    """Its host and port, until the end of the block."""
+    server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
+        deadline = time.monotonic() + 60
         while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.005)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+            assert thread.is_alive(), "the server ended as it started"
+            assert time.monotonic() < deadline, "the server did not start in time"
+            time.sleep(0.01)
+        host, port = server.servers[0].sockets[0].getsockname()
+        yield f"{host}:{port}"
     finally:
         server.should_exit = True
-        thread.join()
-
-
-@dataclass(frozen=True)
-class Received:
-    """A request, as a peer got it."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-    seconds: float
-    """When, by `time.monotonic`."""
-
-
-def answer(status: int, document: object = None, **headers: str) -> bytes:
-    """An answer in JSON; an underscore in the name of a header stands for a dash."""
-    body = b"" if document is None else json.dumps(document).encode()
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"Content-Length: {len(body)}", "Connection: close"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-RESET = b"reset"
-"""Instead of an answer: the connection is reset."""
-CLOSED = b""
-"""Instead of an answer: the connection is closed."""
-SILENCE = b"silence"
-"""Instead of an answer: nothing, while the connection stays open."""
-
-
-@dataclass
-class Peer:
-    """A server that answers its requests one after another with these bytes, after which it closes the connection."""
-
-    answers: Sequence[bytes]
-    received: list[Received] = field(default_factory=list)
-
-    @contextmanager
-    def running(self) -> Iterator[str]:
-        """Its URL."""
-        ready, end = threading.Event(), asyncio.Event()
-        port, loops = [0], []
-
-        async def run() -> None:
-            server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
-            port[0] = server.sockets[0].getsockname()[1]
-            loops.append(asyncio.get_running_loop())
-            ready.set()
-            await end.wait()
-            server.close()
-
-        thread = threading.Thread(target=lambda: asyncio.run(run()))
-        thread.start()
-        ready.wait(10)
-        try:
-            yield f"http://127.0.0.1:{port[0]}"
-        finally:
-            loops[0].call_soon_threadsafe(end.set)
-            thread.join()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        method, path, _ = head[0].split(" ")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-        body = await reader.readexactly(int(headers.get("content-length", "0")))
-        said = self.answers[min(len(self.received), len(self.answers) - 1)]
-        self.received.append(Received(method, path, headers, body, time.monotonic()))
-        if said == RESET:
-            linger = struct.pack("ii", 1, 0)
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        elif said == SILENCE:
-            await reader.read()
-        else:
-            writer.write(said)
-            with contextlib.suppress(ConnectionError):
-                await writer.drain()
-        writer.close()
+        thread.join(30)

@@ -19,7 +19,7 @@ from PIL import Image
 
 from service.cli import main
 from tests.service.conftest import CLASSES, encode, picture
-from tests.service.serving import Peer, answer
+from tests.service.peer import Peer, answer
 from training.presets import PRESETS
 from training.runs import hold
 

@@ -22,7 +22,6 @@ import pytest
 from PIL import Image
 
 from service import async_client, client
-from service.app import create_app
 from service.client import (
     AsyncClient,
     Client,
@@ -39,7 +38,8 @@ from service.client import (
 from service.model_folder import register_shipped
 from service.settings import Settings
 from tests.service.conftest import CLASSES, encode, picture, write_model
-from tests.service.serving import CLOSED, RESET, SILENCE, Peer, answer, serving
+from tests.service.peer import CLOSED, RESET, SILENCE, Peer, answer
+from tests.service.serving import serving
 
 PROBLEM = {"type": "about:blank", "title": "t", "detail": "what to mend", "error": "what to mend", "request_id": "id-1"}
 READY = answer(200, {"ready": True})
@@ -54,8 +54,8 @@ def url(prepared: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     """A service that takes at most 8 images in a request."""
     home = tmp_path_factory.mktemp("home")
     write_model(home / "models" / "tiny" / "1.safetensors")
-    with serving(create_app(Settings(home=home, max_images=8, max_pixels=10_000))) as url:
-        yield url
+    with serving(Settings(home=home, max_images=8, max_pixels=10_000)) as host:
+        yield f"http://{host}"
 
 
 @pytest.fixture
@@ -525,8 +525,8 @@ def test_the_client_needs_no_torch() -> None:
 def shipped(prepared: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("shipped")
     register_shipped(home / "models")
-    with serving(create_app(Settings(home=home))) as url:
-        yield url
+    with serving(Settings(home=home)) as host:
+        yield f"http://{host}"
 
 
 @pytest.mark.parametrize("module", [client, async_client])
