@@ -107,7 +107,7 @@ class ModelVersion(_Schema):
         json_schema_extra={
             "examples": [
                 {
-                    "model": "digits",
+                    "model": "handwriting",
                     "version": 3,
                     "default": True,
                     "state": "loaded",
@@ -137,7 +137,7 @@ class ModelVersion(_Schema):
     """Whether it answers when a request names the model and no version."""
     state: Literal["loaded", "loading", "on disk", "refused"]
     """`loaded`: it is in memory; `on disk`: it is loaded when it is asked for; `refused`: it cannot be."""
-    reason: str | None
+    reason: str | None = None
     """Why its file is refused. Where the state is `loaded`, what lay there before goes on being served."""
     runtimes: dict[int, str]
     """What runs batches of up to so many images; empty where it is not in memory."""

@@ -1,9 +1,11 @@
-"""Files for the requests that schemathesis makes up: it knows that a body is a picture or a model, but has none.
+"""What schemathesis cannot make up: pictures and a model, for it knows that a body is one but has none, and a deadline that
+can be kept.
 
 Only what fits the document is replaced; what is meant to be refused stays as it is.
 """
 
 import base64
+import contextlib
 import io
 import os
 import zlib
@@ -16,6 +18,9 @@ import schemathesis
 from PIL import Image
 from schemathesis.core import NOT_SET
 from schemathesis.core.parameters import ParameterLocation
+
+LEAST_SECONDS = 5.0
+"""A shorter deadline may pass, and 504 is then right."""
 
 
 def _pictures() -> list[bytes]:
@@ -30,30 +35,37 @@ def _pictures() -> list[bytes]:
 
 
 PICTURES = _pictures()
-MODEL = Path(os.environ["STN_CONTRACT_MODEL"]).read_bytes()
+MODEL = Path(os.environ["STN_CONTRACT_MODEL"]).read_bytes() if "STN_CONTRACT_MODEL" in os.environ else None
+"""Without it, bodies stay what schemathesis makes of them: bytes that are no picture and no model."""
 
 
 def _picture(made_up: Any) -> bytes:
     return PICTURES[zlib.crc32(repr(made_up).encode()) % len(PICTURES)]
 
 
-def _pictures_in(body: Any) -> Any:
+def _with_pictures(body: Any) -> dict[str, Any]:
     if not isinstance(body, dict):
-        return _picture(body)
+        return {"data": _picture(body)}
     if "images" in body:
-        return {"images": [base64.b64encode(_picture(one)).decode() for one in body["images"]]}
-    return {"image": [_picture(one) for one in body["image"]]}
+        return {"json": {"images": [base64.b64encode(_picture(one)).decode() for one in body["images"]]}}
+    return {"files": [("image", (f"{number}.png", _picture(one))) for number, one in enumerate(body["image"])]}
 
 
-def _model_in(body: Any) -> Any:
-    return {"file": MODEL} if isinstance(body, dict) else MODEL
+def _with_a_model(body: Any) -> dict[str, Any]:
+    return {"files": {"file": ("model.safetensors", MODEL)}} if isinstance(body, dict) else {"data": MODEL}
 
 
-BODIES: dict[str, Callable[[Any], Any]] = {"POST /v1/predict": _pictures_in, "POST /v1/models": _model_in}
+BODIES: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "POST /v1/predict": _with_pictures,
+    "POST /v1/models": _with_a_model,
+}
 
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
-    fill = BODIES.get(case.operation.label)
-    if fill and case.body is not NOT_SET and not (case.meta and case.meta.is_negative_at(ParameterLocation.BODY)):
-        case.body = fill(case.body)
+    with_files = BODIES.get(case.operation.label) if MODEL and case.meta and case.body is not NOT_SET else None
+    if with_files and not case.meta.is_negative_at(ParameterLocation.BODY):
+        kwargs.update(with_files(case.body))
+    with contextlib.suppress(KeyError, ValueError):
+        if 0 < float(case.headers["X-Request-Timeout"]) < LEAST_SECONDS:
+            case.headers["X-Request-Timeout"] = str(LEAST_SECONDS)
