@@ -1,7 +1,8 @@
-"""What the examples in docstrings may use without importing it; and that nothing is skipped where nothing may be."""
+"""What the examples in docstrings may use without importing it, what tests have in common, and that nothing is skipped
+where nothing may be."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +17,14 @@ def _names(doctest_namespace: dict[str, Any]) -> None:
     doctest_namespace.update(
         torch=torch, stn=stn, InputConfig=InputConfig, ModelConfig=ModelConfig, from_dict=from_dict
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _test_client_is_known() -> Iterator[None]:
+    """Starlette's TestClient addresses the service by this name, which without keys is none of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STN_ALLOWED_HOSTS", "testserver")
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,9 +1,11 @@
 """The HTTP application, and the one place that turns errors into status codes."""
 
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from pathlib import Path
 
 from anyio import to_thread
 from fastapi import FastAPI, Request
@@ -15,14 +17,18 @@ from starlette.responses import Response
 
 from service import metrics, tracing
 from service.allowed_methods import allowed_methods
-from service.exposition import published
+from service.auth import Gate, GateMiddleware
+from service.body_limit import Bodies, BodyLimit
+from service.exposition import FOLDER, published
 from service.hot_path import HotPath
-from service.middleware import BodyLimit, Observed, RequestId, body_limit
+from service.middleware import Observed, RequestId
 from service.model_store import ModelStore
 from service.openapi_document import complete_openapi
 from service.problems import Problem, problem_response
-from service.routes import health, model_uploads, models, pages, predict
+from service.rate_limit import RateLimit
+from service.routes import docs, health, model_uploads, models, pages, predict
 from service.routes import metrics as metrics_route
+from service.security_headers import SecurityHeaders, with_security_headers
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -56,8 +62,8 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
             await to_thread.run_sync(traces.stop)
 
     app = FastAPIOffline(
+        docs_url=None,
         redoc_url=None,
-        favicon_url="/static/icon.svg",
         title="Spatial transformers",
         version=version("stn"),
         description=_DESCRIPTION,
@@ -68,22 +74,32 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     app.state.settings = settings
     app.state.draining = False
     app.state.tracing = traces
-    for module in (predict, models, model_uploads, health, metrics_route, pages):
+    for module in (predict, models, model_uploads, health, metrics_route, pages, docs):
         app.include_router(module.router)
     app.mount("/static", pages.PageFiles(directory=pages.STATIC), name="static")
-    complete_openapi(app)
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(ClientDisconnect, _forget)
     app.add_exception_handler(Exception, _answer_bug)
-    app.add_middleware(BodyLimit, settings=settings)
+    app.state.gate = Gate(settings, _rates())
+    app.state.bodies = Bodies(settings)
+    complete_openapi(app, app.state.gate)
+    app.add_middleware(BodyLimit, bodies=app.state.bodies)
+    app.add_middleware(GateMiddleware, gate=app.state.gate)
     app.add_middleware(Observed)
     if traces:
         app.add_middleware(tracing.RequestSpan)
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestId)
     app.middleware_stack = HotPath(app.build_middleware_stack())  # outside of Starlette's own layers, too
     return app
+
+
+def _rates() -> RateLimit:
+    """Shared with the other processes that answer for this service, where there are some."""
+    folder = os.environ.get(FOLDER)
+    return RateLimit(Path(folder) / "rates") if folder else RateLimit()
 
 
 async def _answer_problem(request: Request, problem: Exception) -> Response:
@@ -93,10 +109,7 @@ async def _answer_problem(request: Request, problem: Exception) -> Response:
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    detail = error.detail
-    if error.status_code == 413:
-        detail = f"the body must have at most {body_limit(request.scope, request.app.state.settings):,} bytes"
-    headers = dict(error.headers or {})
+    detail, headers = error.detail, dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = allowed_methods(request) if "Allow" in headers else "GET, HEAD"  # of a file
         detail = f"the method must be one of {headers['Allow']}, got {request.method}"
@@ -118,4 +131,8 @@ async def _forget(request: Request, error: Exception) -> Response:
 
 async def _answer_bug(request: Request, error: Exception) -> Response:
     log.error("request %s failed", getattr(request.state, "request_id", None), exc_info=error)
-    return problem_response(request, Problem(500, "the service failed; its log has the reason under the request id"))
+    response = problem_response(
+        request, Problem(500, "the service failed; its log has the reason under the request id")
+    )
+    response.raw_headers = with_security_headers(response.raw_headers)  # sent past all middleware
+    return response

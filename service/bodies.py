@@ -14,26 +14,15 @@ from service.schemas import Base64Images
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
-async def read_body(receive: Receive, declared: bytes | None, max_bytes: int) -> bytes:
-    """The body, of at most so many bytes, whether its length was declared or not.
-
-    Raises:
-        Problem: 413 for a longer one.
-        ClientDisconnect: the client went away.
-    """
-    if declared is not None and declared.isdigit() and int(declared) > max_bytes:
-        raise _too_long(max_bytes)
+async def read_body(receive: Receive) -> bytes:
+    """The whole body; a ClientDisconnect where the client goes away before it has sent it."""
     body, more = b"", True
     pieces: list[bytes] = []
-    size = 0
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         body, more = message.get("body", b""), message.get("more_body", False)
-        size += len(body)
-        if size > max_bytes:
-            raise _too_long(max_bytes)
         pieces.append(body)
     return body if len(pieces) == 1 else b"".join(pieces)
 
@@ -88,10 +77,6 @@ def _decode_base64(text: str, index: int) -> bytes:
         return base64.b64decode("".join(text.split()), validate=True)
     except ValueError as error:
         raise Problem(422, f"images.{index} must be base64 ({error})") from None
-
-
-def _too_long(max_bytes: int) -> Problem:
-    return Problem(413, f"the body must have at most {max_bytes:,} bytes")
 
 
 def _too_many(max_images: int) -> Problem:

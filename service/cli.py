@@ -12,6 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.extras import SubcommandApp
 
 from service.arguments import Run, given, parse
+from service.commands.keys import keys_commands
 from service.problems import Problem
 from service.settings import Settings
 from training.config import DataConfig, DistortionConfig, TrainingConfig
@@ -200,6 +201,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
         """
         return partial(_later, "export", "export", model, to, output, defaults)
 
+    app.command(keys_commands(defaults), name="keys", help="Say who may ask the service: stn keys create NAME.")
     app.command(_models_commands(defaults), name="models", help="List, choose, delete and import models.")
     return app
 

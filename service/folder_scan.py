@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from service.catalogue import Catalogue, Entry, Sighting, Stamp
-from service.model_folder import find_model_files, name_and_version
+from service.model_folder import find_places, name_and_version
 from service.model_records import read_history, read_pin, remember
 from stn import ModelFileError, read_model_info
 
@@ -28,20 +28,20 @@ def scan(models: Path, known: Catalogue | None = None) -> Catalogue:
     found: dict[str, dict[int, Entry]] = {}
     misplaced: dict[str, str] = {}
     moving: dict[Path, Sighting] = {}
-    for path in find_model_files(models):
-        file = path.relative_to(models)
+    for place in find_places(models):
         try:
-            name, version = name_and_version(file)
-            stamp = read_stamp(path)
+            name, version = name_and_version(place)
+            stamp = read_stamp(f"{models}/{place}")
         except ModelFileError as error:
-            misplaced[_printable(file)] = str(error)
+            misplaced[_printable(place)] = str(error)
             continue
         except OSError as error:
-            if path.is_symlink():  # otherwise it has just gone
-                misplaced[_printable(file)] = reason_of(error, path)
+            if os.path.islink(f"{models}/{place}"):  # otherwise it has just gone
+                misplaced[_printable(place)] = reason_of(error, models)
             continue
         entry = known.find(name, version) if known else None
         if entry is None or entry.stamp != stamp or _is_due(entry):
+            path = models / place
             sighting = _sighting(known.moving.get(path) if known else None, stamp)
             if known and not _stands_still(sighting):
                 moving[path] = sighting
@@ -67,9 +67,9 @@ def read_entry(path: Path, name: str, version: int, stamp: Stamp) -> Entry:
     return Entry(name, version, path, stamp, info)
 
 
-def read_stamp(path: Path) -> Stamp:
+def read_stamp(path: str | Path) -> Stamp:
     """The file's stamp as it is now; an OSError where there is no such file."""
-    status = path.stat()
+    status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         raise ModelFileError("a model must be a file, and this is none")
     return Stamp(status.st_mtime_ns, status.st_size, status.st_ino)
@@ -78,13 +78,13 @@ def read_stamp(path: Path) -> Stamp:
 def reason_of(error: Exception, path: Path) -> str:
     """The error's message without the path, which is the server's own."""
     if isinstance(error, OSError):
-        return f"the file cannot be read ({error.strerror or type(error).__name__})"
+        return f"the file cannot be read ({error.strerror})" if error.strerror else str(error)
     return str(error).removeprefix(f"{path}: ")
 
 
-def _printable(file: Path) -> str:
+def _printable(place: str) -> str:
     """As text that can be written anywhere, whatever bytes the name has."""
-    return os.fsencode(file).decode("utf-8", "replace")
+    return os.fsencode(place).decode("utf-8", "replace")
 
 
 def _is_due(entry: Entry) -> bool:

@@ -6,6 +6,7 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
+from starlette.datastructures import State
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -15,6 +16,7 @@ from service.middleware import request_id_of
 from service.options import options_of
 from service.problems import Problem, problem_body
 from service.routes.predict import PredictService
+from service.security_headers import SECURITY_HEADERS
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ class HotPath:
         if state.tracing:
             tracing.begin(request_id, f"POST {PATH}", PATH)
         try:
-            answer = await self._answer(state.predict, scope, headers, receive)
+            answer = await self._answer(state, scope, headers, receive)
         except ClientDisconnect:
             log.debug("request %s: the client went away", request_id)
             metrics.refused("client_gone")
@@ -64,10 +66,16 @@ class HotPath:
         await send({"type": "http.response.body", "body": answer.body})
         _note(answer.status, started)
 
-    async def _answer(
-        self, service: PredictService, scope: Scope, headers: dict[bytes, bytes], receive: Receive
-    ) -> Answer:
-        return await service.answer(headers, options_of(scope["query_string"]), receive)
+    async def _answer(self, state: State, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Answer:
+        client = scope["client"]
+        identity = state.gate.admit("POST", PATH, headers, client[0] if client else "")
+        logs.key_name.set(identity.name)
+        body = state.bodies.begin(scope, receive)
+        try:
+            service: PredictService = state.predict
+            return await service.answer(headers, options_of(scope["query_string"]), body.receive)
+        finally:
+            body.end()
 
 
 def _note(status: int, started: float) -> None:
@@ -81,6 +89,7 @@ def _start(answer: Answer, request_id: str) -> MutableMapping[str, Any]:
         (b"content-type", answer.kind.encode()),
         (b"content-length", str(len(answer.body)).encode()),
         (b"x-request-id", request_id.encode()),
+        *SECURITY_HEADERS,
         *answer.headers,
     ]
     return {"type": "http.response.start", "status": answer.status, "headers": headers}

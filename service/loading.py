@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _PACKAGES = ("stn", "torch", "onnx", "onnxscript", "onnxruntime")
 """A change of any of their versions makes what was prepared before worthless."""
+_MODEL = "model.safetensors"
+"""The model file itself, in its prepared folder."""
 _KEPT_SECONDS = 30 * 24 * 3600
 """After these without use a prepared folder is deleted."""
 
@@ -46,18 +48,21 @@ class Loaded:
 def load(path: Path, settings: Settings, name: str = "") -> Loaded:
     """The model of this file, warmed up; it takes seconds where the file was never prepared here, so not on an event loop.
 
-    Its images are counted under the name.
+    Its images are counted under the name. Afterwards the file may change or go: what is served lies in the prepared folder.
 
     Raises:
         ModelFileError: it is no model file, or cannot be served.
+        OSError: it cannot be read, was changed while it was, or the process that prepares it broke down.
     """
     info = read_model_info(path)
     if info.input.channels not in (1, 3):
         raise ModelFileError(f"only grey and RGB pictures can be posted, not {info.input.channels} channels")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     folder = _prepared(path, digest, settings)
     plan = read_plan(folder)
-    network = ServedNetwork(path, folder, plan)
+    info = read_model_info(folder / _MODEL)
+    network = ServedNetwork(folder / _MODEL, folder, plan)
     _warm_up(network, info, settings.max_batch)
     return Loaded(info, plan, digest, Predictor(network, settings.max_batch, settings.max_waiting, name))
 
@@ -69,27 +74,34 @@ def _prepared(path: Path, digest: str, settings: Settings) -> Path:
     folder = settings.prepared / key
     settings.prepared.mkdir(parents=True, exist_ok=True)
     with _locked(settings.prepared / f"{key}.lock"):
-        if not (folder / "plan.json").exists():
+        if not all((folder / name).exists() for name in ("plan.json", _MODEL)):
             _forget_unused(settings.prepared)
-            _prepare(path, folder, task)
+            _prepare(path, digest, folder, task)
         os.utime(folder)
     return folder
 
 
-def _prepare(path: Path, folder: Path, task: dict[str, object]) -> None:
+def _prepare(path: Path, digest: str, folder: Path, task: dict[str, object]) -> None:
+    """Have the folder made from a copy, which is kept in it: the file itself may be replaced at any moment."""
     log.info("preparing %s", path.name if path.parent.name == "" else f"{path.parent.name}/{path.name}")
     started = time.monotonic()
     beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new."))
     try:
+        shutil.copyfile(path, beside / _MODEL)
+        with (beside / _MODEL).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                raise BlockingIOError(None, "it was changed while it was read")
         with tempfile.TemporaryFile() as complaints:
-            request = json.dumps({"model": str(path), "folder": str(beside), **task})
+            request = json.dumps({"model": str(beside / _MODEL), "folder": str(beside), **task})
             process = start_module("service.prepare", request, stderr=complaints)
             code = process.wait()
             complaints.seek(0)
             said = complaints.read().decode(errors="replace").strip()
+        if code == 2:
+            raise ModelFileError(said.rpartition("\n")[2].removeprefix(f"{beside / _MODEL}: "))
         if code:
-            reason = said.rpartition("\n")[2].removeprefix(f"{path}: ") if code == 2 else f"exit code {code}: {said}"
-            raise ModelFileError(reason)
+            log.error("preparing %s failed with exit code %d: %s", path.name, code, said)
+            raise ChildProcessError("it could not be prepared; the log of the service has the reason")
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(beside, folder)
     finally:

@@ -5,17 +5,10 @@ import os
 import re
 import time
 
-from starlette.datastructures import Headers
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import logs, metrics
-from service.problems import Problem, problem_response
-from service.settings import Settings
 
-_FORM_BYTES = 16 * 1024
-"""What a multipart form may add to the file in it."""
 _PROCESS = os.urandom(8).hex()
 """Tells the request ids of this process from all others'."""
 _NUMBERS = itertools.count()
@@ -93,27 +86,3 @@ def route_of(scope: Scope) -> str:
     if mounted:
         return f"{mounted}/{{path}}"
     return "unmatched" if scope.get("path_params") else scope["path"]
-
-
-class BodyLimit:
-    """Refuses a body that is too long, at once where its length is declared and while it is read where it is not."""
-
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app = app
-        self.settings = settings
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        limit = body_limit(scope, self.settings)
-        declared = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
-        if declared.isdecimal() and int(declared) > limit:
-            problem = Problem(413, f"the body must have at most {limit:,} bytes, got {int(declared):,}")
-            await problem_response(Request(scope), problem)(scope, receive, send)
-        else:
-            await RequestBodyLimitMiddleware(self.app, limit)(scope, receive, send)
-
-
-def body_limit(scope: Scope, settings: Settings) -> int:
-    """The most bytes that the body of this request may have: a model file has a limit of its own."""
-    if scope["type"] == "http" and (scope["method"], scope["path"]) == ("POST", "/v1/models"):
-        return settings.max_model_bytes + _FORM_BYTES
-    return settings.max_body_bytes

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -25,9 +26,15 @@ SHIPPED = Path(__file__).parent / "shipped" / "handwriting.safetensors"
 NAME_PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 """What a model may be called."""
 LARGEST_VERSION = 999_999_999
+UPLOAD_PREFIX = ".upload."
+"""Of files on their way to their place; nothing reads hidden files."""
+
+_ABANDONED = 24 * 3600
+"""Seconds after which a file on its way is what a process left behind that was killed."""
 
 _NAME = re.compile(NAME_PATTERN)
 _VERSION = re.compile(r"[1-9][0-9]{0,8}\.safetensors")
+_PLACE = re.compile(r"([A-Za-z0-9_-]{1,64})/([1-9][0-9]{0,8})\.safetensors")
 
 
 def find_model_files(models: Path) -> list[Path]:
@@ -36,11 +43,18 @@ def find_model_files(models: Path) -> list[Path]:
     Raises:
         OSError: a folder is there and cannot be read.
     """
-    found: list[Path] = []
+    return [models / place for place in find_places(models)]
+
+
+def find_places(models: Path) -> list[str]:
+    """The same relative to the models folder, in order."""
+    found: list[str] = []
     for folder, folders, files in os.walk(models, onerror=_raise_unless_gone, followlinks=True):
-        depth = len(Path(folder).relative_to(models).parts)
+        inside = os.path.relpath(folder, models)
+        depth = 0 if inside == "." else inside.count("/") + 1
         folders[:] = [name for name in folders if not name.startswith(".")] if depth < 3 else []
-        found += [Path(folder, name) for name in files if name.endswith(".safetensors") and not name.startswith(".")]
+        chosen = [name for name in files if name.endswith(".safetensors") and not name.startswith(".")]
+        found += [f"{inside}/{name}" for name in chosen] if depth else chosen
     return sorted(found)
 
 
@@ -54,11 +68,12 @@ def is_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def name_and_version(file: Path) -> tuple[str, int]:
-    """What a path relative to the models folder stands for, or a ModelFileError."""
-    if len(file.parts) != 2 or not is_name(file.parts[0]) or not _VERSION.fullmatch(file.parts[1]):
+def name_and_version(place: str) -> tuple[str, int]:
+    """What a place relative to the models folder stands for, or a ModelFileError."""
+    found = _PLACE.fullmatch(place)
+    if not found:
         raise ModelFileError("a model file must lie at NAME/VERSION.safetensors, VERSION being 1, 2, 3 ...")
-    return file.parts[0], int(file.stem)
+    return found[1], int(found[2])
 
 
 def versions_there(models: Path, name: str | None) -> list[int]:
@@ -115,6 +130,15 @@ def remove_model(models: Path, name: str, versions: Iterable[int]) -> None:
     remove_records(models, name)
     with contextlib.suppress(OSError):  # the folder holds something else
         (models / name).rmdir()
+
+
+def remove_abandoned(models: Path) -> None:
+    """Delete what killed processes left on its way; what cannot be deleted stays."""
+    for pattern in (f"{UPLOAD_PREFIX}*", "*/.new.*"):
+        for path in models.glob(pattern):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _ABANDONED:
+                    path.unlink()
 
 
 def find_version(models: Path, name: str, source: Path) -> int | None:

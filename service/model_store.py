@@ -10,7 +10,7 @@ from service.catalogue import Catalogue, Entry, Key
 from service.folder_scan import RETRY, STILL, reason_of, scan
 from service.memory import Memory
 from service.model_choice import refused_problem, unknown_problem
-from service.model_folder import versions_there
+from service.model_folder import remove_abandoned, versions_there
 from service.model_watcher import changes
 from service.own_thread import in_own_thread
 from service.problems import Problem
@@ -81,6 +81,7 @@ class ModelStore:
         await asyncio.gather(*self._tasks, *self._loads.values(), return_exceptions=True)
         held = list(self.memory.held.values())
         self.ready, self.memory = False, Memory(self.settings.max_models, self.settings.default_model)
+        self.memory.follow(self.catalogue)
         for served in held:
             await in_own_thread(served.predictor.close)
 
@@ -155,8 +156,10 @@ class ModelStore:
                 found = await in_own_thread(scan, self.settings.models, known)
             except OSError as error:
                 log.warning("the models folder cannot be read: %s", error)
-            else:
-                self.apply(_with_refusals(found, known, self.catalogue))
+                return
+            found = _with_refusals(found, known, self.catalogue)
+            if not self.ready or found != self.catalogue:
+                self.apply(found)
 
     def apply(self, catalogue: Catalogue) -> None:
         """Make this what the folder holds; what is new in it and is to answer is loaded in the background."""
@@ -207,6 +210,7 @@ class ModelStore:
         return bool(versions) if version is None else version in versions
 
     async def _follow(self) -> None:
+        await in_own_thread(remove_abandoned, self.settings.models)
         async for _ in changes(self.settings.models, self._stop):
             try:
                 await self.refresh()
@@ -226,6 +230,7 @@ class ModelStore:
                 self.memory.find(None, None)  # as if it had been used: the default model is the last to make room
                 self.ready = True
                 self._started.set()
+                log.info("ready: %d model versions are in memory", len(self.memory.held))
 
 
 def _refuse(entry: Entry, error: Exception) -> Entry:

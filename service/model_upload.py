@@ -12,10 +12,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from service.model_changes import explained
+from service.model_folder import UPLOAD_PREFIX
 from service.problems import Problem
-
-PREFIX = ".upload."
-"""Of files on their way to their place; nothing reads hidden files."""
 
 
 @asynccontextmanager
@@ -28,7 +26,7 @@ async def received(request: Request, models: Path, max_bytes: int) -> AsyncItera
     chunks = _file_chunks(request, max_bytes)
     with explained():
         models.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=models, prefix=PREFIX)
+        handle, name = tempfile.mkstemp(dir=models, prefix=UPLOAD_PREFIX)
         os.close(handle)
     path = Path(name)
     try:

@@ -5,6 +5,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from service.auth import Gate
+from service.openapi_keys import with_keys
 from service.problem_documents import document_problems
 from service.schemas import Base64Images, ProblemDocument
 
@@ -46,14 +48,17 @@ _WITH_INPUT = {422: "A parameter or the body is not as described."}
 _WITH_BODY = {400: "The body cannot be read.", 413: "The body is too large."}
 
 
-def complete_openapi(app: FastAPI) -> None:
-    """Let the application give the complete document."""
+def complete_openapi(app: FastAPI, gate: Gate) -> None:
+    """Let the application give the complete document, which depends on whether there are keys."""
     describe = app.openapi
+    documents: dict[bool, Json] = {}
 
     def openapi() -> Json:
-        if app.openapi_schema is None:
-            app.openapi_schema = _completed(describe())
-        return app.openapi_schema
+        needed = gate.asks_for_keys
+        if needed not in documents:
+            app.openapi_schema = None  # FastAPI's own copy
+            documents[needed] = _completed(with_keys(describe(), needed))
+        return documents[needed]
 
     app.openapi = openapi  # type: ignore[method-assign]
 

@@ -80,6 +80,7 @@ class Predictor:
         for thread in self._threads:
             thread.start()
         self._end = weakref.finalize(self, self._lines.waiting.put, _End.END)
+        self._end.atexit = False  # threads that wake up while the interpreter ends may crash it
 
     @property
     def unanswered(self) -> int:
@@ -169,12 +170,18 @@ class _Lines:
 
     def run_network(self) -> None:
         """Batch after batch."""
-        work = self.waiting.get()
-        while not isinstance(work, _End):
-            batch, left = self._batch_from(work)
-            self._infer(batch)
-            work = left or self.waiting.get()
+        left: _Work | _End | None = None
+        while not isinstance(work := left or self.waiting.get(), _End):
+            left = self._infer_from(work)
+            # Whoever made the request may refer to the predictor: nothing that is answered is kept while this waits.
+            del work
         self.inferred.put(None)
+
+    def _infer_from(self, first: _Work) -> _Work | _End | None:
+        """Run the batch that begins with this work; what came out of the queue without fitting, where something did."""
+        batch, left = self._batch_from(first)
+        self._infer(batch)
+        return left
 
     def _batch_from(self, first: _Work) -> tuple[list[_Work], _Work | _End | None]:
         """The first and what waits behind it, and what came out of the queue without fitting, where something did."""
@@ -213,14 +220,18 @@ class _Lines:
     def run_encoding(self) -> None:
         """Answers of one batch after the other."""
         while (item := self.inferred.get()) is not None:
-            batch, outputs = item
-            answers, start = [], 0
-            for work in batch:
-                stop = start + len(work.images)
-                answers.append(_encoded(work, outputs.rows(start, stop)))
-                start = stop
-            metrics.stages("encode", [w.stages.encoded - w.stages.inferred for w in batch if w.stages.encoded])
-            _deliver(batch, answers)
+            _encode(*item)
+            del item  # likewise
+
+
+def _encode(batch: list[_Work], outputs: Outputs) -> None:
+    answers, start = [], 0
+    for work in batch:
+        stop = start + len(work.images)
+        answers.append(_encoded(work, outputs.rows(start, stop)))
+        start = stop
+    metrics.stages("encode", [w.stages.encoded - w.stages.inferred for w in batch if w.stages.encoded])
+    _deliver(batch, answers)
 
 
 def _encoded(work: _Work, outputs: Outputs) -> Any:

@@ -63,7 +63,7 @@ def prepare(task: Task) -> Plan:
     reference = EagerNetwork(Path(task.model), "cpu", task.threads)
     networks, refused = _open_all(task, model, info, device, names, folder)
     for name in list(networks):
-        if reason := _difference(networks[name], reference, images):
+        if reason := difference(networks[name], reference, images):
             refused[name] = reason
             del networks[name]
     if not networks:
@@ -125,7 +125,7 @@ def _compiled(
     return CompiledNetwork(folder / "model.pt2", names, device, threads)
 
 
-def _difference(network: Network, reference: Network, images: dict[int, np.ndarray]) -> str:
+def difference(network: Network, reference: Network, images: dict[int, np.ndarray]) -> str:
     """Why this network does not give the answers of the reference; empty where it does."""
     for size, batch in images.items():
         expected, found = reference(batch), network(batch)
@@ -169,7 +169,7 @@ def main(arguments: Sequence[str]) -> int:
     torch.set_num_threads(task.threads)
     try:
         write_plan(Path(task.folder), prepare(task))
-    except (ModelFileError, OSError) as error:
+    except ModelFileError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0

@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
+from service.connection import Connection
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -19,15 +20,20 @@ BACKLOG = 2048
 """Connections that wait to be accepted."""
 
 
-def serve_here(settings: Settings, listening: Sequence[socket.socket] | None = None) -> int:
+def serve_here(settings: Settings, bound: Sequence[socket.socket] | None = None, wait_for_models: bool = False) -> int:
     """Serve in this process, on sockets that others bound where they are given.
 
     The exit code: 0 after a signal, 3 where the service could not start.
+
+    Args:
+        settings: what an operator can set.
+        bound: they need not listen yet.
+        wait_for_models: accept no connection before the models are loaded; otherwise answer 503 until then.
     """
     # uvicorn repeats the signal that ended it, once it is done; it has then been answered and must not kill.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _already_answered)
-    app = create_app(settings, wait_for_models=False)
+    app = create_app(settings, wait_for_models)
     server = _Server(
         uvicorn.Config(
             app,
@@ -36,12 +42,15 @@ def serve_here(settings: Settings, listening: Sequence[socket.socket] | None = N
             backlog=BACKLOG,
             timeout_graceful_shutdown=settings.drain_seconds,
             log_config=None,
+            http=Connection,
+            ws="none",
+            server_header=False,
             access_log=False,
         ),
         app,
         settings.drain_delay,
     )
-    server.run(list(listening) if listening else None)
+    server.run(list(bound) if bound else None)
     return 0 if server.started else 3
 
 

@@ -2,9 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.logs import LogFormat
 from service.plan import Runtime
@@ -65,6 +66,38 @@ class Settings(BaseSettings):
     """Write a line for every request; those that fail with 500 have one in any case."""
     otel_endpoint: str | None = None
     """Address of an OpenTelemetry collector (OTLP over HTTP), http://HOST:4318, which gets a span for every request."""
+
+    keys_file: Path | None = None
+    """File of keys; by default keys.json in the home folder. Where it exists, requests need a key."""
+    allow_anonymous: bool = False
+    """Without keys, listen on any address all the same, and let everybody who reaches it do everything."""
+    publish: str | None = None
+    """Where a container's port is published, such as 127.0.0.1:8000; says who reaches the service, instead of host."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Without keys, names by which the service may be addressed besides localhost and 127.0.0.1."""
+    rate_limit: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Requests per second of a key that has no rate of its own and, without keys, of one client address."""
+    open_metrics: bool = False
+    """Answer GET /metrics without a key."""
+    max_held_bytes: int = Field(default=256 * 2**20, ge=1)
+    """Most bytes of all request bodies that are held in memory at a time; beyond it requests are answered 429."""
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, names: object) -> object:
+        return names.replace(",", " ").split() if isinstance(names, str) else names
+
+    @model_validator(mode="after")
+    def _one_body_fits(self) -> "Settings":
+        if self.max_held_bytes < self.max_body_bytes:
+            raise ValueError(
+                f"max_held_bytes must be at least max_body_bytes ({self.max_body_bytes}), got {self.max_held_bytes}"
+            )
+        return self
+
+    @property
+    def keys_path(self) -> Path:
+        return self.keys_file or self.home / "keys.json"
 
     @model_validator(mode="after")
     def _one_request_fits(self) -> "Settings":

@@ -1,8 +1,10 @@
 """Several processes that answer requests on one port: `stn serve --workers N`.
 
-Each has a socket of its own on the port, among which the kernel shares out new connections. One that dies is started again.
+Each has a socket of its own on the port, among which the kernel shares out new connections. One that dies is started again,
+and gets no connection before its models are loaded; only the first of all answers 503 until then.
 """
 
+import json
 import logging
 import os
 import re
@@ -18,7 +20,7 @@ from pathlib import Path
 
 from service.exposition import shared_folder
 from service.logs import set_up
-from service.server import BACKLOG, serve_here
+from service.server import serve_here
 from service.settings import Settings
 from training.child import start_module
 
@@ -78,7 +80,9 @@ class _Worker:
     def start(self) -> None:
         self.started = time.monotonic()
         environment = {**os.environ, **visible_device(self.index, os.environ, _device_files())}
-        self.process = start_module("service.workers", self.settings.model_dump_json(), env=environment)
+        wait_for_models = self.index > 0 or self.process is not None
+        arguments = self.settings.model_dump_json(), json.dumps(wait_for_models)
+        self.process = start_module("service.workers", *arguments, env=environment)
 
     def code(self) -> int | None:
         """The exit code of its process, None while it runs."""
@@ -133,12 +137,11 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 def main(arguments: list[str]) -> int:
-    """One of the processes; the argument is its settings as JSON."""
+    """One of the processes; the arguments are its settings and whether it waits for its models, as JSON."""
     settings = Settings.model_validate_json(arguments[0])
     set_up(settings.log_format, settings.log_requests)
-    with _bound(settings.host, settings.port) as listening:
-        listening.listen(BACKLOG)
-        return serve_here(settings, [listening])
+    with _bound(settings.host, settings.port) as bound:
+        return serve_here(settings, [bound], wait_for_models=json.loads(arguments[1]))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,12 @@ def test_the_container_outlives_the_drain() -> None:
 
 def test_every_limit_of_the_service_can_be_set_from_outside() -> None:
     fixed = {"home", "host", "port", "drain_seconds"}
-    assert set(SERVICE["environment"]) == {f"STN_{name.upper()}" for name in Settings.model_fields.keys() - fixed}
+    handed_on = {entry.partition("=")[0] for entry in SERVICE["environment"]}
+    assert handed_on == {f"STN_{name.upper()}" for name in Settings.model_fields.keys() - fixed}
+
+
+def test_the_service_is_told_where_its_port_is_published() -> None:
+    assert f"STN_PUBLISH={SERVICE['ports'][0].removesuffix(':8000')}" in SERVICE["environment"]
 
 
 def test_the_service_is_published_to_this_machine_only_and_keeps_data_in_a_volume() -> None:

@@ -7,14 +7,16 @@ MODULES = [
     "stn.config",
     "stn.model_info",
     "stn.whole_file",
+    "service.cli",
+    "service.images",
     "training.child",
     "training.config",
     "training.decoding",
     "training.experiments.cells",
     "training.presets",
     "training.recipes",
+    "training.plain_png",
     "training.runs",
-    "service.cli",
 ]
 
 

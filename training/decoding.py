@@ -10,6 +10,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from training.declared_size import declared_size
+from training.plain_png import decode_plain_png
+
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """The only decoders that are tried on posted bytes."""
 
@@ -34,30 +37,44 @@ def decode(data: bytes, formats: tuple[str, ...], max_pixels: int) -> Image.Imag
     Raises:
         UnreadablePicture: for anything else than an undamaged picture of these formats and this size.
     """
+    if "PNG" in formats and (plain := decode_plain_png(data, max_pixels)):
+        return plain
+    declared = declared_size(data)
+    if declared and declared[0] * declared[1] > max_pixels:  # before a decoder takes memory for them
+        raise _too_large(declared, max_pixels)
     try:
         with Image.open(io.BytesIO(data), formats=formats) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise _too_large(f"{width} x {height}", max_pixels)
-            image.load()
-            return ImageOps.exif_transpose(image)
+            if image.width * image.height > max_pixels:
+                raise _too_large(image.size, max_pixels)
+            image.decodermaxblock = len(data)  # in one go: decoders begin anew with each block that they cannot use yet
+            ImageOps.exif_transpose(image, in_place=True)
+            if image.mode == "P" and image.palette is None:
+                raise UnreadablePicture("damage", "the image is damaged or incomplete (its palette is missing)")
+            return image
     except UnreadablePicture:
         raise
     except UnidentifiedImageError:
         known = ", ".join(formats)
         raise UnreadablePicture("format", f"the image must be one of {known}; these bytes are none of them") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_large("far more", max_pixels) from None
+        raise _too_large(None, max_pixels) from None
     except DAMAGED as error:
         raise UnreadablePicture("damage", f"the image is damaged or incomplete ({error})") from None
 
 
-def _too_large(found: str, max_pixels: int) -> UnreadablePicture:
-    return UnreadablePicture("pixels", f"the image must have at most {max_pixels:,} pixels, got {found}")
+def _too_large(found: tuple[int, int] | None, max_pixels: int) -> UnreadablePicture:
+    size = "far more" if found is None else f"{found[0]} x {found[1]}"
+    return UnreadablePicture("pixels", f"the image must have at most {max_pixels:,} pixels, got {size}")
 
 
 def convert(image: Image.Image, channels: int) -> Image.Image:
-    """The image in 8 bits, grey for 1 channel and RGB for 3, what is transparent black."""
+    """The image in 8 bits, grey for 1 channel and RGB for 3, what is transparent black.
+
+    It is not copied where it is that already.
+    """
+    wanted = "L" if channels == 1 else "RGB"
+    if image.mode == wanted and not image.has_transparency_data:
+        return image
     if image.mode.startswith("I"):  # 16 bits of grey
         image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
     if image.has_transparency_data:
@@ -65,7 +82,7 @@ def convert(image: Image.Image, channels: int) -> Image.Image:
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
     if image.mode == "CMYK":
         image = image.convert("RGB")
-    return image.convert("L" if channels == 1 else "RGB")
+    return image.convert(wanted)
 
 
 class Placement(NamedTuple):
@@ -129,6 +146,6 @@ FITS: dict[str, Callable[[Image.Image, tuple[int, int]], Image.Image]] = {"pad":
 
 
 def to_bytes(image: Image.Image) -> UInt8[np.ndarray, "c h w"]:
-    """The bytes of a grey or RGB image."""
-    values = np.array(image)
-    return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+    """The bytes of a grey or RGB image, to be read only."""
+    values = np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, -1)
+    return values.transpose(2, 0, 1)

@@ -40,7 +40,7 @@ def model_path(model: str, models: Path) -> Path:
     versions: dict[int, Path] = {}
     for path in find_model_files(models):
         try:
-            name, version = name_and_version(path.relative_to(models))
+            name, version = name_and_version(str(path.relative_to(models)))
         except ModelFileError:
             continue
         if name == model:

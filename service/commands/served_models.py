@@ -70,7 +70,7 @@ async def _nothing(store: ModelStore) -> None:
 
 def _line(model: Model, is_default: bool) -> str:
     versions = ", ".join(str(version.version) for version in model.versions)
-    chosen = "chosen" if model.pinned_version == model.default_version else "newest"
+    chosen = "chosen" if model.pinned_version in {version.version for version in model.versions} else "newest"
     newest = model.versions[-1]
     network = f"{newest.classifier} {newest.transform or 'without a transformer'}, {newest.height}x{newest.width}"
     mark = "  (default model)" if is_default else ""

@@ -1,8 +1,9 @@
 """`/v1/models`: what is served, which version is the default, and deletion."""
 
+import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Request, Response
 
 from service.model_changes import choose_default, delete_model, delete_version
 from service.model_folder import LARGEST_VERSION, NAME_PATTERN
@@ -24,10 +25,12 @@ _STARTING = (
 )
 
 
-@router.get("")
-async def list_models(request: Request) -> Models:
+@router.get("", response_model=Models)
+async def list_models(request: Request) -> Response:
     """Every model with its versions, and the files in the models folder that are not served, with the reason."""
-    return describe_models(_store(request))
+    # Beside the event loop: thousands of versions take a while.
+    text = await asyncio.to_thread(lambda: describe_models(_store(request)).model_dump_json())
+    return Response(text, media_type="application/json")
 
 
 @router.get("/{name}", responses=document_problems({404: _UNKNOWN, 409: _REFUSED, 422: _WRONG, 503: _STARTING}))
@@ -50,9 +53,11 @@ async def get_version(request: Request, name: Name, version: Version) -> ModelVe
     "/{name}/default",
     responses=document_problems(
         {
+            400: "The body is not text.",
             404: _UNKNOWN,
             409: "The version's file is refused, the model was changed at the same time, or the models folder cannot be "
             "written.",
+            413: "The body is too large.",
             422: "The body or the name is wrong.",
             503: _STARTING,
             507: "The disk is full.",

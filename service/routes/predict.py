@@ -59,7 +59,7 @@ class PredictService:
         )
         logs.model.set(served.name)
         served.predictor.check_room(1)
-        body = await read_body(receive, headers.get(b"content-length"), settings.max_body_bytes)
+        body = await read_body(receive)
         read = time.perf_counter()
         kind = kind_of(headers.get(b"accept", b""))
         bodies = images_in(body, headers.get(b"content-type", b"").decode("latin-1"), settings.max_images)

@@ -1,5 +1,10 @@
 /** The public JSON API. What goes wrong is thrown as an Error whose message is a sentence for a person. */
 
+import { keyHeader } from "./key.js";
+
+/** The service asks for a key, and was sent none or one that it does not know. */
+export class KeyNeeded extends Error {}
+
 /** What `GET /v1/models` says. */
 export function listModels() {
   return request("v1/models", {});
@@ -16,7 +21,8 @@ export async function predict(file, served, signal) {
 /** The same request as `predict`, as a line for a shell. */
 export function curlLine(file, served) {
   const url = new URL(predictUrl(served), document.baseURI);
-  return `curl --data-binary @${quote(file.name)} -H 'Content-Type: ${mediaType(file)}' ${quote(url.href)}`;
+  const key = keyHeader().Authorization ? ` -H "Authorization: Bearer $KEY"` : "";
+  return `curl --data-binary @${quote(file.name)} -H 'Content-Type: ${mediaType(file)}'${key} ${quote(url.href)}`;
 }
 
 function predictUrl({ name, version }) {
@@ -42,12 +48,13 @@ async function readBytes(file) {
 async function request(url, options) {
   let response;
   try {
-    response = await fetch(url, options);
+    response = await fetch(url, { ...options, headers: { ...options.headers, ...keyHeader() } });
   } catch (error) {
     if (options.signal?.aborted) throw error;
     throw new Error("The service does not answer. Check that it still runs, then try again.");
   }
   const document = await response.json().catch(() => null);
+  if (response.status === 401) throw new KeyNeeded(describeProblem(response, document));
   if (!response.ok) throw new Error(describeProblem(response, document));
   if (document === null) throw new Error("The answer of the service cannot be read.");
   return document;

@@ -1,8 +1,9 @@
 /** The page: files come in, each is sent to the service, and the selected one is shown with its answer. */
 
 import { hideTheta, showClass, showFailure, showNoClass, showTheta } from "./answer.js";
-import { curlLine, listModels, predict } from "./api.js";
+import { curlLine, KeyNeeded, listModels, predict } from "./api.js";
 import { byId, element } from "./dom.js";
+import { keyForm } from "./key.js";
 import { clearPictures, decode, showInput, showTransformed } from "./picture.js";
 
 /** Of every model and version: {name, version, info}. */
@@ -25,8 +26,21 @@ async function loadModels() {
     byId("notice").hidden = choices.length > 0;
     if (!choices.length) showNotice(...noModel(models.refused));
   } catch (error) {
-    showNotice(error.message);
+    if (error instanceof KeyNeeded) askForKey();
+    else showNotice(error.message);
   }
+}
+
+function askForKey() {
+  if (byId("key")) return;
+  showNotice(keyForm("This service asks for a key. Whoever runs it makes one with stn keys create.", useKey));
+  byId("key").focus();
+}
+
+async function useKey() {
+  byId("notice").replaceChildren();
+  await loadModels();
+  if (selected && chosenModel()) askAll();
 }
 
 function fillPicker({ default_model: name, models }) {
@@ -111,6 +125,7 @@ async function askOne(item, signal) {
     Object.assign(item, { prediction, model });
   } catch (error) {
     if (signal.aborted) return;
+    if (error instanceof KeyNeeded) askForKey();
     item.failure = error.message;
   }
   labelInStrip(item);

@@ -5,7 +5,9 @@ import io
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from service.app import create_app
+from service.keys import create_key
 from service.settings import Settings
 from stn import InputConfig, ModelConfig, ModelInfo, build_model, save_model
 
@@ -67,6 +70,38 @@ def home(tmp_path: Path) -> Path:
 def client(home: Path) -> Iterator[TestClient]:
     with TestClient(create_app(Settings(home=home))) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def locked_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("locked")
+    write_model(home / "models" / "tiny" / "1.safetensors")
+    return home
+
+
+@pytest.fixture(scope="module")
+def keys(locked_home: Path) -> dict[str, str]:
+    """A key for each scope, by its name."""
+    path = locked_home / "keys.json"
+    return {scope: create_key(path, f"the-{scope}", (scope,)) for scope in ("predict", "jobs", "models", "admin")}
+
+
+@pytest.fixture(scope="module")
+def locked(locked_home: Path, keys: dict[str, str]) -> Iterator[TestClient]:
+    """The service, which asks for keys."""
+    with serving(locked_home) as client:
+        yield client
+
+
+@contextmanager
+def serving(home: Path, **settings: Any) -> Iterator[TestClient]:
+    with TestClient(create_app(Settings(home=home, **settings))) as client:
+        yield client
+
+
+def bearer(key: str) -> dict[str, str]:
+    """The header that a key is sent in."""
+    return {"Authorization": f"Bearer {key}"}
 
 
 def picture(width: int = 16, height: int = 20, mode: str = "L", seed: int = 0) -> Image.Image:

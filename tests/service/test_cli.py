@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from service.cli import main
-from tests.service.conftest import CLASSES, encode, picture
+from tests.service.conftest import CLASSES, encode, picture, write_model
 from tests.service.peer import Peer, answer
 from training.presets import PRESETS
 from training.runs import hold
@@ -107,7 +107,7 @@ def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["table1", "--steps", "5", "--minutes", "1"], "steps must be left out where minutes are given, got 5"),
         (["table1", "--minutes", "0"], "steps and minutes must be positive, got 0.0"),
         (["nope"], "nope"),
-        ([], "Expected one of {up, serve, predict, train, evaluate, distort, table1, export, models}"),
+        ([], "Expected one of {up, serve, predict, train, evaluate, distort, table1, export, keys, models}"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it_and_exit_code_2(
@@ -253,6 +253,7 @@ def test_a_server_and_the_terminal_give_the_same_answer(
 ) -> None:
     with stn("serve", "--port", "0", home=here) as (process, lines):
         url = wait_for(r"running on (http://\S+)", process, lines)[1]
+        wait_for("ready: 1 model versions are in memory", process, lines)
         assert main(["predict", str(image), "--json", "--url", url]) == 0
         from_server = json.loads(capsys.readouterr().out)
         process.send_signal(signal.SIGTERM)
@@ -264,6 +265,36 @@ def test_a_server_and_the_terminal_give_the_same_answer(
     )
     assert local.keys() == from_server.keys()
     assert local["predictions"][0].keys() == from_server["predictions"][0].keys()
+
+
+def test_models_are_listed_chosen_and_deleted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_model(here / "models/tiny/2.safetensors", seed=1)
+    (here / "models/loose.safetensors").write_bytes(b"")
+
+    def run(*arguments: str) -> str:
+        assert main(["models", *arguments]) == 0
+        return capsys.readouterr().out
+
+    line, refused = run("list").splitlines()
+    assert line == "tiny  versions 1, 2  default 2 (newest)  convnet affine, 20x16  (default model)"
+    assert refused.startswith("loose.safetensors  refused: a model file must lie at NAME/VERSION.safetensors")
+    run("default", "tiny", "1")
+    assert "default 1 (chosen)" in run("list")
+    assert json.loads(run("show", "tiny"))["pinned_version"] == 1
+    assert json.loads(run("list", "--json"))["default_model"] == "tiny"
+    for arguments, message in (
+        (["default", "tiny", "0"], "version must be 1, 2, 3 ... or newest, got '0'"),
+        (["default", "tiny", "7"], "version must be one of model tiny's (1, 2), got 7"),
+        (["delete", "tiny", "--version", "1"], "version 1 is the default that was chosen for model tiny"),
+        (["show", "none"], "model must be one of tiny, got 'none'"),
+    ):
+        assert main(["models", *arguments]) == 2
+        assert message in capsys.readouterr().err
+    run("default", "tiny", "newest")
+    run("delete", "tiny", "--version", "1")
+    assert sorted(path.name for path in (here / "models/tiny").glob("*.safetensors")) == ["2.safetensors"]
+    run("delete", "tiny")
+    assert run("list").count("\n") == 1
 
 
 def test_a_port_that_is_taken_is_named(here: Path) -> None:
@@ -356,6 +387,7 @@ def test_up_serves_the_model_of_the_package_until_there_are_others(tmp_path: Pat
     with stn("up", "--port", "0", home=tmp_path / "new") as (process, lines):
         wait_for("serving handwriting, which comes with the package", process, lines)
         url = wait_for(r"running on (http://\S+)", process, lines)[1]
+        wait_for("ready: 1 model versions are in memory", process, lines)
         request = urllib.request.Request(f"{url}/v1/predict", image, {"Content-Type": "image/png"})
         with urllib.request.urlopen(request, timeout=30) as answer:
             assert json.load(answer)["model"] == "handwriting"

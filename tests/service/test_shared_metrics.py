@@ -2,21 +2,14 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from service.exposition import FOLDER, shared_folder
-from tests.service.conftest import encode, picture
-from tests.service.exposition import Samples, read, value
+from tests.service.exposition import read, value
 
 ROOT = Path(__file__).parents[2]
 
@@ -96,72 +89,3 @@ def test_the_folder_is_new_each_time_and_named_only_inside() -> None:
             assert second != first
         assert os.environ[FOLDER] == str(first)
     assert os.environ.get(FOLDER) == before
-
-
-class Service(NamedTuple):
-    url: str
-    process: subprocess.Popen[bytes]
-    """The parent of the workers."""
-
-    def scrape(self) -> Samples:
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as answer:
-            return read(answer.read().decode())
-
-    def post(self, count: int) -> None:
-        body = encode(picture())
-        for _ in range(count):
-            request = urllib.request.Request(f"{self.url}/v1/predict", body, {"Content-Type": "image/png"})
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                assert answer.status == 200
-
-    def newest_worker(self) -> int:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return max(map(int, children.split()))
-
-    def wait_for_workers(self, count: int, but: int = 0) -> None:
-        """Until there are so many, this process not among them."""
-        deadline = time.monotonic() + 90
-        while time.monotonic() < deadline:
-            with suppress(OSError):
-                if value(self.scrape(), "stn_workers") == count and self.newest_worker() != but:
-                    return
-            time.sleep(0.1)
-        raise AssertionError(f"there are not {count} workers after 90 seconds")
-
-
-@pytest.fixture
-def service(home: Path) -> Iterator[Service]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "STN_HOME": str(home), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, "-m", "tests.service.workers", str(port)], cwd=ROOT, env=environment)
-    try:
-        yield Service(f"http://127.0.0.1:{port}", process)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
-def predicted(samples: Samples) -> tuple[float, ...]:
-    return (
-        value(samples, "stn_requests_total", route="/v1/predict", method="POST", status="200"),
-        value(samples, "stn_request_seconds_count", route="/v1/predict"),
-        value(samples, "stn_images_total", model="tiny"),
-        value(samples, "stn_stage_seconds_count", stage="encode"),
-    )
-
-
-@pytest.mark.slow
-def test_two_workers_count_every_request_also_when_one_is_killed_and_replaced(service: Service) -> None:
-    service.wait_for_workers(2)
-    service.post(40)
-    time.sleep(0.7)  # longer than a worker keeps its numbers to itself
-    assert predicted(service.scrape()) == (40, 40, 40, 40)
-    killed = service.newest_worker()
-    os.kill(killed, signal.SIGKILL)
-    service.wait_for_workers(2, but=killed)
-    assert predicted(service.scrape()) == (40, 40, 40, 40)
-    service.post(10)
-    time.sleep(0.7)
-    assert predicted(service.scrape()) == (50, 50, 50, 50)

@@ -127,7 +127,7 @@ def _has_colour(files: PictureFiles, name: str) -> bool:
 
 def _decode_block(files: PictureFiles, size: tuple[int, int], fit: str, channels: int, name: str) -> Decoded:
     try:
-        pixels = torch.from_numpy(to_bytes(FITS[fit](_open(files, name, channels), size)))
+        pixels = torch.from_numpy(to_bytes(FITS[fit](_open(files, name, channels), size)).copy())
     except UnreadablePicture as error:
         return Decoded(torch.empty(0, channels, *size, dtype=torch.uint8), {name: str(error)})
     return Decoded(pixels[None], {})
