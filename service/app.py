@@ -120,7 +120,7 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))
-    return problem_response(request, Problem(422, f"{place}: {first['msg']}"))
+    return problem_response(request, Problem(422, f"{place}: {first['msg'].removeprefix('Value error, ')}"))
 
 
 async def _forget(request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from service.problem_documents import document_problems
 from service.scopes import ANY, required_scope
 
 _SCHEMES = {
@@ -13,8 +14,7 @@ _SCHEMES = {
     },
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key."},
 }
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
-_CHALLENGE = {"WWW-Authenticate": {"schema": {"type": "string", "enum": ["Bearer"]}}}
+_CHALLENGE = {"WWW-Authenticate": {"description": "How to send it.", "schema": {"type": "string", "enum": ["Bearer"]}}}
 
 
 def with_keys(document: dict[str, Any], needed: bool) -> dict[str, Any]:
@@ -32,18 +32,16 @@ def _each_operation(document: dict[str, Any], change: Callable[[str, str, dict[s
 
 
 def _declare(operation: dict[str, Any], scope: str | None, needed: bool) -> None:
-    responses = operation["responses"]
-    responses.setdefault("403", _problem("A page of another site sent it, or the key does not have the scope."))
+    problems = {403: "A page of another site sent it, or the key does not have the scope."}
     if scope is None:
         operation["security"] = []
-        return
-    operation["security"] = [{"bearer": []}, {"header": []}] if needed else [{}, {"bearer": []}, {"header": []}]
-    wanted = "any key" if scope == ANY else f"a key with the scope `{scope}`"
-    operation["description"] = f"{operation.get('description', '')}\n\nNeeds {wanted}, where there are keys.".lstrip()
-    responses.setdefault("401", _problem("A key is needed, or it is not valid.", _CHALLENGE))
-    responses.setdefault("429", _problem("The client sends too many requests."))
-
-
-def _problem(description: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
-    answer = {"description": description, "content": _PROBLEM}
-    return answer if headers is None else {**answer, "headers": headers}
+    else:
+        operation["security"] = [{"bearer": []}, {"header": []}] if needed else [{}, {"bearer": []}, {"header": []}]
+        wanted = "any key" if scope == ANY else f"a key with the scope `{scope}`"
+        operation["description"] = (
+            f"{operation.get('description', '')}\n\nNeeds {wanted}, where there are keys.".lstrip()
+        )
+        problems |= {401: "A key is needed, or it is not valid.", 429: "The client sends too many requests."}
+    for status, answer in document_problems(problems).items():
+        headers = {"headers": {**_CHALLENGE}} if status == 401 else {}
+        operation["responses"].setdefault(str(status), {**answer, **headers})

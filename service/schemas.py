@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class _Schema(BaseModel):
@@ -175,6 +175,13 @@ class DefaultVersion(_Schema):
 
     version: int | None = Field(ge=1, le=999_999_999, examples=[1])
     """None (null) for the newest, also of those that are still to come."""
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _is_no_other_kind(cls, value: object) -> object:
+        if isinstance(value, (bool, str)):
+            raise ValueError("must be a whole number or null")
+        return value
 
 
 class RefusedFile(_Schema):

@@ -42,7 +42,7 @@ def served(home: Path) -> Iterator[str]:
 
 def check(url: str, folder: Path, arguments: Sequence[str], with_files: bool) -> Outcome:
     """Run schemathesis over the document at this address; with files, pictures are pictures and models are models."""
-    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.service.contract_hooks"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.service.contract_hooks"}
     if with_files:
         write_model(folder / "model.safetensors")
         environment["STN_CONTRACT_MODEL"] = str(folder / "model.safetensors")
