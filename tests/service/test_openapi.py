@@ -26,10 +26,12 @@ OPERATIONS = [
 of_every_operation = pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS)
 
 
-@pytest.fixture(scope="module")
-def url(prepared: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with contract.served(tmp_path_factory.mktemp("home")) as url:
-        yield url
+@pytest.fixture(scope="module", params=[True, False], ids=["with keys", "without"])
+def address(
+    request: pytest.FixtureRequest, prepared: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[contract.Address]:
+    with contract.served(tmp_path_factory.mktemp("home"), request.param) as address:
+        yield address
 
 
 def resolved(part: Json) -> Json:
@@ -152,8 +154,8 @@ def _request(path: str, values: dict[tuple[str, str], Any], body: tuple[str, Any
 
 
 @of_every_operation
-def test_every_example_runs(url: str, method: str, path: str, operation: Json) -> None:
-    with httpx2.Client(base_url=url) as client:
+def test_every_example_runs(address: contract.Address, method: str, path: str, operation: Json) -> None:
+    with httpx2.Client(base_url=address.url, headers=address.headers()) as client:
         for request in requests_of(path, operation):
             answer = client.request(method, **request)
             # The default model is not deleted.
@@ -170,8 +172,8 @@ def test_every_example_runs(url: str, method: str, path: str, operation: Json) -
                 assert kind in described.get("content", {"": None})
 
 
-@pytest.mark.parametrize("with_files", [True, False])
-def test_the_service_keeps_to_the_document(url: str, tmp_path: Path, with_files: bool) -> None:
-    outcome = contract.check(url, tmp_path, ["--max-examples", "5", "--generation-deterministic"], with_files)
+def test_the_service_keeps_to_the_document(address: contract.Address, tmp_path: Path) -> None:
+    arguments = ["--max-examples", "5", "--generation-deterministic"]
+    outcome = contract.check(address, tmp_path, arguments, with_files=address.key is not None)
     assert outcome.is_good, outcome.report
     assert outcome.cases > 200
