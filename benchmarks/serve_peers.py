@@ -5,8 +5,7 @@
 torch, a dict. It is `async def` and runs the network on the event loop; on one core a `def`, in a thread, costs the same.
 serve_litserve.py has the third.
 
-The network runs in the form of eager torch that is fastest for one image: torch's `affine_grid` and `grid_sample` in
-place of this library's sampler, and channels last.
+The network runs as the tutorial has it: eager torch with `affine_grid` and `grid_sample`, in torch's own memory layout.
 """
 
 import argparse
@@ -36,7 +35,7 @@ class Network:
         self.names = stn.read_model_info(path).class_names
         model = stn.load_model(path)
         model.transformer = ExpandedTransformer(model.transformer)  # type: ignore[arg-type, assignment]
-        self.model = model.to(memory_format=torch.channels_last)
+        self.model = model
 
     def decode(self, body: bytes) -> Tensor:
         image = Image.open(io.BytesIO(body)).convert("L")

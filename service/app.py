@@ -1,5 +1,6 @@
 """The HTTP application, and the one place that turns errors into status codes."""
 
+import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ from starlette.responses import Response
 from service import metrics, tracing
 from service.allowed_methods import allowed_methods
 from service.auth import Gate, GateMiddleware
-from service.body_limit import Bodies, BodyLimit
+from service.body_limit import FORM_BYTES, Bodies, BodyLimit
 from service.exposition import FOLDER, published
 from service.hot_path import HotPath
 from service.middleware import Observed, RequestId
@@ -26,7 +27,7 @@ from service.model_store import ModelStore
 from service.openapi_document import complete_openapi
 from service.problems import Problem, problem_response
 from service.rate_limit import RateLimit
-from service.routes import docs, health, model_uploads, models, pages, predict
+from service.routes import docs, health, inference_protocol, model_uploads, models, pages, predict
 from service.routes import metrics as metrics_route
 from service.security_headers import SecurityHeaders, with_security_headers
 from service.settings import Settings
@@ -74,7 +75,7 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     app.state.settings = settings
     app.state.draining = False
     app.state.tracing = traces
-    for module in (predict, models, model_uploads, health, metrics_route, pages, docs):
+    for module in (predict, models, model_uploads, health, inference_protocol, metrics_route, pages, docs):
         app.include_router(module.router)
     app.mount("/static", pages.PageFiles(directory=pages.STATIC), name="static")
     app.add_exception_handler(Problem, _answer_problem)
@@ -83,7 +84,8 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     app.add_exception_handler(ClientDisconnect, _forget)
     app.add_exception_handler(Exception, _answer_bug)
     app.state.gate = Gate(settings, _rates())
-    app.state.bodies = Bodies(settings)
+    uploads = {("POST", "/v1/models"): settings.max_model_bytes + FORM_BYTES}
+    app.state.bodies = Bodies(settings.max_body_bytes, settings.max_held_bytes, uploads)
     complete_openapi(app, app.state.gate)
     app.add_middleware(BodyLimit, bodies=app.state.bodies)
     app.add_middleware(GateMiddleware, gate=app.state.gate)
@@ -104,6 +106,8 @@ def _rates() -> RateLimit:
 
 async def _answer_problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
+    if problem.status == 429:
+        await asyncio.sleep(request.app.state.settings.refusal_seconds)  # as on the hot path, for the same reason
     return problem_response(request, problem)
 
 

@@ -45,6 +45,13 @@ def images_in(body: bytes, content_type: str, max_images: int) -> list[bytes]:
     raise Problem(415, f"Content-Type must be {known}, got {kind or 'none'!r}")
 
 
+def decode_base64(text: str) -> bytes:
+    """The bytes of base64, also with line breaks or as a data URI; a ValueError for other text."""
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    return base64.b64decode("".join(text.split()), validate=True)
+
+
 def _images_in_form(body: bytes, content_type: str, max_images: int) -> list[bytes]:
     try:
         parts = parse_form(body, boundary_of(content_type), max_images)
@@ -67,14 +74,12 @@ def _images_in_json(body: bytes, max_images: int) -> list[bytes]:
         raise Problem(422, f'the body must be JSON like {{"images": ["<base64>"]}}; {place}: {first["msg"]}') from None
     if len(images) > max_images:
         raise Problem(413, f"one request may hold at most {max_images} images, got {len(images)}")
-    return [_decode_base64(text, index) for index, text in enumerate(images)]
+    return [_decode_image(text, index) for index, text in enumerate(images)]
 
 
-def _decode_base64(text: str, index: int) -> bytes:
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
+def _decode_image(text: str, index: int) -> bytes:
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return decode_base64(text)
     except ValueError as error:
         raise Problem(422, f"images.{index} must be base64 ({error})") from None
 

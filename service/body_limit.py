@@ -1,23 +1,31 @@
 """How much of request bodies is taken: of one, and of all at a time."""
 
+from collections.abc import Mapping
+
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.problems import Problem, problem_response
-from service.settings import Settings
 
-_FORM_BYTES = 16 * 1024
+FORM_BYTES = 16 * 1024
 """What a multipart form may add to the file in it."""
 
 
 class Bodies:
     """The bodies of all requests that are being answered, which are held in memory, and what they hold together."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.max_bytes = settings.max_body_bytes
-        self.max_held_bytes = settings.max_held_bytes
-        self.uploads = {("POST", "/v1/models"): settings.max_model_bytes + _FORM_BYTES}
-        """Most bytes of a body by method and path, where it goes to a file as it comes; it is not held then."""
+    def __init__(
+        self, max_bytes: int, max_held_bytes: int, uploads: Mapping[tuple[str, str], int] | None = None
+    ) -> None:
+        """
+        Args:
+            max_bytes: Of one body.
+            max_held_bytes: Of all bodies that are held.
+            uploads: Most bytes of a body by method and path, where it goes to a file as it comes; it is not held then.
+        """
+        self.max_bytes = max_bytes
+        self.max_held_bytes = max_held_bytes
+        self.uploads = uploads or {}
         self.held_bytes = 0
 
     def begin(self, scope: Scope, receive: Receive) -> "Body":

@@ -67,7 +67,7 @@ class HotPath:
         _note(answer.status, started)
 
     async def _answer(self, state: State, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Answer:
-        client = scope["client"]
+        client = scope.get("client")
         identity = state.gate.admit("POST", PATH, headers, client[0] if client else "")
         logs.key_name.set(identity.name)
         body = state.bodies.begin(scope, receive)

@@ -83,12 +83,15 @@ _INFLATED = (b"iCCP", b"zTXt", b"iTXt")
 """Chunks of a PNG that may be a thousand times as large as they look."""
 
 
-def check_pixels(pictures: Sequence[bytes], max_pixels: int) -> None:
-    """A Problem 413 where the pictures of a request have more pixels together, as their headers say."""
-    sizes = (declared_size(data) for data in pictures)
-    pixels = sum(size[0] * size[1] for size in sizes if size)
-    if pixels > max_pixels:
-        raise Problem(413, f"the images must have at most {max_pixels:,} pixels together, got {pixels:,}")
+def check_pixels(pictures: Sequence[bytes], max_pixels: int, max_together: int) -> None:
+    """A Problem 413 where the pictures of a request have too many pixels together, as their headers say.
+
+    One of more than `max_pixels` does not count: it will be refused alone.
+    """
+    sizes = (declared_size(data) or (0, 0) for data in pictures)
+    together = sum(width * height for width, height in sizes if width * height <= max_pixels)
+    if together > max_together:
+        raise Problem(413, f"the images must have at most {max_together:,} pixels together, got {together:,}")
 
 
 def _fit(image: Image.Image, wanted: InputConfig) -> Picture:

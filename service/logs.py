@@ -6,6 +6,7 @@ No line holds what a client sent in a body, nor a key.
 import json
 import logging
 import sys
+import warnings
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -28,6 +29,9 @@ def set_up(log_format: LogFormat, log_requests: bool) -> None:
     handler.setFormatter(JsonLines() if log_format == "json" else logging.Formatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.captureWarnings(True)
+    warnings.filterwarnings(
+        "ignore", module=r"PIL\."
+    )  # they tell what pictures hold, and Python remembers each for ever
     for name in ("service", "uvicorn"):
         logging.getLogger(name).setLevel(logging.INFO)
     _requests.setLevel(logging.INFO if log_requests else logging.ERROR)

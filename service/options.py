@@ -85,11 +85,7 @@ def options_of(query: bytes) -> PredictOptions:
 @lru_cache(maxsize=1024)
 def kind_of(accept: bytes) -> Kind:
     """The kind of answer that a client prefers, by the weights (q) of its Accept header; JSON where they tie."""
-    weights: dict[str, float] = {}
-    for part in accept.decode("latin-1").lower().split(","):
-        kind, *parameters = (text.strip() for text in part.split(";"))
-        weight = next((text[2:] for text in parameters if text.startswith("q=")), "1")
-        weights[kind] = float(weight) if re.fullmatch(r"[01](\.\d*)?", weight) else 0.0
+    weights = weights_of(accept)
     best: Kind = "application/json"
     highest = weights.get(best, weights.get("application/*", 0.0))
     others: tuple[Kind, ...] = ("image/png", "application/x-npz")
@@ -97,3 +93,13 @@ def kind_of(accept: bytes) -> Kind:
         if weights.get(kind, 0.0) > highest:
             best, highest = kind, weights[kind]
     return best
+
+
+def weights_of(accepted: bytes) -> dict[str, float]:
+    """What an Accept or Accept-Encoding header names, in small letters, with its weight (q)."""
+    weights: dict[str, float] = {}
+    for part in accepted.decode("latin-1").lower().split(","):
+        name, *parameters = (text.strip() for text in part.split(";"))
+        weight = next((text[2:] for text in parameters if text.startswith("q=")), "1")
+        weights[name] = float(weight) if re.fullmatch(r"[01](\.\d*)?", weight) else 0.0
+    return weights

@@ -33,6 +33,8 @@ def device_memory() -> dict[str, int]:
     """Bytes that torch holds on each GPU, by the device's name; nothing where torch was not imported or uses none."""
     torch = sys.modules.get("torch")
     is_initialized = getattr(getattr(torch, "cuda", None), "is_initialized", None)
-    if torch is None or is_initialized is None or not is_initialized():  # another thread may be importing torch just now
+    if (
+        torch is None or is_initialized is None or not is_initialized()
+    ):  # another thread may be importing torch just now
         return {}
     return {f"cuda:{index}": torch.cuda.memory_reserved(index) for index in range(torch.cuda.device_count())}

@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     """Most images in one request."""
     max_pixels: int = Field(default=32_000_000, ge=1)
     """Most pixels (width x height) of one posted picture."""
+    max_request_pixels: int = Field(default=256_000_000, ge=1)
+    """Most pixels of all pictures of one request together, as their headers declare them."""
     max_decoding: int = Field(default=2, ge=1)
     """Most requests whose pictures are decoded at a time; each may take 16 bytes of memory per pixel."""
     max_waiting: int = Field(default=256, ge=1)

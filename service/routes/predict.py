@@ -16,7 +16,7 @@ from starlette.types import Receive
 from service import logs, metrics, tracing
 from service.answers import Answer, Entry, json_answer, npz_answer, png_answer
 from service.bodies import images_in, read_body
-from service.images import Picture, read_picture
+from service.images import Picture, check_pixels, is_small, read_picture
 from service.model_store import ModelStore, Served
 from service.options import PredictOptions, kind_of
 from service.predict_document import REQUEST, RESPONSES, TIMEOUT
@@ -28,7 +28,7 @@ from service.settings import Settings
 router = APIRouter(prefix="/v1", tags=["predict"])
 
 SMALL_BYTES = 16 * 2**10
-"""A request of at most so many bytes is decoded where it was read: handing it to a thread costs more than it takes."""
+"""Small pictures in a request of at most so many bytes are decoded where it was read: a thread would cost more."""
 
 _ANSWERS = {"application/json": json_answer, "image/png": png_answer, "application/x-npz": npz_answer}
 
@@ -43,7 +43,7 @@ class PredictService:
 
     def __init__(self, models: ModelStore, settings: Settings) -> None:
         self.models, self.settings = models, settings
-        self._decoding = CapacityLimiter(settings.max_decoding)
+        self.decoding = CapacityLimiter(settings.max_decoding)
 
     async def answer(self, headers: dict[bytes, bytes], options: PredictOptions, receive: Receive) -> Answer:
         """The answer to one request, whatever protocol parsed it.
@@ -52,7 +52,7 @@ class PredictService:
             Problem: any of those documented.
             ClientDisconnect: the client went away.
         """
-        deadline = self._deadline(headers)
+        deadline = self.deadline(headers)
         settings = self.settings
         served = self.models.find(options.model, options.version) or await self.models.get(
             options.model, options.version
@@ -65,21 +65,21 @@ class PredictService:
         bodies = images_in(body, headers.get(b"content-type", b"").decode("latin-1"), settings.max_images)
         if kind == "image/png" and len(bodies) != 1:
             raise Problem(406, f"Accept: image/png answers one image at a time, got {len(bodies)}")
+        check_pixels(bodies, settings.max_pixels, settings.max_request_pixels)
         decode = partial(_entries, bodies, served, settings.max_pixels)
-        entries = decode() if len(body) <= SMALL_BYTES else await to_thread.run_sync(decode, limiter=self._decoding)
-        span, decoded = tracing.current.get(), time.perf_counter() - read
-        metrics.stage("decode", decoded)
-        tracing.stage(span, "decode", decoded)
+        small = len(body) <= SMALL_BYTES and all(map(is_small, bodies))
+        entries = decode() if small else await to_thread.run_sync(decode, limiter=self.decoding)
+        span = noted_decoding(read)
         encode = partial(_ANSWERS[kind], served, entries)
         pictures = [entry.pixels for entry in entries if isinstance(entry, Picture)]
         if not pictures:
             return encode(None, options)
         future = served.predictor.submit(
-            pictures, lambda outputs, stages: _timed(encode(outputs, options), stages, span), deadline, options.details
+            pictures, lambda outputs, stages: timed(encode(outputs, options), stages, span), deadline, options.details
         )
-        return await (future if served.predictor.unanswered <= settings.max_batch else _unless_gone(future, receive))
+        return await (future if served.predictor.unanswered <= settings.max_batch else unless_gone(future, receive))
 
-    def _deadline(self, headers: dict[bytes, bytes]) -> float:
+    def deadline(self, headers: dict[bytes, bytes]) -> float:
         """On `time.monotonic`: what the client allows, at most what the settings do."""
         seconds = self.settings.deadline_seconds
         sent = headers.get(b"x-request-timeout")
@@ -125,7 +125,15 @@ def _entries(bodies: Sequence[bytes], served: Served, max_pixels: int) -> list[E
     return entries
 
 
-def _timed(answer: Answer, stages: Stages, span: Span | None) -> Answer:
+def noted_decoding(began: float) -> Span | None:
+    """The span of this request, after its decoding was counted; None where nobody traces."""
+    span, seconds = tracing.current.get(), time.perf_counter() - began
+    metrics.stage("decode", seconds)
+    tracing.stage(span, "decode", seconds)
+    return span
+
+
+def timed(answer: Answer, stages: Stages, span: Span | None) -> Answer:
     """With the milliseconds of its stages in a header that browsers show, and the seconds in its span."""
     queue, batch, infer = (
         stages.taken - stages.arrived,
@@ -141,7 +149,7 @@ def _timed(answer: Answer, stages: Stages, span: Span | None) -> Answer:
     return answer
 
 
-async def _unless_gone(future: "asyncio.Future[Answer]", receive: Receive) -> Answer:
+async def unless_gone(future: "asyncio.Future[Answer]", receive: Receive) -> Answer:
     """The answer, unless the client goes away before: its work is then dropped."""
     gone = asyncio.ensure_future(_departure(receive))
     gone.add_done_callback(lambda _: future.cancel())

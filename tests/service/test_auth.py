@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service import key_ring
+from service import key_ring, logs
 from service.app import create_app
 from service.auth import Gate
 from service.keys import create_key, revoke_key
@@ -125,10 +125,10 @@ def test_metrics_are_open_where_a_setting_says_so(locked_home: Path, keys: dict[
 
 def test_the_name_of_the_key_is_left_for_logs(locked_home: Path, keys: dict[str, str]) -> None:
     app = create_app(Settings(home=locked_home))
-    names: list[str] = []
+    names: list[str | None] = []
 
     async def note(scope: Any, receive: Any, send: Any) -> None:
-        names.append(scope["state"]["identity"])
+        names.append(logs.key_name.get())
         await inner(scope, receive, send)
 
     app.build_middleware_stack()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.body_limit import BodyLimit
+from service.body_limit import Bodies, BodyLimit
 from service.problems import Problem
 
 
@@ -55,34 +55,34 @@ async def _answer(limit: BodyLimit, scope: Any, receive: Any) -> int | None:
 
 
 def test_a_body_of_the_limit_is_read_and_one_byte_more_is_413() -> None:
-    limit = BodyLimit(_read, max_bytes=10, max_held_bytes=100)
+    limit = BodyLimit(_read, Bodies(max_bytes=10, max_held_bytes=100))
     assert asyncio.run(_answer(limit, _scope(), _receive(4, 6))) is None
     assert asyncio.run(_answer(limit, _scope(), _receive(4, 7))) == 413
     assert asyncio.run(_answer(limit, _scope(length=11), _receive())) == 413  # nothing of it is read
-    assert limit.held_bytes == 0
+    assert limit.bodies.held_bytes == 0
 
 
 @pytest.mark.parametrize("length", ["-1", "+5", "x", "1e9", "٣", ""])
 def test_a_length_that_is_none_is_not_believed(length: str) -> None:
-    limit = BodyLimit(_read, max_bytes=10, max_held_bytes=100)
+    limit = BodyLimit(_read, Bodies(max_bytes=10, max_held_bytes=100))
     scope = {**_scope(), "headers": [(b"content-length", length.encode("utf-8"))]}
     assert asyncio.run(_answer(limit, scope, _receive(11))) == 413
 
 
 def test_what_all_bodies_hold_is_bounded_and_given_back() -> None:
-    limit = BodyLimit(_read, max_bytes=10, max_held_bytes=25)
+    limit = BodyLimit(_read, Bodies(max_bytes=10, max_held_bytes=25))
 
     async def run() -> None:
         gate = asyncio.Event()
         held = [asyncio.create_task(_answer(limit, _scope(wait=gate), _receive(10))) for _ in range(2)]
         await asyncio.sleep(0)
-        assert limit.held_bytes == 20
+        assert limit.bodies.held_bytes == 20
         assert await _answer(limit, _scope(), _receive(5)) is None
         assert await _answer(limit, _scope(), _receive(5, 1)) == 429
-        assert limit.held_bytes == 20
+        assert limit.bodies.held_bytes == 20
         gate.set()
         assert await asyncio.gather(*held) == [None, None]
-        assert limit.held_bytes == 0
+        assert limit.bodies.held_bytes == 0
         assert await _answer(limit, _scope(), _receive(10)) is None
 
     asyncio.run(run())
@@ -93,14 +93,14 @@ def test_an_application_that_fails_gives_its_bytes_back() -> None:
         await receive()
         raise RuntimeError
 
-    limit = BodyLimit(fail, max_bytes=10, max_held_bytes=20)
+    limit = BodyLimit(fail, Bodies(max_bytes=10, max_held_bytes=20))
     with pytest.raises(RuntimeError):
         asyncio.run(_answer(limit, _scope(), _receive(10)))
-    assert limit.held_bytes == 0
+    assert limit.bodies.held_bytes == 0
 
 
 def test_an_upload_has_a_limit_of_its_own_and_is_not_held() -> None:
-    limit = BodyLimit(_read, max_bytes=10, max_held_bytes=10, uploads={("POST", "/v1/models"): 1000})
+    limit = BodyLimit(_read, Bodies(max_bytes=10, max_held_bytes=10, uploads={("POST", "/v1/models"): 1000}))
     assert asyncio.run(_answer(limit, _scope("/v1/models"), _receive(500, 500))) is None
     assert asyncio.run(_answer(limit, _scope("/v1/models"), _receive(500, 501))) == 413
     assert asyncio.run(_answer(limit, _scope("/v1/models", length=1001), _receive())) == 413
@@ -114,6 +114,6 @@ def test_a_client_that_leaves_is_not_a_body() -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
 
-    limit, scope = BodyLimit(leave, max_bytes=10, max_held_bytes=10), _scope()
+    limit, scope = BodyLimit(leave, Bodies(max_bytes=10, max_held_bytes=10)), _scope()
     assert asyncio.run(_answer(limit, scope, receive)) is None
     assert scope["got"] == "http.disconnect"

@@ -218,9 +218,9 @@ def test_what_may_become_large_is_not_small(data: bytes) -> None:
 
 def test_the_pixels_of_a_request_are_counted_together() -> None:
     pictures = [encode(Image.new("L", (100, 50)), kind) for kind in ("PNG", "JPEG", "GIF", "BMP", "WEBP")]
-    check_pixels([*pictures, b"", b"hello"], 25_000)
+    check_pixels([*pictures, b"", b"hello", huge_png(3000, 3000)], MAX_PIXELS, 25_000)
     with pytest.raises(Problem, match="at most 24,999 pixels together, got 25,000") as caught:
-        check_pixels(pictures, 24_999)
+        check_pixels(pictures, MAX_PIXELS, 24_999)
     assert caught.value.status == 413
 
 

@@ -105,7 +105,7 @@ def test_a_model_is_prepared_once_also_by_several_at_a_time(home: Path, caplog: 
             one.result().predictor.close()
     assert sum("preparing tiny/1.safetensors" in record.message for record in caplog.records) == 1
     (folder,) = [path for path in (home / "cache").iterdir() if path.is_dir()]
-    assert sorted(path.name for path in folder.iterdir()) == ["plan.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["model.safetensors", "plan.json"]
 
 
 def test_details_come_from_the_eager_network_where_nothing_was_exported(home: Path) -> None:
@@ -188,3 +188,22 @@ def test_a_model_without_transformer_has_its_input_as_what_was_seen(home: Path) 
     np.testing.assert_array_equal(outputs.outline[0], [[-1, -1], [1, -1], [1, 1], [-1, 1]])
     assert outputs.transformed.shape == (1, 1, 20, 16)
     loaded.predictor.close()
+
+
+def test_a_file_that_is_replaced_or_deleted_later_changes_nothing_of_what_is_served(home: Path) -> None:
+    path = home / "models/tiny/1.safetensors"
+    kept = home / "kept.safetensors"
+    shutil.copyfile(path, kept)
+    loaded = load(path, Settings(home=home))
+    path.unlink()
+    check(loaded.predictor.run(list(images(2)), details=True), kept, images(2))
+    loaded.predictor.close()
+
+
+def test_a_process_that_breaks_down_is_no_fault_of_the_file_and_its_words_stay_in_the_log(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = home / "models/tiny/1.safetensors"
+    with pytest.raises(ChildProcessError, match=r"^it could not be prepared; the log of the service has the reason$"):
+        load(path, settings(home, device="nowhere", runtimes=("eager",)))
+    assert "Traceback" in caplog.text

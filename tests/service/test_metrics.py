@@ -87,7 +87,7 @@ def test_a_stage_and_a_reason_that_never_happened_are_zero(client: TestClient) -
 
 
 def test_a_full_queue_is_counted_and_shown(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    (served,) = client.app.state.models.served["tiny"].values()  # type: ignore[attr-defined]
+    served = client.app.state.models.find("tiny")  # type: ignore[attr-defined]
     before = scrape(client)
     monkeypatch.setattr(served.predictor._lines, "max_waiting", 0)
     assert client.post("/v1/predict", files={"image": encode(picture())}).status_code == 429
