@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 from service.auth import Gate
+from service.open_inference.schemas import InferenceRequest
 from service.openapi_keys import with_keys
 from service.problem_documents import document_problems
 from service.schemas import Base64Images, ProblemDocument
@@ -40,7 +42,7 @@ _PARAMETERS: Json = {
         "example": "from-my-program-17",
     },
 }
-_REFERRED_TO = (Base64Images, ProblemDocument)
+_REFERRED_TO: tuple[type[BaseModel], ...] = (Base64Images, InferenceRequest, ProblemDocument)
 """By what routes say of themselves; FastAPI knows only what is in their signatures."""
 _DONE = {"200": "The answer.", "201": "It was made.", "204": "It was done."}
 _EVERYWHERE = {500: "The service failed; its log has the reason under the request id."}
@@ -66,8 +68,9 @@ def complete_openapi(app: FastAPI, gate: Gate) -> None:
 def _completed(document: Json) -> Json:
     components = document.setdefault("components", {})
     components["headers"], components["parameters"] = _HEADERS, _PARAMETERS
-    for schema in _REFERRED_TO:
-        components.setdefault("schemas", {})[schema.__name__] = schema.model_json_schema()
+    for model in _REFERRED_TO:
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        components.setdefault("schemas", {}).update({**schema.pop("$defs", {}), model.__name__: schema})
     for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which no route answers
         components["schemas"].pop(name, None)
     used = set()

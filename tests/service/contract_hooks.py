@@ -51,21 +51,45 @@ def _with_pictures(body: Any) -> dict[str, Any]:
     return {"files": [("image", (f"{number}.png", _picture(one))) for number, one in enumerate(body["image"])]}
 
 
+def _with_tensors(body: Any) -> dict[str, Any]:
+    """A request that every model can answer: the picture itself, or JSON; the outputs vary."""
+    number = zlib.crc32(repr(body).encode())
+    if isinstance(body, bytes | str):
+        return {"data": _picture(body), "headers": {"Inference-Header-Content-Length": "0"}}
+    data = [base64.b64encode(_picture((number, place))).decode() for place in range(1 + number % 3)]
+    outputs = OUTPUTS[: number % (len(OUTPUTS) + 1)]
+    return {"json": {"id": str(number), "inputs": [{**IMAGE, "shape": [len(data)], "data": data}], "outputs": outputs}}
+
+
 def _with_a_model(body: Any) -> dict[str, Any]:
     return {"files": {"file": ("model.safetensors", MODEL)}} if isinstance(body, dict) else {"data": MODEL}
 
 
+IMAGE = {"name": "image", "datatype": "BYTES"}
+OUTPUTS: list[dict[str, Any]] = [
+    {"name": "label"},
+    {"name": "probabilities", "parameters": {"classification": 2}},
+    {"name": "transformed", "parameters": {"binary_data": True}},
+]
 BODIES: dict[str, Callable[[Any], dict[str, Any]]] = {
     "POST /v1/predict": _with_pictures,
     "POST /v1/models": _with_a_model,
+    "POST /v2/models/{name}/infer": _with_tensors,
+    "POST /v2/models/{name}/versions/{version}/infer": _with_tensors,
 }
+ABOUT_THE_BODY = ("Content-Encoding", "Inference-Header-Content-Length")
+"""Headers that are true of the body made up, if of any."""
 
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
     with_files = BODIES.get(case.operation.label) if MODEL and case.meta and case.body is not NOT_SET else None
     if with_files and not case.meta.is_negative_at(ParameterLocation.BODY):
-        kwargs.update(with_files(case.body))
+        given = with_files(case.body)
+        for name in ABOUT_THE_BODY:
+            case.headers.pop(name, None)
+        case.headers.update(given.pop("headers", {}))
+        kwargs.update(given)
     with contextlib.suppress(KeyError, ValueError):
         if 0 < float(case.headers["X-Request-Timeout"]) < LEAST_SECONDS:
             case.headers["X-Request-Timeout"] = str(LEAST_SECONDS)
