@@ -17,13 +17,14 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from service import metrics, tracing
+from service.allowed_methods import allowed_methods
 from service.auth import Gate, GateMiddleware
 from service.body_limit import FORM_BYTES, Bodies, BodyLimit
 from service.exposition import FOLDER, published
 from service.hot_path import HotPath
 from service.middleware import Observed, RequestId
 from service.model_store import ModelStore
-from service.openapi import declare_keys
+from service.openapi_document import complete_openapi
 from service.problems import Problem, problem_response
 from service.rate_limit import RateLimit
 from service.routes import docs, health, inference_protocol, model_uploads, models, pages, predict
@@ -69,6 +70,7 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
         telemetry=tracing.telemetry(traces),
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings = settings
     app.state.draining = False
@@ -84,7 +86,7 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     app.state.gate = Gate(settings, _rates())
     uploads = {("POST", "/v1/models"): settings.max_model_bytes + FORM_BYTES}
     app.state.bodies = Bodies(settings.max_body_bytes, settings.max_held_bytes, uploads)
-    declare_keys(app, app.state.gate)
+    complete_openapi(app, app.state.gate)
     app.add_middleware(BodyLimit, bodies=app.state.bodies)
     app.add_middleware(GateMiddleware, gate=app.state.gate)
     app.add_middleware(Observed)
@@ -111,14 +113,18 @@ async def _answer_problem(request: Request, problem: Exception) -> Response:
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem_response(request, Problem(error.status_code, error.detail, dict(error.headers or {})))
+    detail, headers = error.detail, dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = allowed_methods(request) if "Allow" in headers else "GET, HEAD"  # of a file
+        detail = f"the method must be one of {headers['Allow']}, got {request.method}"
+    return problem_response(request, Problem(error.status_code, detail, headers))
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))
-    return problem_response(request, Problem(422, f"{place}: {first['msg']}"))
+    return problem_response(request, Problem(422, f"{place}: {first['msg'].removeprefix('Value error, ')}"))
 
 
 async def _forget(request: Request, error: Exception) -> Response:

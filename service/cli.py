@@ -69,6 +69,8 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
         images: Positional[tuple[Path, ...]],
         model: str | None = None,
         url: str | None = None,
+        key: str | None = None,
+        top_k: int | None = None,
         json: FlagCreatePairsOff[bool] = False,
         save: Path | None = None,
     ) -> Run:
@@ -78,10 +80,12 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             images: Files: PNG, JPEG, WebP, GIF or BMP.
             model: Name of the model; the default model where it is left out.
             url: Ask the service at this address; without it, the models of STN_HOME are loaded here.
+            key: Key for that service; STN_KEY, which no list of processes shows, where it is left out.
+            top_k: Show so many classes, the most probable first.
             json: Print the answer of `POST /v1/predict`.
             save: Write the transformed images into this folder.
         """
-        return partial(_later, "predict", "predict", list(images), model, url, json, save, defaults)
+        return partial(_later, "predict", "predict", list(images), model, url, key, top_k, json, save, defaults)
 
     app.command(
         _train_commands(defaults), name="train", help="Train a model, with progress, and register it to be served."

@@ -6,6 +6,7 @@ from typing import Literal
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.config import JsonDict
 
 from service.problems import Problem
 
@@ -14,6 +15,8 @@ Kind = Literal["application/json", "image/png", "application/x-npz"]
 
 INCLUDED: tuple[Included, ...] = ("transformed", "theta", "outline", "grid", "activations", "input")
 _BY_DEFAULT = "transformed,theta,outline"
+_NAMES = f"({'|'.join(INCLUDED)}|)"
+_SOME_OF_THEM: JsonDict = {"pattern": f"^{_NAMES}(,{_NAMES})*$"}
 
 
 class PredictOptions(BaseModel):
@@ -21,13 +24,18 @@ class PredictOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    model: str | None = Field(default=None, max_length=64)
+    model: str | None = Field(default=None, max_length=64, examples=["handwriting"])
     """Name of the model; the default model where it is left out."""
-    version: int | None = Field(default=None, ge=1, le=999_999_999)
+    version: int | None = Field(default=None, ge=1, le=999_999_999, examples=[1])
     """Version; the model's default version where it is left out."""
-    top_k: int | None = Field(default=None, ge=1, le=65536)
+    top_k: int | None = Field(default=None, ge=1, le=65536, examples=[3])
     """Probabilities of this many classes only, the most probable first; all, in the order of the classes, by default."""
-    include: str = Field(default=_BY_DEFAULT, max_length=128, examples=["theta", "transformed,theta,grid"])
+    include: str = Field(
+        default=_BY_DEFAULT,
+        max_length=128,
+        examples=["theta", "transformed,theta,grid"],
+        json_schema_extra=_SOME_OF_THEM,
+    )
     """What to answer beside class and probabilities, with commas: `transformed` (the straightened picture), `theta` (the
     transform), `outline` (the sampled region in pixels of the picture), `grid` (the sampled point of every pixel),
     `activations` (what each layer gives), `input` (what the network was shown). Empty for none of them."""

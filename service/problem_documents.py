@@ -1,9 +1,7 @@
-"""How the schema of the HTTP interface tells of problems."""
+"""How the OpenAPI document tells of problems."""
 
 from http import HTTPStatus
 from typing import Any
-
-from service.schemas import ProblemDocument
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -22,7 +20,7 @@ def _document_problem(status: int, description: str) -> dict[str, Any]:
         "error": description,
         "request_id": "6f1c0b7e9f6d4c5aa1de1b4c3f0e2d91",
     }
-    schema = ProblemDocument.model_json_schema()
+    schema = {"$ref": "#/components/schemas/ProblemDocument"}
     return {
         "description": description,
         "content": {"application/problem+json": {"schema": schema, "example": example}},

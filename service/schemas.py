@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class _Schema(BaseModel):
@@ -96,7 +96,7 @@ class Predictions(_Schema):
 class Base64Images(_Schema):
     """Pictures in a JSON body."""
 
-    images: list[str] = Field(min_length=1, examples=[["iVBORw0KGgo..."]])
+    images: list[str] = Field(min_length=1)
     """Each a PNG, JPEG, WebP, GIF or BMP in base64, with or without `data:image/...;base64,` in front."""
 
 
@@ -107,7 +107,7 @@ class ModelVersion(_Schema):
         json_schema_extra={
             "examples": [
                 {
-                    "model": "digits",
+                    "model": "handwriting",
                     "version": 3,
                     "default": True,
                     "state": "loaded",
@@ -137,7 +137,7 @@ class ModelVersion(_Schema):
     """Whether it answers when a request names the model and no version."""
     state: Literal["loaded", "loading", "on disk", "refused"]
     """`loaded`: it is in memory; `on disk`: it is loaded when it is asked for; `refused`: it cannot be."""
-    reason: str | None
+    reason: str | None = None
     """Why its file is refused. Where the state is `loaded`, what lay there before goes on being served."""
     runtimes: dict[int, str]
     """What runs batches of up to so many images; empty where it is not in memory."""
@@ -173,8 +173,15 @@ class Model(_Schema):
 class DefaultVersion(_Schema):
     """Which version of a model is to answer when a request names none."""
 
-    version: int | None = Field(ge=1, le=999_999_999, examples=[3])
+    version: int | None = Field(ge=1, le=999_999_999, examples=[1])
     """None (null) for the newest, also of those that are still to come."""
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _is_no_other_kind(cls, value: object) -> object:
+        if isinstance(value, (bool, str)):
+            raise ValueError("must be a whole number or null")
+        return value
 
 
 class RefusedFile(_Schema):

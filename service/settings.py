@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.logs import LogFormat
@@ -129,3 +129,17 @@ class Settings(BaseSettings):
     @property
     def runs(self) -> Path:
         return self.home / "runs"
+
+
+class ClientSettings(BaseSettings):
+    """What a client reads from the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="STN_", use_attribute_docstrings=True)
+
+    key: SecretStr = SecretStr("")
+    """Sent to the service that is asked; none where it is empty."""
+
+
+def client_key() -> str | None:
+    """The key of the environment variable STN_KEY, if there is one."""
+    return ClientSettings().key.get_secret_value() or None

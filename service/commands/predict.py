@@ -3,26 +3,38 @@
 import base64
 import sys
 from pathlib import Path
-from urllib.parse import urlencode
+from typing import NamedTuple
 
-import httpx2
+from tqdm import tqdm
 
 from service.answers import Entry, json_answer
+from service.client import Client, NoAnswer, Prediction, ServiceError, StrangeAnswer
+from service.client_connection import IMAGES_PER_REQUEST
 from service.images import Picture, read_picture
 from service.local_model import read_model
 from service.model_folder import register_shipped
 from service.options import PredictOptions
 from service.problems import Problem
-from service.schemas import FailedImage, ImagePrediction, Predictions, ProblemDocument
-from service.settings import Settings
+from service.schemas import FailedImage, ImagePrediction, Predictions
+from service.settings import Settings, client_key
 
 
-def predict_files(images: list[Path], model: str | None, url: str | None, settings: Settings) -> Predictions:
-    """One entry per file, in order, from the server at this URL or, without one, from the models of the home folder."""
+class Server(NamedTuple):
+    """A service that is asked instead of the models here."""
+
+    url: str
+    key: str | None
+
+
+def predict_files(
+    images: list[Path], options: PredictOptions, server: Server | None, settings: Settings
+) -> Predictions:
+    """One entry per file, in order, from a server or, without one, from the models of the home folder."""
     if not images:
         raise ValueError("images must be at least one file, got none")
-    bodies = [_read(path) for path in images]
-    return _ask(bodies, model, url) if url else _predict_here(bodies, model, settings)
+    for path in images:
+        _check(path)
+    return _ask(images, options, server) if server else _predict_here(images, options, settings)
 
 
 def print_predictions(images: list[Path], answer: Predictions, as_json: bool) -> None:
@@ -58,66 +70,72 @@ def _line(entry: ImagePrediction | FailedImage) -> str:
     if entry.theta:
         values = " ".join(f"{name}={value:+.3f}" for name, value in entry.theta.parameters.items())
         theta = f"{entry.theta.transform} {values}"
-    return f"{entry.class_name}  {entry.probability:.1%}  {theta}"
+    classes = [f"{name}  {probability:.1%}" for name, probability in entry.probabilities.items()]
+    return "  ".join([*classes, theta])
 
 
-def _read(path: Path) -> bytes:
+def _check(path: Path) -> None:
     try:
-        return path.read_bytes()
+        path.open("rb").close()
     except OSError as error:
         raise ValueError(f"image must be a file that can be read, got {str(path)!r} ({error.strerror})") from None
 
 
-def _ask(bodies: list[bytes], model: str | None, url: str) -> Predictions:
-    query = "?" + urlencode({"model": model}) if model else ""
-    entries: list[ImagePrediction | FailedImage] = []
-    answer = None
-    with httpx2.Client(timeout=60) as client:
-        for body in bodies:
-            try:
-                response = client.post(
-                    f"{url.rstrip('/')}/v1/predict{query}",
-                    content=body,
-                    headers={"Content-Type": "application/octet-stream", "Accept": "application/json"},
-                )
-            except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-                raise ValueError(f"url must be that of a running service, got {url!r} ({error})") from None
-            if response.is_success:
-                answer = Predictions.model_validate_json(response.content)
-                entries += answer.predictions
-            elif response.headers.get("content-type", "").startswith("application/problem+json"):
-                entries.append(FailedImage(problem=ProblemDocument.model_validate_json(response.content)))
-            else:
-                raise ValueError(
-                    f"url must be that of a running service, got {url!r} (it answers {response.status_code})"
-                )
-    if answer is None and isinstance(entries[0], FailedImage) and entries[0].problem.status == 404:
-        raise ValueError(entries[0].problem.detail)
+def _ask(images: list[Path], options: PredictOptions, server: Server) -> Predictions:
+    """The answer of a service, a request at a time, with a bar on a terminal where they are many."""
+    entries: list[Prediction] = []
+    few = len(images) <= IMAGES_PER_REQUEST or not sys.stderr.isatty()
+    try:
+        with Client(server.url, server.key) as client, tqdm(total=len(images), unit="picture", disable=few) as bar:
+            for start in range(0, len(images), IMAGES_PER_REQUEST):
+                group = images[start : start + IMAGES_PER_REQUEST]
+                entries += client.predict(group, model=options.model, top_k=options.top_k, include=options.include)
+                bar.update(len(group))
+    except (NoAnswer, StrangeAnswer) as error:
+        raise ValueError(f"url must be that of a running service, got {server.url!r} ({error.detail})") from None
+    except ServiceError as error:
+        raise ValueError(error.detail) from None
+    answered = next((entry for entry in entries if not entry.problem), Prediction(model=options.model or ""))
     return Predictions(
-        model=answer.model if answer else model or "", version=answer.version if answer else 0, predictions=entries
+        model=answered.model,
+        version=answered.version,
+        predictions=[entry.answer for entry in entries if entry.answer is not None],
     )
 
 
-def _predict_here(bodies: list[bytes], model: str | None, settings: Settings) -> Predictions:
+def _predict_here(images: list[Path], options: PredictOptions, settings: Settings) -> Predictions:
     register_shipped(settings.models)
-    served = read_model(settings, model)
+    served = read_model(settings, options.model)
     entries: list[Entry] = []
-    for body in bodies:
+    for path in images:
         try:
-            entries.append(read_picture(body, served.info.input, settings.max_pixels))
+            entries.append(read_picture(path.read_bytes(), served.info.input, settings.max_pixels))
         except Problem as problem:
             entries.append(problem)
     pictures = [entry.pixels for entry in entries if isinstance(entry, Picture)]
     outputs = served.predictor.run(pictures) if pictures else None
-    return Predictions.model_validate_json(json_answer(served, entries, outputs, PredictOptions()).body)
+    return Predictions.model_validate_json(json_answer(served, entries, outputs, options).body)
 
 
 def predict(
-    images: list[Path], model: str | None, url: str | None, as_json: bool, save: Path | None, settings: Settings
+    images: list[Path],
+    model: str | None,
+    url: str | None,
+    key: str | None,
+    top_k: int | None,
+    as_json: bool,
+    save: Path | None,
+    settings: Settings,
 ) -> int:
     """Name what the pictures show; 1 where one of them could not be read."""
     targets = transformed_files(images, save) if save else []
-    answer = predict_files(images, model, url, settings)
+    options = PredictOptions(model=model, top_k=top_k)
+    if (
+        not as_json
+    ):  # a line shows the best class alone, no outline, and the straightened picture is saved or not needed
+        include = "transformed,theta" if save else "theta"
+        options = PredictOptions(model=model, top_k=top_k or 1, include=include)
+    answer = predict_files(images, options, Server(url, key or client_key()) if url else None, settings)
     print_predictions(images, answer, as_json)
     if save:
         save_transformed(answer, targets)

@@ -111,16 +111,16 @@ class InferenceAnswer(_Schema):
         json_schema_extra={
             "examples": [
                 {
-                    "model_name": "digits",
+                    "model_name": "handwriting",
                     "model_version": "1",
                     "id": "42",
                     "outputs": [
-                        {"name": "label", "shape": [1], "datatype": "BYTES", "data": ["7"]},
+                        {"name": "label", "shape": [1], "datatype": "BYTES", "data": ["6"]},
                         {
                             "name": "probabilities",
                             "shape": [1, 2],
                             "datatype": "BYTES",
-                            "data": ["0.981220:7:7", "0.012034:1:1"],
+                            "data": ["0.964414:6:6", "0.010571:8:8"],
                         },
                     ],
                 }
@@ -151,17 +151,17 @@ class ModelMetadata(_Schema):
         json_schema_extra={
             "examples": [
                 {
-                    "name": "digits",
+                    "name": "handwriting",
                     "versions": ["1"],
                     "platform": "stn_safetensors",
                     "inputs": [
                         {"name": "image", "datatype": "BYTES", "shape": [-1]},
-                        {"name": "input", "datatype": "FP32", "shape": [-1, 1, 28, 28]},
+                        {"name": "input", "datatype": "FP32", "shape": [-1, 1, 42, 42]},
                     ],
                     "outputs": [
                         {"name": "probabilities", "datatype": "FP32", "shape": [-1, 10]},
                         {"name": "theta", "datatype": "FP32", "shape": [-1, 6]},
-                        {"name": "transformed", "datatype": "FP32", "shape": [-1, 1, 28, 28]},
+                        {"name": "transformed", "datatype": "FP32", "shape": [-1, 1, 42, 42]},
                         {"name": "label", "datatype": "BYTES", "shape": [-1]},
                     ],
                     "properties": {"class_names": '["0","1"]', "parameter_names": '["xx","xy","x0","yx","yy","y0"]'},

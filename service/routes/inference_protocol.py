@@ -24,7 +24,7 @@ from service.routes.predict import SMALL_BYTES, PredictService, noted_decoding, 
 
 router = APIRouter(prefix="/v2", tags=["inference protocol V2"])
 
-Name = Annotated[str, Path(description="Name of the model.", examples=["digits"])]
+Name = Annotated[str, Path(description="Name of the model.", examples=["handwriting"])]
 Version = Annotated[str, Path(description="Version of the model.", examples=["1"])]
 
 

@@ -51,7 +51,7 @@ _REQUEST: dict[str, Any] = {
 async def post_model(
     request: Request,
     response: Response,
-    name: Annotated[str, Query(pattern=NAME_PATTERN, description="Name of the model.", examples=["digits"])],
+    name: Annotated[str, Query(pattern=NAME_PATTERN, description="Name of the model.", examples=["handwriting"])],
 ) -> ModelVersion:
     """Add a model file (safetensors, as `stn train` writes it) as the next version of a model.
 

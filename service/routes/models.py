@@ -14,8 +14,8 @@ from service.schemas import DefaultVersion, Model, Models, ModelVersion
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
-Name = Annotated[str, Path(pattern=NAME_PATTERN, description="Name of the model.", examples=["digits"])]
-Version = Annotated[int, Path(ge=1, le=LARGEST_VERSION, description="Version of the model.", examples=[3])]
+Name = Annotated[str, Path(pattern=NAME_PATTERN, description="Name of the model.", examples=["handwriting"])]
+Version = Annotated[int, Path(ge=1, le=LARGEST_VERSION, description="Version of the model.", examples=[1])]
 
 _UNKNOWN = "There is no model or version of that name."
 _WRONG = "The name is not 1 to 64 letters, digits, `_` or `-`, or the version not a number from 1."

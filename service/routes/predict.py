@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request, Response
@@ -19,8 +19,9 @@ from service.bodies import images_in, read_body
 from service.images import Picture, check_pixels, is_small, read_picture
 from service.model_store import ModelStore, Served
 from service.options import PredictOptions, kind_of
+from service.predict_document import REQUEST, RESPONSES, TIMEOUT
 from service.problems import Problem
-from service.schemas import Base64Images, Predictions, ProblemDocument
+from service.schemas import Predictions
 from service.settings import Settings
 from service.work import Stages
 
@@ -30,37 +31,6 @@ SMALL_BYTES = 16 * 2**10
 """Small pictures in a request of at most so many bytes are decoded where it was read: a thread would cost more."""
 
 _ANSWERS = {"application/json": json_answer, "image/png": png_answer, "application/x-npz": npz_answer}
-_IMAGE = {"schema": {"type": "string", "format": "binary"}}
-_REQUEST = {
-    "required": True,
-    "content": {
-        "image/png": _IMAGE,
-        "image/jpeg": _IMAGE,
-        "image/webp": _IMAGE,
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["image"],
-                "properties": {"image": {"type": "array", "items": {"type": "string", "format": "binary"}}},
-            }
-        },
-        "application/json": {"schema": Base64Images.model_json_schema()},
-    },
-}
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemDocument, "description": description}
-    for status, description in {
-        400: "The request has no image, or its body cannot be read.",
-        404: "No such model or version.",
-        406: "`Accept: image/png` was asked for several images.",
-        413: "The body, an image or the number of images is too large.",
-        415: "The body is not of a type that is read, or not a picture.",
-        422: "A picture is damaged, or a field is wrong.",
-        429: "Too many images wait for the model; try again after `Retry-After` seconds.",
-        503: "The service is starting or ending; try again after `Retry-After` seconds.",
-        504: "The deadline passed before the prediction was made.",
-    }.items()
-}
 
 
 class PredictService:
@@ -127,15 +97,8 @@ class PredictService:
 @router.post(
     "/predict",
     response_model=Predictions,
-    responses={
-        200: {
-            "description": "One entry per image; with `Accept: image/png` the transformed image itself, with "
-            "`application/x-npz` arrays for NumPy.",
-            "content": {"image/png": _IMAGE, "application/x-npz": _IMAGE},
-        },
-        **_PROBLEMS,
-    },
-    openapi_extra={"requestBody": _REQUEST},
+    responses=RESPONSES,
+    openapi_extra={"requestBody": REQUEST, "parameters": [TIMEOUT]},
 )
 async def predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
     """Name what each picture shows and straighten it.

@@ -19,6 +19,7 @@ from PIL import Image
 
 from service.cli import main
 from tests.service.conftest import CLASSES, encode, picture, write_model
+from tests.service.peer import Peer, answer
 from training.presets import PRESETS
 from training.runs import hold
 
@@ -153,6 +154,51 @@ def test_predict_prints_a_line_per_image(here: Path, image: Path, capsys: pytest
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert re.fullmatch(rf"{image}: ({'|'.join(CLASSES)})  \d+\.\d%  affine xx=.* y0=.*", lines[0])
+
+
+def test_predict_shows_as_many_classes_as_are_wanted(
+    here: Path, image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", str(image), "--top-k", "2"]) == 0
+    names = "|".join(CLASSES)
+    assert re.fullmatch(rf"{image}: ({names})  \d+\.\d%  ({names})  \d+\.\d%  affine xx=.*\n", capsys.readouterr().out)
+    assert main(["predict", str(image), "--top-k", "0"]) == 2
+    assert "error: top_k: Input should be greater than or equal to 1, got 0" in capsys.readouterr().err
+
+
+ENTRY = {"class": "cat", "probability": 1.0, "probabilities": {"cat": 1.0}, "theta": None, "width": 1, "height": 1}
+
+
+@pytest.mark.parametrize("given", ["argument", "environment", "neither"])
+def test_a_service_is_asked_with_the_key(
+    image: Path, given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STN_KEY", "a" if given == "environment" else "")
+    peer = Peer([answer(200, {"model": "m", "version": 1, "predictions": [ENTRY]})])
+    with peer.running() as url:
+        assert main(["predict", str(image), "--url", url, *(["--key", "a"] if given == "argument" else [])]) == 0
+    assert capsys.readouterr().out == f"{image}: cat  100.0%  no transformer\n"
+    assert peer.received[0].headers.get("authorization") == (None if given == "neither" else "Bearer a")
+
+
+def test_a_service_that_refuses_the_key_is_one_line(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = {"type": "about:blank", "title": "t", "status": 401, "detail": "the key is not known", "error": "e"}
+    with Peer([answer(401, document)]).running() as url:
+        assert main(["predict", str(image), "--url", url]) == 2
+    assert capsys.readouterr().err == "error: the key is not known\n"
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_many_files_are_counted_on_a_terminal(
+    image: Path, is_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    answers = [answer(200, {"model": "m", "version": 1, "predictions": [ENTRY] * count}) for count in (32, 8)]
+    with Peer(answers).running() as url:
+        assert main(["predict", *[str(image)] * 40, "--url", url]) == 0
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 40
+    assert ("40/40" in shown.err) == is_terminal
 
 
 def test_predict_saves_the_transformed_images(here: Path, image: Path, tmp_path: Path) -> None:

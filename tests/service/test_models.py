@@ -130,6 +130,14 @@ def test_a_name_that_no_model_can_have_is_422_with_the_rule(client: TestClient, 
         assert "[A-Za-z0-9_-]{1,64}" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("version", [True, "1", 1.5, 0, [1]])
+def test_a_default_version_is_a_number(client: TestClient, version: object) -> None:
+    answer = client.put("/v1/models/tiny/default", json={"version": version})
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("body.version: ")
+    assert client.put("/v1/models/tiny/default", json={"version": 1.0}).json()["default_version"] == 1
+
+
 def test_every_answer_of_the_model_routes_is_documented_with_its_kind_and_an_example(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     for path, verbs in paths.items():
