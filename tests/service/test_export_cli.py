@@ -130,7 +130,7 @@ LIKE = ["--like", "model.safetensors"]
             ["export", "model.safetensors", "--to", "flux", "--output", "model.safetensors"],
             "output must be a file that does not exist yet, got 'model.safetensors'",
         ),
-        (["models"], "Expected one of {import}"),
+        (["models"], "Expected one of {list, show, default, delete, import}"),
         (["models", "import", "model.safetensors"], "--from {flux}"),
         (IMPORT, "one of --like MODEL.safetensors and --config MODEL.json must say what the network is"),
         ([*IMPORT, *LIKE, "--config", "bad.json"], "one of --like MODEL.safetensors and --config MODEL.json"),
