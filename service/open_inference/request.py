@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import ValidationError
 
-from service.images import read_picture
+from service.images import check_pixels, read_picture
 from service.model_store import Served
 from service.open_inference.metadata import describe_inputs, describe_outputs
 from service.open_inference.schemas import InferenceRequest, RequestInput, RequestOutput, RequestParameters
@@ -124,6 +124,7 @@ def _images(tensor: RequestInput, binary: bytes, served: Served, settings: Setti
 
 def _decode(pictures: Sequence[bytes], served: Served, settings: Settings) -> list[np.ndarray]:
     """The pixels of each picture; one that cannot be read is a Problem for them all, for the protocol knows no other."""
+    check_pixels(pictures, settings.max_pixels, settings.max_request_pixels)
     images = []
     for index, picture in enumerate(pictures):
         try:

@@ -2,7 +2,6 @@
 
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
