@@ -16,7 +16,7 @@ from jaxtyping import Float32, UInt8
 from service.images import Picture, data_uri, png
 from service.model_store import Served
 from service.options import PredictOptions
-from service.outputs import Outputs
+from service.outputs import Outputs, to_bytes
 from service.problems import Problem
 
 _JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
@@ -25,7 +25,7 @@ Entry = Picture | Problem
 """One of the images of a request: what it shows, or why it cannot be shown."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Answer:
     """A response that only has to be sent."""
 
@@ -38,7 +38,7 @@ class Answer:
 def json_answer(served: Served, entries: Sequence[Entry], outputs: Outputs | None, options: PredictOptions) -> Answer:
     """One object per image in the order they were sent; a bad one has its problem instead of a prediction."""
     numbers = iter(range(len(entries)))
-    transformed = to_bytes(outputs.transformed) if outputs and options.includes("transformed") else None
+    transformed = outputs.in_bytes() if outputs and options.includes("transformed") else None
     answer = {
         "model": served.name,
         "version": served.version,
@@ -115,7 +115,7 @@ def png_answer(served: Served, _entries: Sequence[Entry], outputs: Outputs | Non
         "X-Stn-Theta": orjson.dumps(theta["parameters"] if theta else None, option=_JSON_OPTIONS).decode(),
     }
     pairs = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
-    return Answer(png(to_bytes(outputs.transformed)[0]), "image/png", pairs)
+    return Answer(png(outputs.in_bytes()[0]), "image/png", pairs)
 
 
 def npz_answer(served: Served, entries: Sequence[Entry], outputs: Outputs | None, options: PredictOptions) -> Answer:
@@ -132,11 +132,6 @@ def npz_answer(served: Served, entries: Sequence[Entry], outputs: Outputs | None
     file = io.BytesIO()
     np.savez(file, **arrays)  # type: ignore[arg-type]
     return Answer(file.getvalue(), "application/x-npz")
-
-
-def to_bytes(images: Float32[np.ndarray, "b c h w"]) -> UInt8[np.ndarray, "b c h w"]:
-    """Images in [0, 1] in 8 bits."""
-    return np.rint(images.clip(0, 1) * np.float32(255)).astype(np.uint8)
 
 
 def _by_class(probabilities: np.ndarray, names: Sequence[str], top_k: int | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ SMALL_PIXELS = 16_384
 _STATUS = {"format": 415, "pixels": 413, "damage": 422}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Picture:
     """A posted picture, brought to a network's input size."""
 

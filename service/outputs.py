@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Outputs:
     """All that an answer is made of, for a batch of images."""
 
@@ -23,21 +23,31 @@ class Outputs:
     corners where its sides are straight."""
     details: Mapping[str, Float32[np.ndarray, "b ..."]] = field(default_factory=dict)
     """On request: `grid` (b, h_out, w_out, 2), and what each layer gives, by the layer's name."""
+    transformed_bytes: UInt8[np.ndarray, "b c h_out w_out"] | None = None
+    """The transformed images in 8 bits, where that was made of the whole batch before."""
 
     def rows(self, start: int, stop: int) -> "Outputs":
         """Those of the images from one place up to another."""
 
-        def part(values: np.ndarray | None) -> np.ndarray | None:
-            return None if values is None else values[start:stop]
-
+        part = slice(start, stop)
         return Outputs(
-            self.probabilities[start:stop],
-            self.transformed[start:stop],
-            part(self.theta),
-            part(self.matrix),
-            self.outline[start:stop],
-            {name: values[start:stop] for name, values in self.details.items()},
+            self.probabilities[part],
+            self.transformed[part],
+            None if self.theta is None else self.theta[part],
+            None if self.matrix is None else self.matrix[part],
+            self.outline[part],
+            {name: values[part] for name, values in self.details.items()} if self.details else self.details,
+            None if self.transformed_bytes is None else self.transformed_bytes[part],
         )
+
+    def in_bytes(self) -> UInt8[np.ndarray, "b c h_out w_out"]:
+        """The transformed images in 8 bits."""
+        return to_bytes(self.transformed) if self.transformed_bytes is None else self.transformed_bytes
+
+
+def to_bytes(images: Float32[np.ndarray, "b c h w"]) -> UInt8[np.ndarray, "b c h w"]:
+    """Images in [0, 1] in 8 bits."""
+    return np.rint(np.minimum(np.maximum(images, 0), 1) * np.float32(255)).astype(np.uint8)
 
 
 WHOLE = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]], dtype=np.float32)

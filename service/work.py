@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from service import metrics
-from service.outputs import Outputs
+from service.outputs import Outputs, to_bytes
 
 
 @runtime_checkable
@@ -72,6 +72,7 @@ def infer(network: Network, name: str, batch: Sequence[Work]) -> Outputs:
 def encode(batch: Sequence[Work], outputs: Outputs) -> list[Any]:
     """The answer to each, or the error with it; None where nobody waits for it any more."""
     answers, start = [], 0
+    outputs.transformed_bytes = to_bytes(outputs.transformed)  # for all at once
     for work in batch:
         stop = start + len(work.images)
         answers.append(_encoded(work, outputs.rows(start, stop)))
