@@ -1,6 +1,6 @@
 """From what a network says to the bytes that a client gets, or the terminal shows: JSON, PNG, NPZ.
 
-All of it runs off the event loop, and none of it needs torch.
+None of it needs torch.
 """
 
 import io

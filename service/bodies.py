@@ -1,7 +1,7 @@
 """The pictures in the body of a request: raw, in a form, or in JSON."""
 
 import base64
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -27,8 +27,8 @@ async def read_body(receive: Receive) -> bytes:
     return body if len(pieces) == 1 else b"".join(pieces)
 
 
-def images_in(body: bytes, content_type: str, max_images: int) -> list[bytes]:
-    """The bytes of each picture, in order.
+def images_in(body: bytes, content_type: str, max_images: int) -> Sequence[bytes | Problem]:
+    """The bytes of each picture, in order, or the problem with one of several.
 
     Raises:
         Problem: 400 for a form without pictures, 413 for too many, 415 for a body of another kind, 422 for a field that is
@@ -65,7 +65,7 @@ def _images_in_form(body: bytes, content_type: str, max_images: int) -> list[byt
     return [part.content for part in parts]
 
 
-def _images_in_json(body: bytes, max_images: int) -> list[bytes]:
+def _images_in_json(body: bytes, max_images: int) -> list[bytes | Problem]:
     try:
         images = Base64Images.model_validate_json(body).images
     except ValidationError as error:
@@ -77,11 +77,11 @@ def _images_in_json(body: bytes, max_images: int) -> list[bytes]:
     return [_decode_image(text, index) for index, text in enumerate(images)]
 
 
-def _decode_image(text: str, index: int) -> bytes:
+def _decode_image(text: str, index: int) -> bytes | Problem:
     try:
         return decode_base64(text)
     except ValueError as error:
-        raise Problem(422, f"images.{index} must be base64 ({error})") from None
+        return Problem(422, f"images.{index} must be base64 ({error})")
 
 
 def _too_many(max_images: int) -> Problem:

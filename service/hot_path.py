@@ -58,6 +58,10 @@ class HotPath:
                 problem.with_traceback(None)  # which would hold the body meanwhile
                 await asyncio.sleep(state.settings.refusal_seconds)
             answer = _refusal(problem, request_id)
+        except asyncio.CancelledError:
+            if not state.draining:
+                raise
+            answer = _refusal(Problem(503, "the service is about to end", {"Retry-After": "1"}), request_id)
         except Exception as error:
             log.error("request %s failed", request_id, exc_info=error)
             answer = _refusal(

@@ -14,7 +14,7 @@ from service.outputs import Outputs
 from service.problems import Problem
 from service.threads import Threads
 from service.turns import Turns
-from service.work import Network, Stages, Work, gather
+from service.work import Network, Stages, Work, gather, too_late
 
 Answer = TypeVar("Answer")
 
@@ -38,6 +38,7 @@ class Predictor:
         self.unanswered = 0
         """Images that are taken and not answered yet."""
         self._network = network
+        self.on_loop = on_loop
         self._worker = (Turns if on_loop else Threads)(network, max_batch, name)
         self._end = weakref.finalize(self, self._worker.end)
         self._end.atexit = False  # threads that wake up while the interpreter ends may crash it
@@ -97,5 +98,4 @@ class Predictor:
 
 def _expire(future: "asyncio.Future[Any]") -> None:
     if not future.done():
-        metrics.refused("deadline")
-        future.set_exception(Problem(504, "the deadline passed before the prediction was made"))
+        future.set_exception(too_late())

@@ -14,7 +14,9 @@ from service.plan import Runtime
 class Settings(BaseSettings):
     """The service's settings; each field is read from the environment variable `STN_` + its name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix="STN_", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix="STN_", env_ignore_empty=True, frozen=True, use_attribute_docstrings=True
+    )
 
     home: Path = Path("stn-data")
     """Folder of run folders (`runs/`) and served models (`models/`)."""
@@ -38,9 +40,9 @@ class Settings(BaseSettings):
     """Most requests whose pictures are decoded at a time; each may take 16 bytes of memory per pixel."""
     max_waiting: int = Field(default=256, ge=1)
     """Most images of one model that are taken and not answered yet; beyond it requests are answered 429."""
-    refusal_seconds: float = Field(default=1.0, ge=0, le=10)
-    """How long the answer 429 is held back, so that clients who try again at once cannot take the machine from others."""
-    deadline_seconds: float = Field(default=30.0, gt=0)
+    refusal_seconds: float = Field(default=1.0, ge=0, le=10, allow_inf_nan=False)
+    """How long the answer 429 of a prediction is held back: who tries again at once must not take the machine."""
+    deadline_seconds: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     """How long a prediction may take before it is answered 504; a request may ask for less in X-Request-Timeout."""
     max_models: int = Field(default=16, ge=1)
     """Most model versions in memory; the one used least recently makes room, and is loaded again when it is asked for."""
@@ -48,7 +50,7 @@ class Settings(BaseSettings):
     """Largest model file that can be uploaded."""
     max_batch: int = Field(default=64, ge=1)
     """Most images in one pass through the network."""
-    runtimes: tuple[Runtime, ...] = ("onnxruntime", "eager")
+    runtimes: Annotated[tuple[Runtime, ...], NoDecode] = ("onnxruntime", "eager")
     """Runtimes of which the fastest serves a model, for each size of batch, by measuring when it is first loaded; one alone
     fixes it. `compiled` (torch's compiler) takes a C++ compiler, and a minute for each model."""
     device: str = "auto"
@@ -60,7 +62,7 @@ class Settings(BaseSettings):
     """Folder of what was prepared of models for this machine; it may be deleted at any time. STN_HOME/cache by default."""
     drain_seconds: int = Field(default=20, ge=0)
     """How long accepted requests may take to be answered after a stop was asked for."""
-    drain_delay: float = Field(default=0.0, ge=0)
+    drain_delay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Seconds after a stop was asked for in which requests are still accepted, while the probe says that it is not ready."""
     log_format: LogFormat = "text"
     """How the log is written: `text` to be read, `json` to be collected, one object a line."""
@@ -84,7 +86,7 @@ class Settings(BaseSettings):
     max_held_bytes: int = Field(default=256 * 2**20, ge=1)
     """Most bytes of all request bodies that are held in memory at a time; beyond it requests are answered 429."""
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "runtimes", mode="before")
     @classmethod
     def _split(cls, names: object) -> object:
         return names.replace(",", " ").split() if isinstance(names, str) else names

@@ -11,6 +11,7 @@ from jaxtyping import Float32
 
 from service import metrics
 from service.outputs import Outputs, to_bytes
+from service.problems import Problem
 
 
 @runtime_checkable
@@ -70,7 +71,7 @@ def infer(network: Network, name: str, batch: Sequence[Work]) -> Outputs:
 
 
 def encode(batch: Sequence[Work], outputs: Outputs) -> list[Any]:
-    """The answer to each, or the error with it; None where nobody waits for it any more."""
+    """The answer to each, or the error with it; None where nobody waits for it any more, which is not handed on."""
     answers, start = [], 0
     outputs.transformed_bytes = to_bytes(outputs.transformed)  # for all at once
     for work in batch:
@@ -92,6 +93,12 @@ def settle(batch: Sequence[Work], answers: Sequence[Any]) -> None:
             work.future.set_result(answer)
 
 
+def too_late() -> Problem:
+    """What a request is answered whose deadline has passed, which is counted."""
+    metrics.refused("deadline")
+    return Problem(504, "the deadline passed before the prediction was made")
+
+
 def gather(images: Sequence[np.ndarray]) -> Float32[np.ndarray, "b c h w"]:
     """The images in one array, in [0, 1]."""
     batch = np.empty((len(images), *images[0].shape), np.float32)
@@ -105,8 +112,10 @@ def gather(images: Sequence[np.ndarray]) -> Float32[np.ndarray, "b c h w"]:
 
 def _encoded(work: Work, outputs: Outputs) -> Any:
     try:
-        if not work.is_wanted():
+        if work.future.done():
             return None
+        if not work.is_wanted():
+            return too_late()
         answer = work.encode(outputs, work.stages)
     except Exception as error:  # noqa: BLE001 - whoever asked must hear of it, and the others get their answers
         return error

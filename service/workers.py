@@ -38,6 +38,8 @@ def supervise(settings: Settings) -> int:
     The exit code: 0 after a signal, 3 where a process could not start the service.
     """
     with ExitStack() as stack:
+        # Another service that shares its port among processes would share it with these, too.
+        _bound(settings.host, settings.port, shared=False).close()
         held = stack.enter_context(_bound(settings.host, settings.port))  # keeps the port; it does not listen
         port = held.getsockname()[1]
         stack.enter_context(shared_folder())
@@ -122,12 +124,12 @@ def _device_files() -> int:
     return sum(re.fullmatch(r"nvidia\d+", path.name) is not None for path in Path("/dev").iterdir())
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    """A socket on this address, which other processes may share."""
+def _bound(host: str, port: int, shared: bool = True) -> socket.socket:
+    """A socket on this address, which other processes may share where it is so."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     bound = socket.socket(family, kind, protocol)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
     try:
         bound.bind(address)
     except OSError as error:
@@ -140,8 +142,12 @@ def main(arguments: list[str]) -> int:
     """One of the processes; the arguments are its settings and whether it waits for its models, as JSON."""
     settings = Settings.model_validate_json(arguments[0])
     set_up(settings.log_format, settings.log_requests)
-    with _bound(settings.host, settings.port) as bound:
-        return serve_here(settings, [bound], wait_for_models=json.loads(arguments[1]))
+    try:
+        with _bound(settings.host, settings.port) as bound:
+            return serve_here(settings, [bound], wait_for_models=json.loads(arguments[1]))
+    except (ValueError, OSError) as error:
+        log.error("%s", error)
+        return 3
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """`stn serve` and `stn up`: the service in this process, or in several."""
 
 from service import logs
+from service.auth import Gate
 from service.model_folder import register_shipped
-from service.reach import check_reach
 from service.server import serve_here
 from service.settings import Settings
 from service.workers import supervise
@@ -10,7 +10,7 @@ from service.workers import supervise
 
 def up(settings: Settings) -> int:
     """Serve; where no model has been registered yet, the one that comes with the package."""
-    check_reach(settings, settings.keys_path.exists())
+    Gate(settings)
     register_shipped(settings.models)
     return serve(settings)
 
@@ -21,5 +21,5 @@ def serve(settings: Settings) -> int:
     The exit code: 0 after a signal, 3 where the service could not start.
     """
     logs.set_up(settings.log_format, settings.log_requests)
-    check_reach(settings, settings.keys_path.exists())
+    Gate(settings)  # a damaged file of keys, or a service that others would reach without: told once, here
     return supervise(settings) if settings.workers > 1 else serve_here(settings)

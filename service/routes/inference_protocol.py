@@ -99,9 +99,8 @@ def _number(version: str | None) -> int | None:
 
 async def _infer(request: Request, name: str, version: str | None) -> Response:
     service: PredictService = request.app.state.predict
-    settings = service.settings
     arrived, deadline = time.monotonic(), service.deadline(dict(request.scope["headers"]))
-    served = await _served(service.models, name, version)
+    served = await service.served(name, _number(version), deadline)
     served.predictor.check_room(1)
     body, began = await read_body(request.receive), time.perf_counter()
     coding = _header(request, "Content-Encoding") or ""
@@ -109,15 +108,14 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
     # A small body may hold a large picture; numbers are as many as they look.
     numbers = b'"BYTES"' not in body and _header(request, HEADER_LENGTH) != "0"
     in_place = len(body) <= SMALL_BYTES and not coding and numbers
-    inference = read() if in_place else await to_thread.run_sync(read, limiter=service.decoding)
+    inference = read() if in_place else await service.in_thread(read, deadline)
     span = noted_decoding(began)
     future = served.predictor.submit(
         inference.images,
         lambda outputs, stages: timed(write_answer(served, inference, outputs), stages, span),
         min(deadline, arrived + inference.seconds),
     )
-    few = served.predictor.unanswered <= settings.max_batch
-    answer = await (future if few else unless_gone(future, request.receive))
+    answer = await (unless_gone(future, request.receive) if service.may_wait(served) else future)
     return _response(await _compressed(answer, _header(request, "Accept-Encoding") or "", service))
 
 

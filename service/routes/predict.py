@@ -3,9 +3,9 @@
 import asyncio
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request, Response
@@ -23,9 +23,12 @@ from service.predict_document import REQUEST, RESPONSES, TIMEOUT
 from service.problems import Problem
 from service.schemas import Predictions
 from service.settings import Settings
-from service.work import Stages
+from service.work import Stages, too_late
 
 router = APIRouter(prefix="/v1", tags=["predict"])
+
+Answered = TypeVar("Answered")
+Decoded = TypeVar("Decoded")
 
 SMALL_BYTES = 16 * 2**10
 """Small pictures in a request of at most so many bytes are decoded where it was read: a thread would cost more."""
@@ -54,9 +57,7 @@ class PredictService:
         """
         deadline = self.deadline(headers)
         settings = self.settings
-        served = self.models.find(options.model, options.version) or await self.models.get(
-            options.model, options.version
-        )
+        served = await self.served(options.model, options.version, deadline)
         logs.model.set(served.name)
         served.predictor.check_room(1)
         body = await read_body(receive)
@@ -65,10 +66,11 @@ class PredictService:
         bodies = images_in(body, headers.get(b"content-type", b"").decode("latin-1"), settings.max_images)
         if kind == "image/png" and len(bodies) != 1:
             raise Problem(406, f"Accept: image/png answers one image at a time, got {len(bodies)}")
-        check_pixels(bodies, settings.max_pixels, settings.max_request_pixels)
+        images = [image for image in bodies if isinstance(image, bytes)]
+        check_pixels(images, settings.max_pixels, settings.max_request_pixels)
         decode = partial(_entries, bodies, served, settings.max_pixels)
-        small = len(body) <= SMALL_BYTES and all(map(is_small, bodies))
-        entries = decode() if small else await to_thread.run_sync(decode, limiter=self.decoding)
+        small = len(body) <= SMALL_BYTES and all(map(is_small, images))
+        entries = decode() if small else await self.in_thread(decode, deadline)
         span = noted_decoding(read)
         encode = partial(_ANSWERS[kind], served, entries)
         pictures = [entry.pixels for entry in entries if isinstance(entry, Picture)]
@@ -77,7 +79,20 @@ class PredictService:
         future = served.predictor.submit(
             pictures, lambda outputs, stages: timed(encode(outputs, options), stages, span), deadline, options.details
         )
-        return await (future if served.predictor.unanswered <= settings.max_batch else unless_gone(future, receive))
+        return await (unless_gone(future, receive) if self.may_wait(served) else future)
+
+    async def served(self, name: str | None, version: int | None, deadline: float) -> Served:
+        """This version of this model, which is loaded where it is not in memory; a Problem 504 where that takes too long."""
+        found = self.models.find(name, version)
+        return await within(deadline, self.models.get(name, version)) if found is None else found
+
+    async def in_thread(self, decode: Callable[[], Decoded], deadline: float) -> Decoded:
+        """What this gives, in one of the threads for it; a Problem 504 where none is free in time."""
+        return await within(deadline, to_thread.run_sync(decode, limiter=self.decoding))
+
+    def may_wait(self, served: Served) -> bool:
+        """Whether a prediction may take so long that it is worth while to notice when the client goes away."""
+        return not served.predictor.on_loop or served.predictor.unanswered > self.settings.max_batch
 
     def deadline(self, headers: dict[bytes, bytes]) -> float:
         """On `time.monotonic`: what the client allows, at most what the settings do."""
@@ -112,12 +127,23 @@ async def predict(request: Request, options: Annotated[PredictOptions, Query()])
     return Response(answer.body, answer.status, headers, answer.kind)
 
 
-def _entries(bodies: Sequence[bytes], served: Served, max_pixels: int) -> list[Entry]:
+async def within(deadline: float, work: Awaitable[Answered]) -> Answered:
+    """What this gives, or a Problem 504 at the deadline, on `time.monotonic`."""
+    try:
+        async with asyncio.timeout(deadline - time.monotonic()):
+            return await work
+    except TimeoutError:
+        raise too_late() from None
+
+
+def _entries(bodies: Sequence[bytes | Problem], served: Served, max_pixels: int) -> list[Entry]:
     """Each picture, or the problem with it; a problem with the only one is raised."""
+    if len(bodies) == 1 and isinstance(bodies[0], Problem):
+        raise bodies[0]
     entries: list[Entry] = []
     for body in bodies:
         try:
-            entries.append(read_picture(body, served.info.input, max_pixels))
+            entries.append(body if isinstance(body, Problem) else read_picture(body, served.info.input, max_pixels))
         except Problem as problem:
             if len(bodies) == 1:
                 raise

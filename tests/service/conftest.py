@@ -56,7 +56,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.getbasetemp()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STN_CACHE", str((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "prepared"))
-        patch.setenv("STN_RUNTIMES", '["eager"]')
+        patch.setenv("STN_RUNTIMES", "eager")
         yield
 
 

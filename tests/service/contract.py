@@ -76,7 +76,7 @@ def check(address: Address, folder: Path, arguments: Sequence[str], with_files: 
 
 def main(arguments: list[str]) -> int:
     """Check with files and a key, and without either; 1 where something was found."""
-    os.environ.setdefault("STN_RUNTIMES", '["eager"]')
+    os.environ.setdefault("STN_RUNTIMES", "eager")
     outcomes = []
     for is_equipped in (True, False):
         with tempfile.TemporaryDirectory() as folder, served(Path(folder) / "home", is_locked=is_equipped) as address:

@@ -74,7 +74,7 @@ def test_onnx_runtime_gives_the_answers_of_the_library_and_needs_no_torch(home: 
     loaded.predictor.close()
     done = subprocess.run(
         [sys.executable, "-c", SERVED, str(path), str(home)],
-        env={**os.environ, "STN_RUNTIMES": '["onnxruntime"]'},
+        env={**os.environ, "STN_RUNTIMES": "onnxruntime"},
         capture_output=True,
         text=True,
     )

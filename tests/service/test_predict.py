@@ -139,6 +139,21 @@ def test_of_several_images_a_bad_one_fails_alone(client: TestClient) -> None:
     assert "none of them" in got[1]["problem"]["detail"]
 
 
+def test_of_several_images_in_json_a_bad_one_fails_alone(client: TestClient) -> None:
+    text = base64.b64encode(encode(picture())).decode()
+    got = client.post("/v1/predict", json={"images": [text, "!!!", text]}).json()["predictions"]
+    assert got[0]["class"] == got[2]["class"]
+    assert (got[1]["problem"]["status"], got[1]["problem"]["detail"][:24]) == (422, "images.1 must be base64 ")
+
+
+def test_a_request_waits_for_a_model_to_be_loaded_no_longer_than_it_says(home: Path) -> None:
+    with TestClient(create_app(Settings(home=home, max_models=1, default_model="tiny"))) as client:
+        write_model(home / "models/other/1.safetensors", seed=7)  # which takes seconds to prepare
+        late = post(client, encode(picture()), "?model=other", **{"X-Request-Timeout": "0.8"})
+        assert late.status_code == 504
+        assert post(client, encode(picture())).status_code == 200
+
+
 def test_accept_png_answers_the_transformed_image_with_class_and_theta_in_headers(client: TestClient) -> None:
     data = encode(picture())
     answer, expected = post(client, data, Accept="image/png"), entry(client, data)

@@ -265,3 +265,24 @@ def test_on_the_loop_errors_reach_who_asked_and_work_that_nobody_waits_for_is_dr
         assert error.value.status == 429
 
     assert run_on_loop(test, max_waiting=4)[:2] == [2, 1]
+
+
+@pytest.mark.parametrize("on_loop", [True, False])
+def test_a_deadline_that_passes_while_the_network_works_is_answered_504(on_loop: bool) -> None:
+    def slow(images: np.ndarray, details: bool = False) -> Outputs:
+        time.sleep(0.1)
+        return Outputs(
+            images.reshape(len(images), -1)[:, :3], images, None, None, np.zeros((len(images), 4, 2), np.float32)
+        )
+
+    async def test() -> None:
+        late = predictor.submit([image()], first_pixels, deadline=time.monotonic() + 0.03)
+        good = predictor.submit([image(0.5)], first_pixels)
+        with pytest.raises(Problem) as error:
+            await late
+        assert error.value.status == 504
+        assert await good == [0.5]
+
+    predictor = Predictor(slow, 4, 100, on_loop=on_loop)
+    asyncio.run(asyncio.wait_for(test(), 20))
+    predictor.close()
