@@ -107,6 +107,7 @@ def _rates() -> RateLimit:
 async def _answer_problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
     if problem.status == 429:
+        problem.with_traceback(None)
         await asyncio.sleep(request.app.state.settings.refusal_seconds)  # as on the hot path, for the same reason
     return problem_response(request, problem)
 

@@ -55,6 +55,7 @@ class HotPath:
         except Problem as problem:
             if problem.status == 429:
                 # Who is refused and tries again at once must not take the machine from who was accepted.
+                problem.with_traceback(None)  # which would hold the body meanwhile
                 await asyncio.sleep(state.settings.refusal_seconds)
             answer = _refusal(problem, request_id)
         except Exception as error:

@@ -31,7 +31,7 @@ _PACKAGES = ("stn", "torch", "onnx", "onnxscript", "onnxruntime")
 _MODEL = "model.safetensors"
 """The model file itself, in its prepared folder."""
 _SHORT = 0.02
-"""Seconds for which, on one core, the largest batch may keep the event loop from all else."""
+"""Seconds for which the largest batch may keep the event loop from all else; see `service.turns`."""
 _KEPT_SECONDS = 30 * 24 * 3600
 """After these without use a prepared folder is deleted."""
 
@@ -66,7 +66,7 @@ def load(path: Path, settings: Settings, name: str = "") -> Loaded:
     info = read_model_info(folder / _MODEL)
     network = ServedNetwork(folder / _MODEL, folder, plan)
     _warm_up(network, info, settings.max_batch)
-    on_loop = settings.cores() == 1 and plan.device == "cpu" and _seconds(plan, settings.max_batch) < _SHORT
+    on_loop = plan.device == "cpu" and _seconds(plan, settings.max_batch) < _SHORT
     predictor = Predictor(network, settings.max_batch, settings.max_waiting, name, on_loop)
     return Loaded(info, plan, digest, predictor)
 
@@ -103,7 +103,7 @@ def _prepare(path: Path, digest: str, folder: Path, task: dict[str, object]) -> 
                 raise BlockingIOError(None, "it was changed while it was read")
         with tempfile.TemporaryFile() as complaints:
             request = json.dumps({"model": str(beside / _MODEL), "folder": str(beside), **task})
-            process = start_module("service.prepare", request, stderr=complaints)
+            process = start_module("service.prepare", request, stderr=complaints, gives_way=True)
             code = process.wait()
             complaints.seek(0)
             said = complaints.read().decode(errors="replace").strip()

@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     """Most requests whose pictures are decoded at a time; each may take 16 bytes of memory per pixel."""
     max_waiting: int = Field(default=256, ge=1)
     """Most images of one model that are taken and not answered yet; beyond it requests are answered 429."""
-    refusal_seconds: float = Field(default=0.25, ge=0, le=10)
+    refusal_seconds: float = Field(default=1.0, ge=0, le=10)
     """How long the answer 429 is held back, so that clients who try again at once cannot take the machine from others."""
     deadline_seconds: float = Field(default=30.0, gt=0)
     """How long a prediction may take before it is answered 504; a request may ask for less in X-Request-Timeout."""

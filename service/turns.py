@@ -1,8 +1,9 @@
-"""Work that is done on the event loop itself, between reading requests: for a network that is fast, on one core.
+"""Work that is done on the event loop itself, between reading requests: for a network that is fast.
 
-Threads that share a core with the event loop make nothing faster. They take the interpreter from each other in the middle
-of a request, several times in each, and the batches are small, because a thread begins with the first request that it sees.
-Here all requests that came in one turn of the loop make up a batch.
+Threads beside the event loop take the interpreter from it in the middle of a request, several times in each, and batches are
+small, because a thread begins with the first request that it sees. Where the network takes less than what Python does around
+it, that costs more than a second core brings. Here all requests that came in one turn of the loop make up a batch; more
+cores are used by more processes.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """A module in a process of its own, which ends when this one does."""
 
 import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -12,14 +13,20 @@ PR_SET_PDEATHSIG = 1
 
 
 def start_module(
-    *arguments: str, stderr: IO[Any] | None = None, env: Mapping[str, str] | None = None
+    *arguments: str, stderr: IO[Any] | None = None, env: Mapping[str, str] | None = None, gives_way: bool = False
 ) -> "subprocess.Popen[bytes]":
     """`python -m ARGUMENTS`, which is interrupted, on Linux, when this process is gone, however that came.
 
     It has a session of its own, so that a terminal's Ctrl-C reaches this process alone.
+
+    Args:
+        stderr: as of `subprocess.Popen`.
+        env: likewise.
+        gives_way: let everybody else go first, where all processors are busy.
     """
     command = [sys.executable, "-m", *arguments]
-    return subprocess.Popen(command, stderr=stderr, env=env, start_new_session=True, preexec_fn=_end_with_parent)
+    prepare = _give_way if gives_way else _end_with_parent
+    return subprocess.Popen(command, stderr=stderr, env=env, start_new_session=True, preexec_fn=prepare)
 
 
 def run_module(*arguments: str) -> int:
@@ -49,6 +56,17 @@ def _end_with_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
         _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def _give_way() -> None:
+    """Linux may share processors out among sessions before it looks at the processes in them."""
+    _end_with_parent()
+    os.nice(19)
+    try:
+        with open("/proc/self/autogroup", "w") as file:
+            file.write("19")
+    except OSError:
+        return  # a system without
 
 
 def interrupt_on_signals() -> None:
