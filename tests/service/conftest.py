@@ -67,6 +67,12 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks work in threads, as slow ones do, whose tests let them wait."""
+    monkeypatch.setattr("service.loading._SHORT", 0.0)
+
+
+@pytest.fixture
 def client(home: Path) -> Iterator[TestClient]:
     with TestClient(create_app(Settings(home=home))) as client:
         yield client

@@ -180,6 +180,7 @@ def test_the_stricter_of_two_deadlines_holds(client: TestClient) -> None:
         assert post(client, request, **{"X-Request-Timeout": header}).status_code == status
 
 
+@pytest.mark.usefixtures("beside_the_loop")
 def test_more_images_than_may_wait_are_answered_429(tmp_path_factory: pytest.TempPathFactory) -> None:
     home = tmp_path_factory.mktemp("home")
     write_model(home / "models/tiny/1.safetensors")

@@ -420,6 +420,7 @@ def test_the_default_version_is_chosen_and_the_choice_outlives_the_service(home:
             assert client.put("/v1/models/tiny/default", json=body).status_code == 422
 
 
+@pytest.mark.usefixtures("beside_the_loop")
 def test_what_is_in_use_is_not_deleted(home: Path, files: list[Path]) -> None:
     put(files[1], home / "models/tiny/2.safetensors")
     put(files[1], home / "models/other/1.safetensors")

@@ -247,6 +247,7 @@ def test_a_body_that_is_too_long_is_refused_whether_or_not_its_length_is_declare
         assert post(client, encode(picture())).status_code == 200
 
 
+@pytest.mark.usefixtures("beside_the_loop")
 def test_more_images_than_may_wait_are_answered_429_with_the_time_to_wait(home: Path) -> None:
     with TestClient(create_app(Settings(home=home, max_images=4, max_waiting=4, refusal_seconds=0.05))) as client:
         with held_up(client):
@@ -258,6 +259,7 @@ def test_more_images_than_may_wait_are_answered_429_with_the_time_to_wait(home: 
         assert post(client, encode(picture())).status_code == 200
 
 
+@pytest.mark.usefixtures("beside_the_loop")
 def test_a_request_past_its_own_deadline_is_answered_504(client: TestClient) -> None:
     with held_up(client):
         late = post(client, encode(picture()), **{"X-Request-Timeout": "0.1"})
