@@ -47,10 +47,11 @@ class Loaded:
     predictor: Predictor = field(repr=False)
 
 
-def load(path: Path, settings: Settings, name: str = "") -> Loaded:
+def load(path: Path, settings: Settings, name: str = "", gives_way: bool = False) -> Loaded:
     """The model of this file, warmed up; it takes seconds where the file was never prepared here, so not on an event loop.
 
-    Its images are counted under the name. Afterwards the file may change or go: what is served lies in the prepared folder.
+    Its images are counted under the name. Preparing it gives way to whoever is being served, where that is asked for.
+    Afterwards the file may change or go: what is served lies in the prepared folder.
 
     Raises:
         ModelFileError: it is no model file, or cannot be served.
@@ -61,7 +62,7 @@ def load(path: Path, settings: Settings, name: str = "") -> Loaded:
         raise ModelFileError(f"only grey and RGB pictures can be posted, not {info.input.channels} channels")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = _prepared(path, digest, settings)
+    folder = _prepared(path, digest, settings, gives_way)
     plan = read_plan(folder)
     info = read_model_info(folder / _MODEL)
     network = ServedNetwork(folder / _MODEL, folder, plan)
@@ -77,7 +78,7 @@ def _seconds(plan: Plan, images: int) -> float:
     return plan.milliseconds[plan.runtimes[size]][size] / 1e3 * images / size
 
 
-def _prepared(path: Path, digest: str, settings: Settings) -> Path:
+def _prepared(path: Path, digest: str, settings: Settings, gives_way: bool) -> Path:
     """The prepared folder of this file; where there is none, it is made, by one process at a time."""
     task = {"runtimes": settings.runtimes, "device": settings.device, "threads": settings.runtime_threads()}
     key = hashlib.sha256(json.dumps([digest, task, _versions()]).encode()).hexdigest()[:32]
@@ -86,12 +87,12 @@ def _prepared(path: Path, digest: str, settings: Settings) -> Path:
     with _locked(settings.prepared / f"{key}.lock"):
         if not all((folder / name).exists() for name in ("plan.json", _MODEL)):
             _forget_unused(settings.prepared)
-            _prepare(path, digest, folder, task)
+            _prepare(path, digest, folder, task, gives_way)
         os.utime(folder)
     return folder
 
 
-def _prepare(path: Path, digest: str, folder: Path, task: dict[str, object]) -> None:
+def _prepare(path: Path, digest: str, folder: Path, task: dict[str, object], gives_way: bool) -> None:
     """Have the folder made from a copy, which is kept in it: the file itself may be replaced at any moment."""
     log.info("preparing %s", path.name if path.parent.name == "" else f"{path.parent.name}/{path.name}")
     started = time.monotonic()
@@ -103,7 +104,7 @@ def _prepare(path: Path, digest: str, folder: Path, task: dict[str, object]) -> 
                 raise BlockingIOError(None, "it was changed while it was read")
         with tempfile.TemporaryFile() as complaints:
             request = json.dumps({"model": str(beside / _MODEL), "folder": str(beside), **task})
-            process = start_module("service.prepare", request, stderr=complaints, gives_way=True)
+            process = start_module("service.prepare", request, stderr=complaints, gives_way=gives_way)
             code = process.wait()
             complaints.seek(0)
             said = complaints.read().decode(errors="replace").strip()

@@ -136,7 +136,7 @@ async def _prepare(store: ModelStore, name: str, source: Path) -> Served:
         entry = await in_own_thread(read_entry, source, name, 0, read_stamp(source))
         if entry.reason is not None:
             raise ModelFileError(entry.reason)
-        return await in_own_thread(read_served, source, name, 0, store.settings)
+        return await in_own_thread(read_served, source, name, 0, store.settings, True)
     except ModelFileError as error:
         raise Problem(422, f"the model file is refused: {reason_of(error, source)}") from None
 

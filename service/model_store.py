@@ -184,7 +184,7 @@ class ModelStore:
             if entry is None:
                 return unknown_problem(self.catalogue, *key)
             try:
-                served = await in_own_thread(read_served, entry.path, *key, self.settings)
+                served = await in_own_thread(read_served, entry.path, *key, self.settings, self.ready)
             except Exception as error:  # noqa: BLE001 - whatever it is, the others must go on
                 refused = _refuse(entry, error)
                 if self.catalogue.find(*key) is entry:

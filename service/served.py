@@ -41,7 +41,7 @@ class Served:
         return self.stamp.modified / 1e9
 
 
-def read_served(path: Path, name: str, version: int, settings: Settings) -> Served:
+def read_served(path: Path, name: str, version: int, settings: Settings, gives_way: bool = False) -> Served:
     """The network of this file, checked completely; blocks for seconds.
 
     Raises:
@@ -49,7 +49,7 @@ def read_served(path: Path, name: str, version: int, settings: Settings) -> Serv
         OSError: it cannot be read, or was changed while it was.
     """
     stamp = read_stamp(path)
-    loaded = load(path, settings, name)
+    loaded = load(path, settings, name, gives_way)
     if read_stamp(path) != stamp:
         raise BlockingIOError(None, "it was changed while it was read")
     return Served(

@@ -305,6 +305,7 @@ def test_a_port_that_is_taken_is_named(here: Path) -> None:
         assert "address already in use" in "".join(second_lines)
 
 
+@pytest.mark.slow
 def test_train_writes_a_run_and_registers_its_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with stn("train", "digits", *SMALL, home=tmp_path) as (process, lines):
         assert process.wait(120) == 0, "".join(lines)
@@ -331,6 +332,7 @@ def test_distort_of_data_that_are_not_there_is_a_mistake(tmp_path: Path, capfd: 
     assert "error: data.root must be a folder with the MNIST files" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_training_that_is_stopped_ends_in_good_order_and_can_be_resumed(tmp_path: Path, number: signal.Signals) -> None:
     with stn("train", "digits", home=tmp_path) as (process, lines):
@@ -345,6 +347,7 @@ def test_training_that_is_stopped_ends_in_good_order_and_can_be_resumed(tmp_path
         wait_for(r"step \d+/", process, lines)
 
 
+@pytest.mark.slow
 def test_a_training_ends_with_the_command_that_was_killed_and_names_who_holds_its_run(tmp_path: Path) -> None:
     with stn("train", "digits", home=tmp_path) as (process, lines):
         wait_for(r"step \d+/", process, lines)

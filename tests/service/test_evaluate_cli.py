@@ -45,6 +45,7 @@ def calls(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], 
     return calls
 
 
+@pytest.mark.slow
 def test_a_served_model_is_evaluated_with_the_data_of_its_run(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

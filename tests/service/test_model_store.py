@@ -244,6 +244,7 @@ def test_what_is_asked_for_by_many_at_once_is_loaded_once(
     assert caplog.messages.count("serving model other, version 1") == 1
 
 
+@pytest.mark.usefixtures("beside_the_loop")
 def test_a_network_that_has_been_replaced_gives_its_thread_back(home: Path, files: list[Path]) -> None:
     def threads() -> int:
         return sum(thread.name == "network" for thread in threading.enumerate())

@@ -206,7 +206,8 @@ def test_prometheus_answers_every_query_of_the_dashboard_with_numbers(service: s
     missing = set(QUERIES) - {"Memory B"}  # of GPUs
     while missing and time.monotonic() < deadline:
         request = urllib.request.Request(f"http://{service}/v1/predict", body, {"Content-Type": "image/png"})
-        urllib.request.urlopen(request, timeout=10).close()
+        with suppress(urllib.error.HTTPError):  # 503 until the models are loaded
+            urllib.request.urlopen(request, timeout=10).close()
         with suppress(urllib.error.URLError):  # until Prometheus listens
             for name in sorted(missing):
                 found = ask(prometheus, "query", query=filled_in(QUERIES[name]))["result"]

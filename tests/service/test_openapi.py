@@ -178,6 +178,7 @@ def test_every_example_runs(address: contract.Address, method: str, path: str, o
                 assert kind in described.get("content", {"": None})
 
 
+@pytest.mark.slow
 def test_the_service_keeps_to_the_document(address: contract.Address, tmp_path: Path) -> None:
     arguments = ["--max-examples", "5", "--generation-deterministic"]
     outcome = contract.check(address, tmp_path, arguments, with_files=address.key is not None)

@@ -151,6 +151,7 @@ def test_the_functions_of_a_transform_are_one_graph(name: str) -> None:
         check_function(transform.compose, theta, theta)
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_compiled_code_gives_what_eager_gives() -> None:
     check_compiled(layer_of(), "inductor")

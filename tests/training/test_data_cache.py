@@ -190,6 +190,7 @@ def test_what_a_killed_process_wrote_is_not_used_and_cleared_away(tmp_path: Path
     assert files_in(tmp_path) == ["k.images", "k.json"]
 
 
+@pytest.mark.slow
 def test_a_second_process_waits_and_uses_what_the_first_wrote(tmp_path: Path) -> None:
     code = KILLED.replace("time.sleep(60)", "time.sleep(2)")
     process = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE)

@@ -66,7 +66,7 @@ def test_a_decompression_bomb_is_a_corrupt_picture(tmp_path: Path, caplog: pytes
     write_folder(tmp_path, {"cat": 3, "dog": 3})
     (tmp_path / "cat" / "bomb.png").write_bytes(bomb())
     assert len(read(tmp_path).labels) == 6
-    assert "cat/bomb.png: the image must have at most 89,478,485 pixels, got far more" in caplog.text
+    assert "cat/bomb.png: the image must have at most 89,478,485 pixels, got" in caplog.text
 
 
 def test_a_picture_by_another_suffix_is_still_one(tmp_path: Path) -> None:

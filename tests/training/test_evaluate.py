@@ -72,6 +72,7 @@ def test_a_training_ends_with_a_report(trained_run: Path) -> None:
     assert "report" in (trained_run / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_is_evaluated_to_the_score_of_its_test(run: Path, tmp_path: Path) -> None:
     shutil.rmtree(run / "report")
     done = command(run, "--json", cwd=tmp_path)
@@ -228,7 +229,7 @@ def test_pictures_are_fitted_as_the_service_fits_them(mode: str, size: tuple[int
     wanted = InputConfig(channels=channels, height=20, width=16, mean=(0.5,) * channels, std=(0.5,) * channels)
     posted = picture(*size, mode)
     values = torch.from_numpy(np.array(posted)).view(size[1], size[0], -1).permute(2, 0, 1)[None].float() / 255
-    expected = read_picture(encode(posted), wanted, 10**6).pixels
+    expected = torch.from_numpy(read_picture(encode(posted), wanted, 10**6).pixels.copy()).float() / 255
     torch.testing.assert_close(fit_images(values, wanted)[0], expected, rtol=0, atol=0)
 
 

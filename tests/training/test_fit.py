@@ -109,6 +109,7 @@ def test_an_interrupted_run_ends_in_good_order_and_can_be_resumed(tmp_path: Path
     assert not (run / "result.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_stopped_in_its_test_is_not_finished(tmp_path: Path, number: signal.Signals) -> None:
     run = create_run(tmp_path, small())
@@ -164,6 +165,7 @@ def test_a_mistake_in_the_config_is_one_line_and_exit_code_2(
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_run_with_other_networks_and_stabilisers_writes_a_model_and_its_penalty(tmp_path: Path) -> None:
     model = ModelConfig(
         classifier="fcn",

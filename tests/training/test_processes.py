@@ -38,6 +38,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained(tmp_path_factory.mktemp("alone"), config())
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_loss_of_one_with_the_whole_batch(alone: Path, tmp_path: Path) -> None:
     run = trained(tmp_path, config(devices=2))
     for both, one in zip(scores(run), scores(alone), strict=True):
@@ -55,6 +56,7 @@ def test_processes_that_would_train_by_themselves_are_refused(tmp_path: Path, na
     assert not (run / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_torchrun_starts_processes_that_share_a_run_folder(alone: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text((alone / "config.json").read_text().replace('"nodes": 1', '"nodes": 2'))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=1", "--nnodes=2"]

@@ -37,6 +37,7 @@ def step_of(checkpoint: Path) -> int:
         return 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [3, 18])
 def test_a_run_killed_within_a_pass_ends_with_the_weights_of_one_that_was_not(
     whole: Path, tmp_path: Path, step: int
@@ -61,6 +62,7 @@ def read_events(run: Path) -> EventAccumulator:
     return events
 
 
+@pytest.mark.slow
 def test_a_run_killed_twice_before_its_first_checkpoint_begins_anew(whole: Path, tmp_path: Path) -> None:
     cut = create_run(tmp_path, restless())
     for _ in range(2):
@@ -132,6 +134,7 @@ def test_a_theta_that_is_not_finite_ends_the_run_with_the_same_reason(tmp_path: 
     assert "training diverged. A lower optimizer.learning_rate" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_with_the_reason_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
     run = create_run(tmp_path, small(3, checkpoint_every=2))
     kill_when((run / "checkpoints" / "last.ckpt").exists, run)

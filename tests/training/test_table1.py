@@ -120,6 +120,7 @@ def test_what_fails_in_a_cell_does_not_keep_the_others_from_being_trained(
     assert "error: 2 of 2 cells failed: fcn-R-0, fcn-E-0" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", ["1", "2"])
 def test_sigterm_ends_the_table_and_its_training_in_good_order(tmp_path: Path, at_once: str) -> None:
     write_mnist(tmp_path, 600, 60)
@@ -140,6 +141,7 @@ def test_sigterm_ends_the_table_and_its_training_in_good_order(tmp_path: Path, a
         pass
 
 
+@pytest.mark.slow
 def test_cells_that_are_trained_at_a_time_share_a_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_mnist(tmp_path, 600, 60)
     arguments = ["--data", str(tmp_path), "--models", "fcn", "--distortions", "R", "E", "P", "--steps", "4"]
