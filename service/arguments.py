@@ -1,6 +1,7 @@
 """From the words of a command line to what is to be run."""
 
 import contextlib
+import importlib
 import io
 import re
 from collections.abc import Callable
@@ -43,3 +44,9 @@ def given(config: Any, name: str, arguments: list[str]) -> dict[str, Any]:
     texts = (re.match(rf"--{name}\.(?:no-)?([\w-]+)", argument) for argument in arguments)
     fields = {text[1].replace("-", "_") for text in texts if text}
     return {field: value for field, value in to_dict(config).items() if field in fields}
+
+
+def later(module: str, function: str, *arguments: Any) -> int:
+    """What this function of `service.commands` returns; its imports take seconds, so only what is run is imported."""
+    code: int = getattr(importlib.import_module(f"service.commands.{module}"), function)(*arguments)
+    return code

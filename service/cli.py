@@ -1,18 +1,18 @@
 """The `stn` command."""
 
-import importlib
 import logging
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ValidationError
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.extras import SubcommandApp
 
-from service.arguments import Run, given, parse
+from service.arguments import Run, given, later, parse
 from service.commands.keys import keys_commands
+from service.models_cli import models_commands
 from service.problems import Problem
 from service.settings import Settings
 from training.config import DataConfig, DistortionConfig, TrainingConfig
@@ -20,7 +20,6 @@ from training.experiments.cells import COLUMNS, MODELS, Column, Model, Recipe
 from training.presets import PRESETS
 
 ExportTarget = Literal["flux", "onnx"]
-ImportSource = Literal["flux"]
 Part = Literal["test", "train", "validation", "all"]
 
 SettingsArguments = Annotated[Settings, arg(name="")]
@@ -57,12 +56,12 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
     @app.command
     def up(settings: SettingsArguments = defaults) -> Run:
         """Start the service with its page; where no model has been trained yet, it serves the one of the package."""
-        return partial(_later, "serve", "up", settings)
+        return partial(later, "serve", "up", settings)
 
     @app.command
     def serve(settings: SettingsArguments = defaults) -> Run:
         """Start the service with its page."""
-        return partial(_later, "serve", "serve", settings)
+        return partial(later, "serve", "serve", settings)
 
     @app.command
     def predict(
@@ -85,7 +84,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             json: Print the answer of `POST /v1/predict`.
             save: Write the transformed images into this folder.
         """
-        return partial(_later, "predict", "predict", list(images), model, url, key, top_k, json, save, defaults)
+        return partial(later, "predict", "predict", list(images), model, url, key, top_k, json, save, defaults)
 
     app.command(
         _train_commands(defaults), name="train", help="Train a model, with progress, and register it to be served."
@@ -122,7 +121,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             "distortion": given(distortion, "distortion", arguments),
             "part": part,
         }
-        return partial(_later, "evaluate", "evaluate", model, request, output, json, defaults)
+        return partial(later, "evaluate", "evaluate", model, request, output, json, defaults)
 
     @app.command
     def distort(
@@ -144,7 +143,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             seed: Decides what is drawn; another one shows other draws of the same distortions.
             output: PNG file to write, which must not exist yet.
         """
-        return partial(_later, "distort", "distort", recipes, data, distortion, columns, seed, output)
+        return partial(later, "distort", "distort", recipes, data, distortion, columns, seed, output)
 
     @app.command
     def table1(
@@ -182,7 +181,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             raise ValueError(f"at_once must be at least 1, got {at_once}")
         budget = ("minutes", f"{minutes:g}") if minutes is not None else ("steps", str(steps or 150_000))
         folders = {"data": data, "results": results, "runs": defaults.runs / "table1"}
-        return partial(_later, "table1", "table1", models, distortions, seeds, recipe, budget, at_once, folders)
+        return partial(later, "table1", "table1", models, distortions, seeds, recipe, budget, at_once, folders)
 
     @app.command
     def export(
@@ -199,80 +198,10 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             output: File to write, which must not exist yet: FILE.safetensors, FILE.jld2 or FILE.h5 for flux, FILE.onnx
                 for onnx. By default NAME.flux.safetensors or NAME.onnx in this folder, NAME-VERSION of a served model.
         """
-        return partial(_later, "export", "export", model, to, output, defaults)
+        return partial(later, "export", "export", model, to, output, defaults)
 
     app.command(keys_commands(defaults), name="keys", help="Say who may ask the service: stn keys create NAME.")
-    app.command(_models_commands(defaults), name="models", help="List, choose, delete and import models.")
-    return app
-
-
-def _models_commands(defaults: Settings) -> SubcommandApp:
-    app = SubcommandApp()
-
-    @app.command(name="list")
-    def list_(json: FlagCreatePairsOff[bool] = False) -> Run:
-        """List the models of STN_HOME and the files there that are refused.
-
-        Args:
-            json: Print the answer of `GET /v1/models`.
-        """
-        return partial(_later, "served_models", "list_models", json, defaults)
-
-    @app.command
-    def show(name: Positional[str]) -> Run:
-        """Print all that is known of a model, as JSON.
-
-        Args:
-            name: Name of the model.
-        """
-        return partial(_later, "served_models", "show_model", name, defaults)
-
-    @app.command
-    def default(name: Positional[str], version: Annotated[Positional[str], arg(metavar="VERSION|newest")]) -> Run:
-        """Choose the version of a model that answers when a request names none.
-
-        A service that runs notices within seconds.
-
-        Args:
-            name: Name of the model.
-            version: The version, or `newest` for the newest, also of those that are still to come.
-        """
-        return partial(_later, "served_models", "set_default", name, version, defaults)
-
-    @app.command
-    def delete(name: Positional[str], version: int | None = None) -> Run:
-        """Delete a model or one version of it.
-
-        A service that runs notices within seconds, and answers what it is predicting.
-
-        Args:
-            name: Name of the model.
-            version: This version alone.
-        """
-        return partial(_later, "served_models", "delete", name, version, defaults)
-
-    @app.command(name="import")
-    def import_(
-        file: Positional[Path],
-        source: Annotated[ImportSource, arg(name="from")],
-        like: Path | None = None,
-        config: Path | None = None,
-        output: Path | None = None,
-    ) -> Run:
-        """Make a model file of weights that were trained elsewhere.
-
-        Args:
-            file: The weights: FILE.safetensors, FILE.jld2 or FILE.h5, with the names and sizes that
-                `stn export --to flux` gives them.
-            source: What wrote them.
-            like: A model file of the same network; its description, input and class names are taken over.
-            config: A JSON file that describes the network instead: {"config": {...}, "input": {...},
-                "class_names": [...]}.
-            output: Model file to write, which must not exist yet; by default FILE.model.safetensors in this folder. Write
-                STN_HOME/models/NAME/1.safetensors for it to be served.
-        """
-        return partial(_later, "models", "import_model", file, source, like, config, output)
-
+    app.command(models_commands(defaults), name="models", help="List, choose, delete and import models.")
     return app
 
 
@@ -286,21 +215,15 @@ def _train_commands(defaults: Settings) -> SubcommandApp:
         Args:
             resume: Its run folder; it goes on from checkpoints/last.ckpt.
         """
-        return partial(_later, "train", "resume", resume, defaults)
+        return partial(later, "train", "resume", resume, defaults)
 
     for name, preset in PRESETS.items():
 
         def train(config: Annotated[TrainingConfig, arg(name="")] = preset()) -> Run:  # noqa: B008
-            return partial(_later, "train", "train", config, defaults)
+            return partial(later, "train", "train", config, defaults)
 
         app.command(name=name, help=preset.__doc__)(train)
     return app
-
-
-def _later(module: str, function: str, *arguments: Any) -> int:
-    """What this function of `service.commands` returns; its imports take seconds, so only what is run is imported."""
-    code: int = getattr(importlib.import_module(f"service.commands.{module}"), function)(*arguments)
-    return code
 
 
 if __name__ == "__main__":

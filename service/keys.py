@@ -150,6 +150,5 @@ def _write(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise
+    finally:
+        Path(beside).unlink(missing_ok=True)  # there only where it did not take the other's place

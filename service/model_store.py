@@ -217,7 +217,7 @@ class ModelStore:
                 while self.catalogue.moving and not self._stop.is_set():
                     await asyncio.sleep(STILL / 2)
                     await self.refresh()
-            except Exception:
+            except Exception:  # whatever one look at the folder stumbles over, the next one may not
                 log.exception("the models folder could not be followed")
 
     async def _keep_loaded(self) -> None:
