@@ -9,21 +9,9 @@ from typing import TypeVar, overload
 
 import httpx2
 
+from service.client import calls
 from service.client.arrays import Arrays, joined
-from service.client.calls import (
-    ARRAYS,
-    PREDICTIONS,
-    Call,
-    Question,
-    asked_again,
-    default_call,
-    delete_call,
-    model_call,
-    models_call,
-    question,
-    ready_call,
-    upload_call,
-)
+from service.client.calls import Call, Question
 from service.client.connection import (
     IMAGES_PER_REQUEST,
     RETRIES,
@@ -36,7 +24,7 @@ from service.client.connection import (
 from service.client.errors import NOT_READY, WrongRequest
 from service.client.images import ImageLike, grouped, is_one
 from service.client.predictions import Prediction, only
-from service.client.retries import Attempts, Lost
+from service.client.retries import Lost
 from service.schemas import Model, Models, ModelVersion
 
 T = TypeVar("T")
@@ -109,7 +97,7 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> Prediction | list[Prediction]:
         """As `Client.predict`; the requests for several pictures are made at once."""
-        asked = question(PREDICTIONS, model, version, top_k, include)
+        asked = calls.question(calls.PREDICTIONS, model, version, top_k, include)
         predictions = await self._ask(images, asked, timeout)
         return only(predictions) if is_one(images) else predictions
 
@@ -123,32 +111,32 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> Arrays:
         """As `Client.predict_arrays`."""
-        return joined(await self._ask(images, question(ARRAYS, model, version, None, include), timeout))
+        return joined(await self._ask(images, calls.question(calls.ARRAYS, model, version, None, include), timeout))
 
     async def models(self) -> Models:
         """As `Client.models`."""
-        return await self._answer(models_call())
+        return await self._answer(calls.models())
 
     async def model(self, name: str) -> Model:
         """As `Client.model`."""
-        return await self._answer(model_call(name))
+        return await self._answer(calls.model(name))
 
     async def upload(self, path: str | os.PathLike[str], name: str, *, timeout: float = UPLOAD_TIMEOUT) -> ModelVersion:
         """As `Client.upload`."""
-        return await self._answer(upload_call(Path(path), name), timeout)
+        return await self._answer(calls.upload(Path(path), name), timeout)
 
     async def set_default(self, name: str, version: int | None) -> Model:
         """As `Client.set_default`."""
-        return await self._answer(default_call(name, version))
+        return await self._answer(calls.set_default(name, version))
 
     async def delete(self, name: str, version: int | None = None) -> None:
         """As `Client.delete`."""
-        return await self._answer(delete_call(name, version))
+        return await self._answer(calls.delete(name, version))
 
     async def ready(self) -> bool:
         """As `Client.ready`."""
         try:
-            return await self._answer(ready_call())
+            return await self._answer(calls.ready())
         except NOT_READY:
             return False
 
@@ -190,12 +178,12 @@ class AsyncClient:
         try:
             return await self._answer(asked.about(images), timeout)
         except WrongRequest as refusal:
-            parts = asked_again(images, refusal)
+            parts = calls.asked_again(images, refusal)
             found = [entry for part in parts for entry in await self._ask_once(part, asked, timeout)]
             return found or [asked.kind.failed(refusal)]
 
     async def _answer(self, call: Call[T], timeout: float | None = None) -> T:
-        attempts = Attempts(call.repeat, self._connection.retries, self._connection.seconds(timeout))
+        attempts = self._connection.attempts(call, timeout)
         while True:
             outcome = await self._attempt(call, attempts.seconds_left)
             pause = attempts.pause(outcome)

@@ -9,21 +9,9 @@ from typing import TypeVar, overload
 
 import httpx2
 
+from service.client import calls
 from service.client.arrays import Arrays, joined
-from service.client.calls import (
-    ARRAYS,
-    PREDICTIONS,
-    Call,
-    Question,
-    asked_again,
-    default_call,
-    delete_call,
-    model_call,
-    models_call,
-    question,
-    ready_call,
-    upload_call,
-)
+from service.client.calls import Call, Question
 from service.client.connection import (
     IMAGES_PER_REQUEST,
     RETRIES,
@@ -36,7 +24,7 @@ from service.client.connection import (
 from service.client.errors import NOT_READY, WrongRequest
 from service.client.images import ImageLike, grouped, is_one
 from service.client.predictions import Prediction, only
-from service.client.retries import Attempts, Lost
+from service.client.retries import Lost
 from service.schemas import Model, Models, ModelVersion
 
 T = TypeVar("T")
@@ -130,7 +118,7 @@ class Client:
             ValueError: an argument is wrong.
             OSError: a file cannot be read.
         """
-        asked = question(PREDICTIONS, model, version, top_k, include)
+        asked = calls.question(calls.PREDICTIONS, model, version, top_k, include)
         predictions = self._ask(images, asked, timeout)
         return only(predictions) if is_one(images) else predictions
 
@@ -150,7 +138,7 @@ class Client:
         >>> arrays.probabilities.shape, arrays.included["theta"].shape, arrays.included["transformed"].shape
         ((40, 10), (40, 6), (40, 1, 24, 24))
         """
-        return joined(self._ask(images, question(ARRAYS, model, version, None, include), timeout))
+        return joined(self._ask(images, calls.question(calls.ARRAYS, model, version, None, include), timeout))
 
     def models(self) -> Models:
         """All models of the service.
@@ -159,7 +147,7 @@ class Client:
         ...     client.models().default_model
         'handwriting'
         """
-        return self._answer(models_call())
+        return self._answer(calls.models())
 
     def model(self, name: str) -> Model:
         """One model and its versions.
@@ -168,19 +156,19 @@ class Client:
         ...     client.model("handwriting").versions[0].class_names[:3]
         ['0', '1', '2']
         """
-        return self._answer(model_call(name))
+        return self._answer(calls.model(name))
 
     def upload(self, path: str | os.PathLike[str], name: str, *, timeout: float = UPLOAD_TIMEOUT) -> ModelVersion:
         """Add a model file as the next version of a model; it has been loaded when this returns."""
-        return self._answer(upload_call(Path(path), name), timeout)
+        return self._answer(calls.upload(Path(path), name), timeout)
 
     def set_default(self, name: str, version: int | None) -> Model:
         """Choose the version of a model that answers when a request names none; None for the newest from now on."""
-        return self._answer(default_call(name, version))
+        return self._answer(calls.set_default(name, version))
 
     def delete(self, name: str, version: int | None = None) -> None:
         """Delete a version of a model, or the model with all its versions where none is given."""
-        return self._answer(delete_call(name, version))
+        return self._answer(calls.delete(name, version))
 
     def ready(self) -> bool:
         """Whether the service is there and answers requests.
@@ -190,7 +178,7 @@ class Client:
         True
         """
         try:
-            return self._answer(ready_call())
+            return self._answer(calls.ready())
         except NOT_READY:
             return False
 
@@ -214,12 +202,12 @@ class Client:
         try:
             return self._answer(asked.about(images), timeout)
         except WrongRequest as refusal:
-            parts = asked_again(images, refusal)
+            parts = calls.asked_again(images, refusal)
             found = [entry for part in parts for entry in self._ask_once(part, asked, timeout)]
             return found or [asked.kind.failed(refusal)]
 
     def _answer(self, call: Call[T], timeout: float | None = None) -> T:
-        attempts = Attempts(call.repeat, self._connection.retries, self._connection.seconds(timeout))
+        attempts = self._connection.attempts(call, timeout)
         while True:
             outcome = self._attempt(call, attempts.seconds_left)
             pause = attempts.pause(outcome)

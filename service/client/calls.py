@@ -111,34 +111,34 @@ def asked_again(images: Sequence[bytes], refusal: WrongRequest) -> list[Sequence
     return [images[:half], images[half:]]
 
 
-def models_call() -> Call[Models]:
+def models() -> Call[Models]:
     return Call("GET", "/v1/models", lambda answer: read_json(Models, answer))
 
 
-def model_call(name: str) -> Call[Model]:
+def model(name: str) -> Call[Model]:
     return Call("GET", _model_path(name), lambda answer: read_json(Model, answer))
 
 
-def upload_call(path: Path, name: str) -> Call[ModelVersion]:
+def upload(path: Path, name: str) -> Call[ModelVersion]:
     headers = {"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)}
     return Call(
         "POST", "/v1/models", lambda answer: read_json(ModelVersion, answer), {"name": name}, headers, path, "refused"
     )
 
 
-def default_call(name: str, version: int | None) -> Call[Model]:
+def set_default(name: str, version: int | None) -> Call[Model]:
     body = f'{{"version": {"null" if version is None else int(version)}}}'.encode()
     headers = {"Content-Type": "application/json"}
     path = f"{_model_path(name)}/default"
     return Call("PUT", path, lambda answer: read_json(Model, answer), {}, headers, body, "refused")
 
 
-def delete_call(name: str, version: int | None) -> Call[None]:
+def delete(name: str, version: int | None) -> Call[None]:
     path = _model_path(name) if version is None else f"{_model_path(name)}/versions/{int(version)}"
     return Call("DELETE", path, lambda _: None, repeat="refused")
 
 
-def ready_call() -> Call[bool]:
+def ready() -> Call[bool]:
     return Call("GET", "/v2/health/ready", lambda _: True, repeat="never")
 
 

@@ -11,6 +11,7 @@ import anyio
 import httpx2
 
 from service.client.calls import Call
+from service.client.retries import Attempts
 
 TIMEOUT = 60.0
 RETRIES = 4
@@ -48,12 +49,11 @@ class Connection:
         key = {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
         return {"base_url": self.url, "headers": {"User-Agent": f"stn/{version('stn')}", **key}}
 
-    def seconds(self, timeout: float | None) -> float:
-        """How long a call may take that was given this timeout."""
-        if timeout is None:
-            return self.timeout
-        _check_seconds(timeout)
-        return timeout
+    def attempts(self, call: Call[Any], timeout: float | None) -> Attempts:
+        """How often a call is made that was given this timeout, and until when."""
+        if timeout is not None:
+            _check_seconds(timeout)
+        return Attempts(call.repeat, self.retries, self.timeout if timeout is None else timeout)
 
 
 def request_arguments(call: Call[Any], seconds: float) -> dict[str, Any]:
