@@ -5,7 +5,6 @@ import gzip
 import json
 import threading
 import zlib
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -30,14 +29,6 @@ from tests.service.open_inference.requests import (
     post,
     strings,
 )
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    home = tmp_path_factory.mktemp("home")
-    write_model(home / "models/tiny/1.safetensors")
-    with TestClient(create_app(Settings(home=home, max_images=4, max_body_bytes=100_000))) as client:
-        yield client
 
 
 def test_json_is_answered_with_json(client: TestClient) -> None:

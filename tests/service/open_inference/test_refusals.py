@@ -3,7 +3,6 @@
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,9 +11,7 @@ from hypothesis import strategies as st
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
-from service.app import create_app
-from service.settings import Settings
-from tests.service.conftest import CLASSES, write_model
+from tests.service.conftest import CLASSES
 from tests.service.open_inference.requests import (
     LENGTH,
     NUMBERS,
@@ -29,14 +26,6 @@ from tests.service.open_inference.requests import (
     post,
     strings,
 )
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    home = tmp_path_factory.mktemp("home")
-    write_model(home / "models/tiny/1.safetensors")
-    with TestClient(create_app(Settings(home=home, max_images=4, max_body_bytes=100_000))) as client:
-        yield client
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ import contextlib
 import io
 import os
 import shutil
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import uvicorn
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect, sync_playwright
 
 import stn
-from service.app import create_app
 from service.settings import Settings
+from tests.service.serving import serving
 
 pytestmark = pytest.mark.browser
 
@@ -260,20 +257,8 @@ def test_page_without_a_model_says_how_to_train_one(browser: Browser, tmp_path: 
 @contextlib.contextmanager
 def _serve(home: Path) -> Iterator[str]:
     """The address of a server of this home folder, in a thread of this process."""
-    server = uvicorn.Server(uvicorn.Config(create_app(Settings(home=home)), port=0, log_config=None))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        deadline = time.monotonic() + 30
-        while not server.started:
-            assert thread.is_alive(), "the server ended as it started"
-            assert time.monotonic() < deadline, "the server did not start in time"
-            time.sleep(0.01)
-        host, port = server.servers[0].sockets[0].getsockname()
-        yield f"http://{host}:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(30)
+    with serving(Settings(home=home)) as place:
+        yield f"http://{place}"
 
 
 @contextlib.contextmanager
