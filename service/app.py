@@ -19,11 +19,11 @@ from starlette.responses import Response
 from service.access.auth import Gate, GateMiddleware
 from service.access.body_limit import FORM_BYTES, Bodies, BodyLimit
 from service.access.rate_limit import RateLimit
-from service.access.security_headers import SecurityHeaders, with_security_headers
+from service.access.security_headers import with_security_headers
 from service.models.store import ModelStore
 from service.observing import metrics, tracing
 from service.observing.exposition import FOLDER, published
-from service.observing.middleware import Observed, RequestId
+from service.observing.middleware import AnswerHeaders, Observed
 from service.openapi.document import complete_openapi
 from service.problems import Problem, problem_response
 from service.routes import docs, health, inference_protocol, model_uploads, models, pages, predict
@@ -92,8 +92,7 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     app.add_middleware(Observed)
     if traces:
         app.add_middleware(tracing.RequestSpan)
-    app.add_middleware(SecurityHeaders)
-    app.add_middleware(RequestId)
+    app.add_middleware(AnswerHeaders)
     app.middleware_stack = HotPath(app.build_middleware_stack())  # outside of Starlette's own layers, too
     return app
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
 Header = tuple[bytes, bytes]
 
 SECURITY_HEADERS: tuple[Header, ...] = (
@@ -22,22 +20,3 @@ def with_security_headers(headers: Iterable[Header]) -> list[Header]:
     names = {name for name, _ in answer}
     answer.extend(header for header in SECURITY_HEADERS if header[0] not in names)
     return answer
-
-
-class SecurityHeaders:
-    """Adds `SECURITY_HEADERS` to every answer that does not have its own."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = with_security_headers(message["headers"])
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)

@@ -7,6 +7,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access.security_headers import with_security_headers
 from service.observing import logs, metrics
 
 _PROCESS = os.urandom(8).hex()
@@ -21,8 +22,8 @@ def request_id_of(headers: dict[bytes, bytes]) -> str:
     return sent if sent and _REQUEST_ID.fullmatch(sent) else f"{_PROCESS}{next(_NUMBERS):016x}"
 
 
-class RequestId:
-    """Gives every request an id, the client's own where it sent a sensible one, and returns it in `X-Request-Id`."""
+class AnswerHeaders:
+    """Gives every request an id, and its answer that id and what `SECURITY_HEADERS` it does not have of its own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -35,13 +36,14 @@ class RequestId:
         scope.setdefault("state", {})["request_id"] = request_id
         # It is not taken back: each request has a context of its own, in which errors are logged after this has ended.
         logs.request_id.set(request_id)
+        own = (b"x-request-id", request_id.encode())
 
-        async def send_with_id(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                message["headers"] = [*with_security_headers(message["headers"]), own]
             await send(message)
 
-        await self.app(scope, receive, send_with_id)
+        await self.app(scope, receive, send_with_headers)
 
 
 class Observed:
