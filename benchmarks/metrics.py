@@ -48,8 +48,8 @@ def _measure() -> None:
 def _cases() -> list[tuple[str, Callable[[], object], int]]:
     from prometheus_client import CollectorRegistry, Counter, Histogram
 
-    from service import logs, metrics, tracing
-    from service.exposition import expose
+    from service.observing import logs, metrics, tracing
+    from service.observing.exposition import expose
 
     registry = CollectorRegistry()
     bounds = metrics.SECONDS

@@ -15,11 +15,11 @@ from pathlib import Path
 from serve_model import multipart_body, pictures
 from starlette.types import Message
 
-from service.answers import json_answer
-from service.bodies import images_in, read_body
-from service.images import read_picture
-from service.options import options_of
-from service.served import read_served
+from service.models.served import read_served
+from service.predicting.answers import json_answer
+from service.predicting.bodies import images_in, read_body
+from service.predicting.images import read_picture
+from service.predicting.options import options_of
 from service.settings import Settings
 
 BATCH = 32

@@ -42,7 +42,7 @@ class Setup(NamedTuple):
     @contextmanager
     def service(self, *arguments: str, **settings: str) -> Iterator[Server]:
         """This service, ready, with these arguments and settings."""
-        command = [sys.executable, "-m", "service.cli", "serve", "--home", str(self.home), *arguments]
+        command = [sys.executable, "-m", "service.commands.cli", "serve", "--home", str(self.home), *arguments]
         environment = {f"STN_{name.upper()}": value for name, value in settings.items()}
         with serving("(d) this service", command, self.folder / "stn.log", self.server_core, environment) as server:
             server.wait(raw_requests(PATH, pictures(1))[0])

@@ -16,20 +16,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from service import metrics, tracing
-from service.allowed_methods import allowed_methods
-from service.auth import Gate, GateMiddleware
-from service.body_limit import FORM_BYTES, Bodies, BodyLimit
-from service.exposition import FOLDER, published
-from service.hot_path import HotPath
-from service.middleware import Observed, RequestId
-from service.model_store import ModelStore
-from service.openapi_document import complete_openapi
+from service.access.auth import Gate, GateMiddleware
+from service.access.body_limit import FORM_BYTES, Bodies, BodyLimit
+from service.access.rate_limit import RateLimit
+from service.access.security_headers import with_security_headers
+from service.models.store import ModelStore
+from service.observing import metrics, tracing
+from service.observing.exposition import FOLDER, published
+from service.observing.middleware import AnswerHeaders, Observed
+from service.openapi.document import complete_openapi
 from service.problems import Problem, problem_response
-from service.rate_limit import RateLimit
 from service.routes import docs, health, inference_protocol, model_uploads, models, pages, predict
 from service.routes import metrics as metrics_route
-from service.security_headers import SecurityHeaders, with_security_headers
+from service.routes.allowed_methods import allowed_methods
+from service.routes.hot_path import HotPath
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -92,8 +92,7 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     app.add_middleware(Observed)
     if traces:
         app.add_middleware(tracing.RequestSpan)
-    app.add_middleware(SecurityHeaders)
-    app.add_middleware(RequestId)
+    app.add_middleware(AnswerHeaders)
     app.middleware_stack = HotPath(app.build_middleware_stack())  # outside of Starlette's own layers, too
     return app
 

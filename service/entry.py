@@ -5,11 +5,11 @@ import signal
 
 
 def main() -> int:
-    """The exit code of `service.cli.main`; 130 where it was interrupted, also while it was still being imported."""
+    """The exit code of `service.commands.cli.main`; 130 where it was interrupted, also while it was still being imported."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     try:
-        from service.cli import main as run
+        from service.commands.cli import main as run
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)

@@ -10,8 +10,8 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from service.access.connection import Connection
 from service.app import create_app
-from service.connection import Connection
 from service.settings import Settings
 
 log = logging.getLogger(__name__)

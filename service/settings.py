@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from service.logs import LogFormat
-from service.plan import Runtime
+from service.observing.logs import LogFormat
+from service.preparing.plan import Runtime
 
 
 class Settings(BaseSettings):

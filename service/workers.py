@@ -18,8 +18,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.exposition import shared_folder
-from service.logs import set_up
+from service.observing.exposition import shared_folder
+from service.observing.logs import set_up
 from service.server import serve_here
 from service.settings import Settings
 from training.child import start_module

@@ -1,1 +1,1 @@
-"""The verbs of the `stn` command, one file each."""
+"""The `stn` command: `cli` says what may be typed, and each verb has a file that does it."""

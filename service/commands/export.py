@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from service.model_folder import find_model_files, name_and_version
+from service.models.folder import find_model_files, name_and_version
 from service.settings import Settings
 from stn import ModelFileError, load_model, read_model_info
 from stn.flux_files import check_suffix

@@ -8,9 +8,9 @@ from pathlib import Path
 from tyro.conf import FlagCreatePairsOff, Positional
 from tyro.extras import SubcommandApp
 
-from service.arguments import Run
-from service.keys import Key, create_key, read_keys, revoke_key
-from service.scopes import Scope
+from service.access.keys import Key, create_key, read_keys, revoke_key
+from service.access.scopes import Scope
+from service.commands.arguments import Run
 from service.settings import Settings
 
 

@@ -1,58 +1,84 @@
-"""`stn models import`: a model file made of weights that something else trained."""
+"""`stn models`: its verbs."""
 
-import json
-import sys
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from service.commands.export import check_new_file
-from stn import ModelInfo, build_model, read_model_info, save_model
-from stn.config import InputConfig, ModelConfig, from_dict, require
-from stn.flux_weights import load_flux_weights
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.extras import SubcommandApp
 
-Source = Literal["flux"]
-LARGEST_DESCRIPTION = 2**20
-"""Bytes of a file that describes a network."""
+from service.commands.arguments import Run, later
+from service.settings import Settings
 
-
-def import_model(file: Path, source: Source, like: Path | None, config: Path | None, output: Path | None) -> int:
-    """Write a model file with the weights of this file and the network that another file describes."""
-    if (like is None) == (config is None):
-        raise ValueError("one of --like MODEL.safetensors and --config MODEL.json must say what the network is")
-    path = output or Path(file.name.split(".")[0] + ".model.safetensors")
-    if path.suffix != ".safetensors":
-        raise ValueError(f"output must end in .safetensors, got {path.name!r}")
-    described = read_model_info(like) if like else _read_description(config or Path())
-    info = ModelInfo(
-        config=described.config,
-        input=described.input,
-        class_names=described.class_names,
-        provenance={"command": f"stn models import {file.name} --from {source}"},
-    )
-    network = build_model(info.config, info.input, len(info.class_names))
-    load_flux_weights(file, network)
-    check_new_file(path)
-    save_model(path, network, info)
-    sys.stdout.write(f"{path}\n")
-    return 0
+ImportSource = Literal["flux"]
 
 
-def _read_description(path: Path) -> ModelInfo:
-    """The network that a JSON file describes: an object with config, input and class_names."""
-    with open(path, "rb") as file:
-        text = file.read(LARGEST_DESCRIPTION + 1)
-    require(len(text) <= LARGEST_DESCRIPTION, "config", f"a file of at most {LARGEST_DESCRIPTION} bytes", str(path))
-    try:
-        values = json.loads(text)
-        if not isinstance(values, dict) or set(values) != {"config", "input", "class_names"}:
-            raise ValueError("it must be an object with config, input and class_names, and nothing else")
-        names = values["class_names"]
-        if not isinstance(names, list) or not all(isinstance(name, str) and name.isprintable() for name in names):
-            raise ValueError("class_names must be a list of texts")
-        return ModelInfo(
-            config=from_dict(ModelConfig, values["config"], "config"),
-            input=from_dict(InputConfig, values["input"], "input"),
-            class_names=tuple(names),
-        )
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: {error}") from None
+def models_commands(defaults: Settings) -> SubcommandApp:
+    """The verbs; each gives what is to be run."""
+    app = SubcommandApp()
+
+    @app.command(name="list")
+    def list_(json: FlagCreatePairsOff[bool] = False) -> Run:
+        """List the models of STN_HOME and the files there that are refused.
+
+        Args:
+            json: Print the answer of `GET /v1/models`.
+        """
+        return partial(later, "served_models", "list_models", json, defaults)
+
+    @app.command
+    def show(name: Positional[str]) -> Run:
+        """Print all that is known of a model, as JSON.
+
+        Args:
+            name: Name of the model.
+        """
+        return partial(later, "served_models", "show_model", name, defaults)
+
+    @app.command
+    def default(name: Positional[str], version: Annotated[Positional[str], arg(metavar="VERSION|newest")]) -> Run:
+        """Choose the version of a model that answers when a request names none.
+
+        A service that runs notices within seconds.
+
+        Args:
+            name: Name of the model.
+            version: The version, or `newest` for the newest, also of those that are still to come.
+        """
+        return partial(later, "served_models", "set_default", name, version, defaults)
+
+    @app.command
+    def delete(name: Positional[str], version: int | None = None) -> Run:
+        """Delete a model or one version of it.
+
+        A service that runs notices within seconds, and answers what it is predicting.
+
+        Args:
+            name: Name of the model.
+            version: This version alone.
+        """
+        return partial(later, "served_models", "delete", name, version, defaults)
+
+    @app.command(name="import")
+    def import_(
+        file: Positional[Path],
+        source: Annotated[ImportSource, arg(name="from")],
+        like: Path | None = None,
+        config: Path | None = None,
+        output: Path | None = None,
+    ) -> Run:
+        """Make a model file of weights that were trained elsewhere.
+
+        Args:
+            file: The weights: FILE.safetensors, FILE.jld2 or FILE.h5, with the names and sizes that
+                `stn export --to flux` gives them.
+            source: What wrote them.
+            like: A model file of the same network; its description, input and class names are taken over.
+            config: A JSON file that describes the network instead: {"config": {...}, "input": {...},
+                "class_names": [...]}.
+            output: Model file to write, which must not exist yet; by default FILE.model.safetensors in this folder. Write
+                STN_HOME/models/NAME/1.safetensors for it to be served.
+        """
+        return partial(later, "import_model", "import_model", file, source, like, config, output)
+
+    return app

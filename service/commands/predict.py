@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from service.answers import Entry, json_answer
 from service.client import Client, NoAnswer, Prediction, ServiceError, StrangeAnswer
-from service.client_connection import IMAGES_PER_REQUEST
-from service.images import Picture, read_picture
-from service.local_model import read_model
-from service.model_folder import register_shipped
-from service.options import PredictOptions
+from service.client.connection import IMAGES_PER_REQUEST
+from service.models.folder import register_shipped
+from service.models.local import read_model
+from service.predicting.answers import Entry, json_answer
+from service.predicting.images import Picture, read_picture
+from service.predicting.options import PredictOptions
 from service.problems import Problem
 from service.schemas import FailedImage, ImagePrediction, Predictions
 from service.settings import Settings, client_key

@@ -1,8 +1,8 @@
 """`stn serve` and `stn up`: the service in this process, or in several."""
 
-from service import logs
-from service.auth import Gate
-from service.model_folder import register_shipped
+from service.access.auth import Gate
+from service.models.folder import register_shipped
+from service.observing import logs
 from service.server import serve_here
 from service.settings import Settings
 from service.workers import supervise

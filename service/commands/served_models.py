@@ -4,10 +4,10 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from service.model_changes import choose_default, delete_model, delete_version
-from service.model_folder import LARGEST_VERSION
-from service.model_listing import describe_model, describe_models
-from service.model_store import ModelStore
+from service.models.changes import choose_default, delete_model, delete_version
+from service.models.folder import LARGEST_VERSION
+from service.models.listing import describe_model, describe_models
+from service.models.store import ModelStore
 from service.schemas import Model
 from service.settings import Settings
 from stn.config import require

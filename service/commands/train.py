@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from service.model_folder import find_version, register
+from service.models.folder import find_version, register
 from service.settings import Settings
 from training.child import run_module
 from training.config import TrainingConfig

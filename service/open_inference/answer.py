@@ -6,11 +6,11 @@ import numpy as np
 import orjson
 from jaxtyping import Float32
 
-from service.answers import Answer
-from service.model_store import Served
+from service.models.served import Served
 from service.open_inference.request import HEADER_LENGTH, Inference, WantedOutput
 from service.open_inference.tensors import write_tensor
-from service.outputs import Outputs
+from service.predicting.answers import Answer
+from service.predicting.outputs import Outputs
 
 
 def write_answer(served: Served, inference: Inference, outputs: Outputs) -> Answer:

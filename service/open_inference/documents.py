@@ -3,8 +3,8 @@
 from typing import Any
 
 from service.open_inference.request import HEADER_LENGTH
-from service.predict_document import TIMEOUT
-from service.problem_documents import Responses, document_problems
+from service.openapi.predict import TIMEOUT
+from service.openapi.problems import Responses, document_problems
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _STARTING = "The service is starting or ending; try again after `Retry-After` seconds."

@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 import orjson
 
-from service.model_store import Served
+from service.models.served import Served
 from service.open_inference.schemas import ModelMetadata, ServerMetadata, TensorMetadata
 
 EXTENSIONS = ("binary_tensor_data", "classification")

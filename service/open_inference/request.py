@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import ValidationError
 
-from service.images import check_pixels, read_picture
-from service.model_store import Served
+from service.models.served import Served
 from service.open_inference.metadata import describe_inputs, describe_outputs
 from service.open_inference.schemas import InferenceRequest, RequestInput, RequestOutput, RequestParameters
 from service.open_inference.tensors import read_numbers, read_strings
+from service.predicting.images import check_pixels, read_picture
 from service.problems import Problem
 from service.settings import Settings
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from service.bodies import decode_base64
 from service.open_inference.schemas import RequestInput
+from service.predicting.bodies import decode_base64
 from service.problems import Problem
 
 ROUNDING = 1e-3

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from service.model_store import ModelStore
+from service.models.store import ModelStore
 from service.schemas import Live, Ready
 
 router = APIRouter(prefix="/v2/health", tags=["health"])

@@ -9,16 +9,17 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from service.answers import Answer
-from service.bodies import read_body
-from service.content_coding import WORTHWHILE_BYTES, coding_of, compress, inflate
-from service.model_choice import servable_versions
-from service.model_store import ModelStore, Served
+from service.models.choice import servable_versions
+from service.models.served import Served
+from service.models.store import ModelStore
 from service.open_inference.answer import write_answer
 from service.open_inference.documents import INFERENCE, MODEL_PROBLEMS
 from service.open_inference.metadata import describe_model, describe_server
 from service.open_inference.request import HEADER_LENGTH, Inference, read_inference
 from service.open_inference.schemas import InferenceAnswer, ModelMetadata, ModelReady, ServerMetadata
+from service.predicting.answers import Answer
+from service.predicting.bodies import read_body
+from service.predicting.content_coding import WORTHWHILE_BYTES, coding_of, compress, inflate
 from service.problems import Problem
 from service.routes.predict import SMALL_BYTES, PredictService, noted_decoding, timed, unless_gone
 

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.exposition import expose
+from service.observing.exposition import expose
 
 router = APIRouter(include_in_schema=False)
 

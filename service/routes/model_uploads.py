@@ -4,12 +4,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from service.model_changes import add_model
-from service.model_folder import NAME_PATTERN
-from service.model_listing import describe_version
-from service.model_store import ModelStore
-from service.model_upload import received
-from service.problem_documents import document_problems
+from service.models.changes import add_model
+from service.models.folder import NAME_PATTERN
+from service.models.listing import describe_version
+from service.models.store import ModelStore
+from service.models.upload import received
+from service.openapi.problems import document_problems
 from service.schemas import ModelVersion
 from service.settings import Settings
 

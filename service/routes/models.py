@@ -5,11 +5,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from service.model_changes import choose_default, delete_model, delete_version
-from service.model_folder import LARGEST_VERSION, NAME_PATTERN
-from service.model_listing import describe_model, describe_models, describe_version
-from service.model_store import ModelStore
-from service.problem_documents import document_problems
+from service.models.changes import choose_default, delete_model, delete_version
+from service.models.folder import LARGEST_VERSION, NAME_PATTERN
+from service.models.listing import describe_model, describe_models, describe_version
+from service.models.store import ModelStore
+from service.openapi.problems import document_problems
 from service.schemas import DefaultVersion, Model, Models, ModelVersion
 
 router = APIRouter(prefix="/v1/models", tags=["models"])

@@ -13,17 +13,18 @@ from opentelemetry.trace import Span
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from service import logs, metrics, tracing
-from service.answers import Answer, Entry, json_answer, npz_answer, png_answer
-from service.bodies import images_in, read_body
-from service.images import Picture, check_pixels, is_small, read_picture
-from service.model_store import ModelStore, Served
-from service.options import PredictOptions, kind_of
-from service.predict_document import REQUEST, RESPONSES, TIMEOUT
+from service.models.served import Served
+from service.models.store import ModelStore
+from service.observing import logs, metrics, tracing
+from service.openapi.predict import REQUEST, RESPONSES, TIMEOUT
+from service.predicting.answers import Answer, Entry, json_answer, npz_answer, png_answer
+from service.predicting.bodies import images_in, read_body
+from service.predicting.images import Picture, check_pixels, is_small, read_picture
+from service.predicting.options import PredictOptions, kind_of
+from service.predicting.work import Stages, too_late
 from service.problems import Problem
 from service.schemas import Predictions
 from service.settings import Settings
-from service.work import Stages, too_late
 
 router = APIRouter(prefix="/v1", tags=["predict"])
 

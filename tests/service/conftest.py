@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 from starlette.testclient import TestClient
 
+from service.access.keys import create_key
 from service.app import create_app
-from service.keys import create_key
 from service.settings import Settings
 from stn import InputConfig, ModelConfig, ModelInfo, build_model, save_model
 
@@ -70,7 +70,7 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks work in threads, as slow ones do, whose tests let them wait."""
-    monkeypatch.setattr("service.loading._SHORT", 0.0)
+    monkeypatch.setattr("service.preparing.loading._SHORT", 0.0)
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def serving(home: Path, *arguments: str, log: Path, **settings: str) -> Iterator
         "STN_HOME": str(home),
         **{f"STN_{name.upper()}": text for name, text in settings.items()},
     }
-    command = [sys.executable, "-m", "service.cli", "serve", "--port", "0", *arguments]
+    command = [sys.executable, "-m", "service.commands.cli", "serve", "--port", "0", *arguments]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stderr=output, start_new_session=True)
     try:

@@ -51,7 +51,7 @@ def test_importing_the_library_imports_neither_lightning_nor_fastapi_nor_pillow(
 )
 def test_what_model_files_say_is_read_without_torch(imports: str) -> None:
     code = f"{imports}\nimport sys, stn\n"
-    code += "name = stn.read_model_info('service/shipped/handwriting.safetensors').class_names[0]\n"
+    code += "name = stn.read_model_info('service/models/shipped/handwriting.safetensors').class_names[0]\n"
     assert run(f"{code}print(name, 'torch' in sys.modules)") == "0 False\n"
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from service.images import read_picture
+from service.predicting.images import read_picture
 from stn import InputConfig
 from tests.training.picture_sets import picture, pixels, read, write_folder
 

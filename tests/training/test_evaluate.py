@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 import training.data
-from service.images import read_picture
+from service.predicting.images import read_picture
 from stn import InputConfig, ModelFileError
 from tests.service.conftest import encode, picture
 from training.config import DataConfig, DistortionConfig

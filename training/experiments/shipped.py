@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, help=f"{handwriting().trainer.max_steps} by default")
     parser.add_argument("--runs", type=Path, default=Path("runs/shipped"), help="folder of the run folder")
     parser.add_argument("--most-error", type=float, default=0.6, help="on RTS, in %% (default: 0.6)")
-    parser.add_argument("--output", type=Path, default=Path("service/shipped/handwriting.safetensors"))
+    parser.add_argument("--output", type=Path, default=Path("service/models/shipped/handwriting.safetensors"))
     options = parser.parse_args(arguments)
     try:
         file = _train(options)

@@ -1,0 +1,230 @@
+"""The `stn` command."""
+
+import logging
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import ValidationError
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.extras import SubcommandApp
+
+from service.commands.arguments import Run, given, later, parse
+from service.commands.keys import keys_commands
+from service.commands.models import models_commands
+from service.problems import Problem
+from service.settings import Settings
+from training.config import DataConfig, DistortionConfig, TrainingConfig
+from training.experiments.cells import COLUMNS, MODELS, Column, Model, Recipe
+from training.presets import PRESETS
+
+ExportTarget = Literal["flux", "onnx"]
+Part = Literal["test", "train", "validation", "all"]
+
+SettingsArguments = Annotated[Settings, arg(name="")]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code: 0 done, 1 an image could not be read, 2 a mistake in the arguments or files, 3 the service could not
+    start, 130 interrupted."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    for name in ("service", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    try:
+        arguments = sys.argv[1:] if arguments is None else arguments
+        return parse(_commands(Settings(), arguments), arguments)()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        message = f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}" if first["loc"] else first["msg"]
+        sys.stderr.write(f"error: {message.removeprefix('Value error, ')}\n")
+        return 2
+    except (ValueError, OSError, Problem) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
+    """The verbs; each gives what is to be run, so that mistakes in its arguments are found before anything happens.
+
+    The arguments tell which fields of a config were given.
+    """
+    app = SubcommandApp()
+
+    @app.command
+    def up(settings: SettingsArguments = defaults) -> Run:
+        """Start the service with its page; where no model has been trained yet, it serves the one of the package."""
+        return partial(later, "serve", "up", settings)
+
+    @app.command
+    def serve(settings: SettingsArguments = defaults) -> Run:
+        """Start the service with its page."""
+        return partial(later, "serve", "serve", settings)
+
+    @app.command
+    def predict(
+        images: Positional[tuple[Path, ...]],
+        model: str | None = None,
+        url: str | None = None,
+        key: str | None = None,
+        top_k: int | None = None,
+        json: FlagCreatePairsOff[bool] = False,
+        save: Path | None = None,
+    ) -> Run:
+        """Name what pictures show, and straighten them.
+
+        Args:
+            images: Files: PNG, JPEG, WebP, GIF or BMP.
+            model: Name of the model; the default model where it is left out.
+            url: Ask the service at this address; without it, the models of STN_HOME are loaded here.
+            key: Key for that service; STN_KEY, which no list of processes shows, where it is left out.
+            top_k: Show so many classes, the most probable first.
+            json: Print the answer of `POST /v1/predict`.
+            save: Write the transformed images into this folder.
+        """
+        return partial(later, "predict", "predict", list(images), model, url, key, top_k, json, save, defaults)
+
+    app.command(
+        _train_commands(defaults), name="train", help="Train a model, with progress, and register it to be served."
+    )
+
+    @app.command
+    def evaluate(
+        model: Positional[str],
+        data: DataConfig = DataConfig(),  # noqa: B008
+        distortion: DistortionConfig = DistortionConfig(),  # noqa: B008
+        part: Part = "test",
+        output: Path | None = None,
+        json: FlagCreatePairsOff[bool] = False,
+    ) -> Run:
+        """Score a trained model on labelled pictures, and write a page with its mistakes.
+
+        `stn evaluate RUN` repeats the test of a run, to the same score. `stn evaluate RUN --distortion.rotation 90` does it
+        with pictures that are turned further. `stn evaluate RUN --data.name folder --data.root PHOTOS --part all` takes
+        your own pictures, one folder for each class: undistorted unless that is asked for, brought to the model's size, and
+        their classes matched with the model's by name.
+
+        Args:
+            model: A run folder, finished or not, a model file, or the name of a served model, whose newest version is
+                taken.
+            data: What to change of the run's data; with --data.name other data, of which the rest is as shown here.
+            distortion: What to change of the run's distortion; with --data.name the whole of it.
+            part: Which of the pictures; all of them for pictures that the model has never seen.
+            output: Folder for the page, index.html. By default RUN/report for the test of a run, otherwise `report` in this
+                folder; an earlier report there is replaced.
+            json: Print the scores of every class as JSON.
+        """
+        request = {
+            "data": given(data, "data", arguments),
+            "distortion": given(distortion, "distortion", arguments),
+            "part": part,
+        }
+        return partial(later, "evaluate", "evaluate", model, request, output, json, defaults)
+
+    @app.command
+    def distort(
+        recipes: Annotated[Positional[tuple[str, ...]], arg(metavar="RECIPE ...")] = (),
+        data: DataConfig = DataConfig(),  # noqa: B008
+        distortion: DistortionConfig = DistortionConfig(),  # noqa: B008
+        columns: int = 10,
+        seed: int = 0,
+        output: Path = Path("distortions.png"),
+    ) -> Run:
+        """Draw a contact sheet of what distortions do to the pictures of a data set.
+
+        It has a row for the pictures as they are, one for each recipe, and one for a distortion of your own, whose fields
+        are those of `stn train`: stn distort RTS --distortion.rotation 30 --distortion.elastic 2.
+
+        Args:
+            recipes: R, RTS, P, E or TC of the paper (docs/distortions.md), or the name of a preset; all five by default.
+            columns: Pictures in each row, spread over the training part of the data set.
+            seed: Decides what is drawn; another one shows other draws of the same distortions.
+            output: PNG file to write, which must not exist yet.
+        """
+        return partial(later, "distort", "distort", recipes, data, distortion, columns, seed, output)
+
+    @app.command
+    def table1(
+        models: tuple[Model, ...] = MODELS,
+        distortions: tuple[Column, ...] = COLUMNS,
+        seeds: tuple[int, ...] = (0,),
+        recipe: Recipe = "modern",
+        steps: int | None = None,
+        minutes: float | None = None,
+        at_once: int = 1,
+        data: Path = Path("data"),
+        results: Path = Path("results"),
+    ) -> Run:
+        """Train the cells of Table 1 of Jaderberg et al. 2015, and write it beside the paper's own.
+
+        A cell that is in the table is skipped, one that was cut short goes on: `stn table1 --models st-cnn-affine cnn
+        --minutes 10` may be stopped and started again. The table is written after each cell: table1.json, .md and .png.
+
+        Args:
+            models: Rows of the table.
+            distortions: Columns of the table.
+            seeds: A run of each cell for each of them.
+            recipe: `paper`: its SGD; `modern`: batch norm, AdamW and one cycle.
+            steps: Batches of 256 for each cell; 150000, the paper's, by default.
+            minutes: Instead, as many steps as this machine makes in these minutes.
+            at_once: Cells that are trained at a time; several share a GPU well.
+            data: Folder with MNIST/raw, downloaded there where it is missing.
+            results: Folder of the table.
+        """
+        if steps is not None and minutes is not None:
+            raise ValueError(f"steps must be left out where minutes are given, got {steps}")
+        if (steps is not None and steps < 1) or (minutes is not None and not minutes > 0):
+            raise ValueError(f"steps and minutes must be positive, got {steps if minutes is None else minutes}")
+        if at_once < 1:
+            raise ValueError(f"at_once must be at least 1, got {at_once}")
+        budget = ("minutes", f"{minutes:g}") if minutes is not None else ("steps", str(steps or 150_000))
+        folders = {"data": data, "results": results, "runs": defaults.runs / "table1"}
+        return partial(later, "table1", "table1", models, distortions, seeds, recipe, budget, at_once, folders)
+
+    @app.command
+    def export(
+        model: Positional[str],
+        to: ExportTarget,
+        output: Path | None = None,
+    ) -> Run:
+        """Write a model for other frameworks and runtimes.
+
+        Args:
+            model: A model file, or the name of a served model, whose newest version is taken.
+            to: `flux`: the weights for Flux in Julia, as docs/flux.md describes; `onnx`: the network for ONNX Runtime,
+                OpenVINO and others.
+            output: File to write, which must not exist yet: FILE.safetensors, FILE.jld2 or FILE.h5 for flux, FILE.onnx
+                for onnx. By default NAME.flux.safetensors or NAME.onnx in this folder, NAME-VERSION of a served model.
+        """
+        return partial(later, "export", "export", model, to, output, defaults)
+
+    app.command(keys_commands(defaults), name="keys", help="Say who may ask the service: stn keys create NAME.")
+    app.command(models_commands(defaults), name="models", help="List, choose, delete and import models.")
+    return app
+
+
+def _train_commands(defaults: Settings) -> SubcommandApp:
+    app = SubcommandApp()
+
+    @app.command(name="resume", is_default=True, help="Go on with an interrupted run: stn train --resume RUN.")
+    def resume(resume: Path) -> Run:
+        """Go on with an interrupted run.
+
+        Args:
+            resume: Its run folder; it goes on from checkpoints/last.ckpt.
+        """
+        return partial(later, "train", "resume", resume, defaults)
+
+    for name, preset in PRESETS.items():
+
+        def train(config: Annotated[TrainingConfig, arg(name="")] = preset()) -> Run:  # noqa: B008
+            return partial(later, "train", "train", config, defaults)
+
+        app.command(name=name, help=preset.__doc__)(train)
+    return app
+
+
+if __name__ == "__main__":
+    sys.exit(main())

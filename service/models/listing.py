@@ -1,0 +1,78 @@
+"""What is said of models: in memory or not, refused or not, and what their files tell."""
+
+from datetime import UTC, datetime
+
+from service.models.catalogue import Entry
+from service.models.choice import refused_problem, unknown_problem
+from service.models.store import ModelStore
+from service.schemas import Model, Models, ModelVersion, RefusedFile
+
+
+def describe_models(store: ModelStore) -> Models:
+    """Every model that has a file that can be read, and every file that is refused."""
+    default = store.memory.default_name()
+    names = [name for name in sorted(store.catalogue.models) if _readable(store, name)]
+    return Models(
+        default_model=default if default in names else None,
+        models=[describe_model(store, name) for name in names],
+        refused=[RefusedFile(file=file, reason=reason) for file, reason in store.catalogue.refused().items()],
+    )
+
+
+def describe_model(store: ModelStore, name: str) -> Model:
+    """One model with its versions, oldest first.
+
+    Raises:
+        Problem: there is none, or none of its files can be read.
+    """
+    versions = store.catalogue.models.get(name, {})
+    readable = _readable(store, name)
+    if not readable:
+        raise refused_problem(versions[max(versions)]) if versions else unknown_problem(store.catalogue, name, None)
+    return Model(
+        name=name,
+        default_version=store.memory.answering.get(name),
+        pinned_version=store.catalogue.pins.get(name),
+        versions=[describe_version(store, entry) for entry in readable],
+    )
+
+
+def describe_version(store: ModelStore, entry: Entry) -> ModelVersion:
+    """One version; a Problem where its file cannot be read."""
+    served = store.memory.held.get(entry.key)
+    info = served.info if served else entry.info
+    if info is None:
+        raise refused_problem(entry)
+    return ModelVersion(
+        model=entry.name,
+        version=entry.version,
+        default=store.memory.answering.get(entry.name) == entry.version,
+        state=store.state(entry),
+        reason=entry.reason,
+        runtimes=dict(served.runtimes) if served else {},
+        bytes=entry.stamp.size,
+        sha256=served.sha256[:12] if served else None,
+        registered=_time(entry.registered),
+        last_used=_time(served.last_used) if served else None,
+        classifier=info.config.classifier,
+        transform=None if info.config.transform == "none" else info.config.transform,
+        channels=info.input.channels,
+        height=info.input.height,
+        width=info.input.width,
+        class_names=list(info.class_names),
+        scores=dict(info.scores),
+        provenance=dict(info.provenance),
+    )
+
+
+def _readable(store: ModelStore, name: str) -> list[Entry]:
+    versions = store.catalogue.models.get(name, {})
+    return [
+        versions[version]
+        for version in sorted(versions)
+        if versions[version].info or (name, version) in store.memory.held
+    ]
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

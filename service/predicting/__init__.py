@@ -1,0 +1,1 @@
+"""From the pictures in a request to the bytes of its answer, without HTTP."""

@@ -1,0 +1,53 @@
+"""Work that is done on the event loop itself, between reading requests: for a network that is fast.
+
+Threads beside the event loop take the interpreter from it in the middle of a request, several times in each, and batches are
+small, because a thread begins with the first request that it sees. Where the network takes less than what Python does around
+it, that costs more than a second core brings. Here all requests that came in one turn of the loop make up a batch; more
+cores are used by more processes.
+"""
+
+import asyncio
+from collections import deque
+
+from service.predicting.work import Network, Work, encode, infer, settle
+
+
+class Turns:
+    """One batch in each turn of the loop, until nothing waits."""
+
+    def __init__(self, network: Network, max_batch: int, name: str) -> None:
+        self._network, self._max_batch, self._name = network, max_batch, name
+        self._waiting: deque[Work] = deque()
+
+    def put(self, work: Work) -> None:
+        """Let it be done in the next turn."""
+        self._waiting.append(work)
+        if len(self._waiting) == 1:
+            asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def end(self) -> None:
+        """What waits is answered all the same."""
+
+    def join(self) -> None:
+        """There is nothing to wait for: with the loop, its turns end."""
+
+    def _take_turn(self) -> None:
+        batch = self._next_batch()
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._take_turn)
+        if not batch:
+            return
+        try:
+            settle(batch, encode(batch, infer(self._network, self._name, batch)))
+        except Exception as error:  # noqa: BLE001 - whoever asked must hear of it, and the loop must go on
+            settle(batch, [error] * len(batch))
+
+    def _next_batch(self) -> list[Work]:
+        batch: list[Work] = []
+        count = 0
+        while self._waiting and count + len(self._waiting[0].images) <= self._max_batch:
+            work = self._waiting.popleft()
+            if work.is_wanted():
+                batch.append(work)
+                count += len(work.images)
+        return batch

@@ -1,0 +1,123 @@
+"""What a predictor does: images that wait for their outputs, in batches."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32
+
+from service.observing import metrics
+from service.predicting.outputs import Outputs, to_bytes
+from service.problems import Problem
+
+
+@runtime_checkable
+class Network(Protocol):
+    """Images in [0, 1] in, outputs out."""
+
+    def __call__(self, images: Float32[np.ndarray, "b c h w"], details: bool = False) -> Outputs: ...
+
+
+@dataclass(slots=True)
+class Stages:
+    """When the stages of one piece of work ended, on `time.perf_counter`."""
+
+    arrived: float = field(default_factory=time.perf_counter)
+    taken: float = 0.0
+    """Out of the queue."""
+    gathered: float = 0.0
+    """Laid into one array with the rest of its batch."""
+    inferred: float = 0.0
+    encoded: float = 0.0
+    batch: int = 0
+    """Images in its batch."""
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """The images of one request."""
+
+    images: Sequence[np.ndarray]
+    encode: Callable[[Outputs, Stages], Any]
+    future: "asyncio.Future[Any]"
+    deadline: float
+    """On `time.monotonic`."""
+    details: bool
+    stages: Stages
+
+    def is_wanted(self) -> bool:
+        """Whether anybody still waits for it."""
+        return not self.future.done() and time.monotonic() < self.deadline
+
+
+def infer(network: Network, name: str, batch: Sequence[Work]) -> Outputs:
+    """The outputs for the images of all, in order; they are counted under the name."""
+    taken = time.perf_counter()
+    images = gather([image for work in batch for image in work.images])
+    gathered = time.perf_counter()
+    outputs = network(images, any(work.details for work in batch))
+    inferred = time.perf_counter()
+    for work in batch:
+        stages = work.stages
+        stages.taken, stages.gathered, stages.inferred, stages.batch = taken, gathered, inferred, len(images)
+    metrics.stages("queue", [taken - work.stages.arrived for work in batch])
+    metrics.stages("batch", [gathered - taken] * len(batch))
+    metrics.stages("infer", [inferred - gathered] * len(batch))
+    metrics.batch(name, len(images))
+    return outputs
+
+
+def encode(batch: Sequence[Work], outputs: Outputs) -> list[Any]:
+    """The answer to each, or the error with it; None where nobody waits for it any more, which is not handed on."""
+    answers, start = [], 0
+    outputs.transformed_bytes = to_bytes(outputs.transformed)  # for all at once
+    for work in batch:
+        stop = start + len(work.images)
+        answers.append(_encoded(work, outputs.rows(start, stop)))
+        start = stop
+    metrics.stages("encode", [work.stages.encoded - work.stages.inferred for work in batch if work.stages.encoded])
+    return answers
+
+
+def settle(batch: Sequence[Work], answers: Sequence[Any]) -> None:
+    """Hand each its answer, or the error; on the thread of their event loop."""
+    for work, answer in zip(batch, answers, strict=True):
+        if work.future.done():
+            continue
+        if isinstance(answer, Exception):
+            work.future.set_exception(answer)
+        else:
+            work.future.set_result(answer)
+
+
+def too_late() -> Problem:
+    """What a request is answered whose deadline has passed, which is counted."""
+    metrics.refused("deadline")
+    return Problem(504, "the deadline passed before the prediction was made")
+
+
+def gather(images: Sequence[np.ndarray]) -> Float32[np.ndarray, "b c h w"]:
+    """The images in one array, in [0, 1]."""
+    batch = np.empty((len(images), *images[0].shape), np.float32)
+    for index, image in enumerate(images):
+        if image.dtype == np.uint8:
+            np.divide(image, np.float32(255), out=batch[index])
+        else:
+            batch[index] = image
+    return batch
+
+
+def _encoded(work: Work, outputs: Outputs) -> Any:
+    try:
+        if work.future.done():
+            return None
+        if not work.is_wanted():
+            return too_late()
+        answer = work.encode(outputs, work.stages)
+    except Exception as error:  # noqa: BLE001 - whoever asked must hear of it, and the others get their answers
+        return error
+    work.stages.encoded = time.perf_counter()
+    return answer
