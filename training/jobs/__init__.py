@@ -1,0 +1,1 @@
+"""Training jobs: a table, the processes that run them, and what is promised when something dies."""

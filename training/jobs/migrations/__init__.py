@@ -1,0 +1,1 @@
+"""Every version of the tables, each made from the one before; see `training.jobs.database`."""
