@@ -71,6 +71,24 @@ class Settings(BaseSettings):
     otel_endpoint: str | None = None
     """Address of an OpenTelemetry collector (OTLP over HTTP), http://HOST:4318, which gets a span for every request."""
 
+    database: str = Field(default="", exclude=True, repr=False)
+    """Where jobs are kept: sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME; STN_HOME/jobs.sqlite by default.
+    A password belongs in the environment: lists of processes show arguments."""
+    slots: int = Field(default=1, ge=1, le=1024)
+    """Jobs that a worker runs at a time on a machine without GPUs."""
+    retries: int = Field(default=5, ge=0, le=1000)
+    """How often a job is started again after crashes without a new checkpoint in between."""
+    stop_seconds: float = Field(default=20.0, ge=0, le=3600, allow_inf_nan=False)
+    """How long a training that was asked to end may take before it is killed."""
+    data: Path = Path("")
+    """Folder of torchvision's data sets, which jobs download to; STN_HOME/data by default."""
+    max_dataset_bytes: int = Field(default=2**30, ge=1)
+    """Largest file of a data set that can be uploaded."""
+    max_dataset_images: int = Field(default=200_000, ge=1)
+    """Most pictures of an uploaded data set."""
+    max_dataset_unpacked_bytes: int = Field(default=8 * 2**30, ge=1)
+    """Most bytes that the files of an uploaded data set have when they are unpacked."""
+
     keys_file: Path | None = None
     """File of keys; by default keys.json in the home folder. Where it exists, requests need a key."""
     allow_anonymous: bool = False
@@ -131,6 +149,15 @@ class Settings(BaseSettings):
     @property
     def runs(self) -> Path:
         return self.home / "runs"
+
+    @property
+    def job_database(self) -> str:
+        """The address of the database of jobs; it may hold a password."""
+        return self.database or f"sqlite:///{(self.home / 'jobs.sqlite').absolute()}"
+
+    @property
+    def torchvision_data(self) -> Path:
+        return self.data if self.data.parts else self.home / "data"
 
 
 class ClientSettings(BaseSettings):

@@ -82,6 +82,7 @@ class _Worker:
     def start(self) -> None:
         self.started = time.monotonic()
         environment = {**os.environ, **visible_device(self.index, os.environ, _device_files())}
+        environment["STN_DATABASE"] = self.settings.database  # may hold a password, which arguments would show
         wait_for_models = self.index > 0 or self.process is not None
         arguments = self.settings.model_dump_json(), json.dumps(wait_for_models)
         self.process = start_module("service.workers", *arguments, env=environment)
@@ -140,7 +141,7 @@ def _bound(host: str, port: int, shared: bool = True) -> socket.socket:
 
 def main(arguments: list[str]) -> int:
     """One of the processes; the arguments are its settings and whether it waits for its models, as JSON."""
-    settings = Settings.model_validate_json(arguments[0])
+    settings = Settings.model_validate_json(arguments[0]).model_copy(update={"database": Settings().database})
     set_up(settings.log_format, settings.log_requests)
     try:
         with _bound(settings.host, settings.port) as bound:
