@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     """Port to listen on; 0 takes a free one."""
     workers: int = Field(default=1, ge=1, le=256)
     """Processes that answer requests; each has the models in memory, and a GPU of its own where there are several."""
+    run_jobs: bool = True
+    """With `stn up`, run training jobs too, in a process of its own; otherwise `stn worker` does, here or elsewhere."""
     default_model: str | None = None
     """Model that answers when a request names none; otherwise the one that was registered first."""
     max_body_bytes: int = Field(default=32 * 2**20, ge=1)
