@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     """Port to listen on; 0 takes a free one."""
     workers: int = Field(default=1, ge=1, le=256)
     """Processes that answer requests; each has the models in memory, and a GPU of its own where there are several."""
+    run_jobs: bool = True
+    """With `stn up`, run training jobs too, in a process of its own; otherwise `stn worker` does, here or elsewhere."""
     default_model: str | None = None
     """Model that answers when a request names none; otherwise the one that was registered first."""
     max_body_bytes: int = Field(default=32 * 2**20, ge=1)
@@ -158,6 +160,16 @@ class Settings(BaseSettings):
     @property
     def torchvision_data(self) -> Path:
         return self.data if self.data.parts else self.home / "data"
+
+
+def handed_over(settings: Settings) -> tuple[str, dict[str, str]]:
+    """The settings for another process: its argument, and what its environment has because arguments are seen by others."""
+    return settings.model_dump_json(), {"STN_DATABASE": settings.database}
+
+
+def taken_over(argument: str) -> Settings:
+    """The settings that `handed_over` gave to this process."""
+    return Settings.model_validate_json(argument).model_copy(update={"database": Settings().database})
 
 
 class ClientSettings(BaseSettings):
