@@ -29,7 +29,7 @@ def claim(connection: Connection, now: datetime, worker: str, place: str, free: 
     barrier = connection.scalar(too_large)
     before = [] if barrier is None else [jobs.c.id < barrier]
     oldest = select(jobs).where(*waiting, jobs.c.devices <= free, *before).order_by(jobs.c.id).limit(1)
-    row = connection.execute(oldest.with_for_update(skip_locked=True)).one_or_none()
+    row = connection.execute(oldest.with_for_update(skip_locked=True)).mappings().one_or_none()
     if row is None:
         return None
     job = job_of(row)

@@ -33,8 +33,9 @@ def create(
     config = plain(config)
     body = _hash(config, dataset)
     if key is not None:
-        made = connection.execute(select(jobs).where(jobs.c.owner == (owner or ""), jobs.c.key == key)).one_or_none()
-        if made is not None and made.body != body:
+        known = select(jobs).where(jobs.c.owner == (owner or ""), jobs.c.key == key)
+        made = connection.execute(known).mappings().one_or_none()
+        if made is not None and made["body"] != body:
             raise KeyReused(f"idempotency key must come with the body it came with first, got another one: {key!r}")
         if made is not None:
             return job_of(made), False

@@ -121,7 +121,7 @@ def _engine(url: URL, patience: float) -> Engine:
         raise ValueError(f"database needs a package for PostgreSQL: pip install 'stn[postgresql]' ({error})") from None
 
 
-def _open_sqlite(connection: sqlite3.Connection, record: object) -> None:
+def _open_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # BEGIN is ours, see below
     connection.execute("PRAGMA foreign_keys = ON")
 

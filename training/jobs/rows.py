@@ -4,28 +4,26 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from training.jobs.database import text
 from training.jobs.job import Event, Job, JobNotFound, Kind
 from training.jobs.states import NEXT, State
 from training.jobs.tables import events, jobs
 
-_FIELDS = [jobs.c[name] for name in Job.__dataclass_fields__]
 
-
-def job_of(row: Row[Any]) -> Job:
-    values = {column.name: getattr(row, column.name) for column in _FIELDS}
+def job_of(row: Mapping[str, Any]) -> Job:
+    values = {name: row[name] for name in Job.__dataclass_fields__}
     scores = values["scores"] and {name: float(value) for name, value in values["scores"].items() if value is not None}
     return Job(**{**values, "owner": values["owner"] or None, "scores": scores})
 
 
-def event_of(row: Row[Any]) -> Event:
-    return Event(id=row.id, job=row.job, time=row.time, kind=row.kind, data=row.data)
+def event_of(row: Mapping[str, Any]) -> Event:
+    return Event(**row)
 
 
 def read(connection: Connection, job_id: str) -> Job:
-    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().one_or_none()
     if row is None:
         raise JobNotFound(f"no job has the id {job_id!r}")
     return job_of(row)
@@ -33,7 +31,7 @@ def read(connection: Connection, job_id: str) -> Job:
 
 def lock(connection: Connection, job_id: str) -> Job:
     """The job, which nobody else changes before the end of the transaction."""
-    row = connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).one_or_none()
+    row = connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).mappings().one_or_none()
     if row is None:
         raise JobNotFound(f"no job has the id {job_id!r}")
     return job_of(row)
@@ -51,13 +49,10 @@ def change(
     The row's count of events gives their ids: under its lock, so a reader never sees one before those with smaller ids.
     """
     happened = list(happened)
-    changed = connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job.id)
-        .values(updated=now, events=jobs.c.events + len(happened), **changes)
-        .returning(jobs)
-    ).one()
-    first = changed.events - len(happened) + 1
+    written = {"updated": now, "events": jobs.c.events + len(happened), **changes}
+    returned = connection.execute(update(jobs).where(jobs.c.id == job.id).values(written).returning(jobs))
+    changed = returned.mappings().one()
+    first = changed["events"] - len(happened) + 1
     if happened:
         rows = [
             {"job": job.id, "id": number, "time": now, "kind": kind, "data": data}
