@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from training.jobs.database import text
 from training.jobs.job import Event, Job, JobNotFound, Kind
@@ -12,14 +12,14 @@ from training.jobs.states import NEXT, State
 from training.jobs.tables import events, jobs
 
 
-def job_of(row: Mapping[str, Any]) -> Job:
+def job_of(row: RowMapping) -> Job:
     values = {name: row[name] for name in Job.__dataclass_fields__}
     scores = values["scores"] and {name: float(value) for name, value in values["scores"].items() if value is not None}
     return Job(**{**values, "owner": values["owner"] or None, "scores": scores})
 
 
-def event_of(row: Mapping[str, Any]) -> Event:
-    return Event(**row)
+def event_of(row: RowMapping) -> Event:
+    return Event(**{name: row[name] for name in Event.__dataclass_fields__})
 
 
 def read(connection: Connection, job_id: str) -> Job:
