@@ -13,6 +13,7 @@ MODULES = [
     "training.config",
     "training.decoding",
     "training.experiments.cells",
+    "training.own_pictures",
     "training.presets",
     "training.recipes",
     "training.plain_png",

@@ -1,9 +1,9 @@
 """The data sets that were uploaded: `STN_HOME/datasets/NAME/`, each there whole or not at all.
 
-    NAME/dataset.json     what was taken and what was refused: `service.datasets.report`
-    NAME/sheet.png        some pictures of each class
-    NAME/images/CLASS/    the pictures, or NAME/data.npz
-    .upload.XXXXXXXX/     on its way, see `service.datasets.places`; nothing reads hidden folders
+NAME/dataset.json     what was taken and what was refused: `service.datasets.report`
+NAME/sheet.png        some pictures of each class
+NAME/images/CLASS/    the pictures, or NAME/data.npz
+.upload.XXXXXXXX/     on its way, see `service.datasets.places`; nothing reads hidden folders
 """
 
 import contextlib
