@@ -7,7 +7,10 @@ from pydantic import BaseModel, ConfigDict
 
 from training.jobs.states import Asked, Failure, State
 
-EXAMPLE_ID = "019b05c1d2e37f6a8b9c0d1e2f3a4b5c"
+EXAMPLE_ID = "01kb0a5cw8f3g7h2jq"
+ID_PATTERN = "^[0-9a-z]{1,32}$"
+LARGEST = 2**31 - 1
+"""Number of an event."""
 
 
 class _Schema(BaseModel):
