@@ -51,6 +51,11 @@ def claim(connection: Connection, now: datetime, worker: str, place: str, free: 
     )
 
 
+def anything_waits(connection: Connection) -> bool:
+    """Whether any job is queued, due or not."""
+    return connection.scalar(select(jobs.c.id).where(jobs.c.state == "queued").limit(1)) is not None
+
+
 def take_over(connection: Connection, now: datetime, job: Job, worker: str, place: str) -> Job:
     """The job with a new attempt, if its worker has not beaten since `job` was read; its process goes on."""
     row = _mine(connection, job)
