@@ -89,10 +89,14 @@ def _known(url: str) -> URL:
         known = None
     if known is not None and known.drivername in ("postgresql", "postgresql+psycopg"):
         return known.set(drivername="postgresql+psycopg")
-    if known is not None and known.drivername == "sqlite" and known.database not in (None, "", ":memory:"):
+    if known is not None and known.drivername == "sqlite" and _is_file(known):
         return known
     given = repr(url) if known is None else known.render_as_string(hide_password=True)
     raise ValueError(f"database must be sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME, got {given}")
+
+
+def _is_file(url: URL) -> bool:
+    return url.database not in (None, "", ":memory:") and not url.query
 
 
 def _engine(url: URL, patience: float) -> Engine:
@@ -101,8 +105,7 @@ def _engine(url: URL, patience: float) -> Engine:
         "pool_timeout": patience,
     }
     if url.drivername == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": patience}, **common)
-        event.listen(engine, "connect", _open_sqlite)
+        engine = create_engine(url, creator=lambda: _open_sqlite(url, patience), **common)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     milliseconds = round(patience * 1000)
@@ -121,9 +124,14 @@ def _engine(url: URL, patience: float) -> Engine:
         raise ValueError(f"database needs a package for PostgreSQL: pip install 'stn[postgresql]' ({error})") from None
 
 
-def _open_sqlite(connection: sqlite3.Connection, _: object) -> None:
+def _open_sqlite(url: URL, patience: float) -> sqlite3.Connection:
+    """A connection to the file, which must exist: one that has gone is not replaced by an empty one."""
+    assert url.database
+    name = f"{Path(url.database).absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(name, uri=True, timeout=patience, check_same_thread=False)
     connection.isolation_level = None  # BEGIN is ours, see below
     connection.execute("PRAGMA foreign_keys = ON")
+    return connection
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from training.jobs.database import Database, prepare_sqlite
 
 _ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it works on in its modules
+VERSION_TABLE = "jobs_version"
 _LOCK = 0x73746E  # PostgreSQL's advisory lock that upgrades take
 
 
@@ -26,21 +27,22 @@ def upgrade(database: Database, version: str = "head") -> None:
     config = Config()
     config.set_main_option("script_location", "training.jobs:migrations")
     script = ScriptDirectory.from_config(config)
+    with database.read() as connection:
+        if version_of(connection) == script.get_current_head():
+            return
     with _ONE_AT_A_TIME, database.write() as connection:
         if connection.dialect.name == "postgresql":
             for statement in ("SET LOCAL statement_timeout = 0", "SET LOCAL lock_timeout = 0"):
                 connection.execute(text(statement))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        if version_of(connection) == script.get_current_head():
-            return
         _check(connection, script)
-        config.attributes["connection"] = connection
+        config.attributes.update(connection=connection, version_table=VERSION_TABLE)
         command.upgrade(config, version)
 
 
 def version_of(connection: Connection) -> str | None:
     """The version of the tables, None where there are none."""
-    return MigrationContext.configure(connection).get_current_revision()
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 
 def _check(connection: Connection, script: ScriptDirectory) -> None:
