@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 WIDTH, HEIGHT = 320, 240
 """Of one panel, in pixels."""
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 34, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 20.0, 34.0, 34.0
 _TRAIN, _VALIDATION, _SOFT, _INK, _GRID = "#9a9fa8", "#e8501f", "#5d626b", "#222222", "#e6e6e6"
 _MOST_POINTS = 1000
 _FINER = 3
@@ -93,7 +93,7 @@ def _svg_mark(mark: Line | Text) -> str:
 def _marks(metrics: Metrics) -> Iterator[Line | Text]:
     for place, (title, curves) in enumerate(PANELS.items()):
         found = {curve: _points(metrics, curve.name) for curve in curves}
-        yield from _panel(place * WIDTH, title, {curve: points for curve, points in found.items() if points})
+        yield from _panel(float(place * WIDTH), title, {curve: points for curve, points in found.items() if points})
 
 
 def _points(metrics: Metrics, name: str) -> Points:
@@ -104,7 +104,7 @@ def _points(metrics: Metrics, name: str) -> Points:
 
 def _panel(left: float, title: str, curves: dict[Curve, Points]) -> Iterator[Line | Text]:
     x0, x1, y0, y1 = left + _LEFT, left + WIDTH - _RIGHT, HEIGHT - _BOTTOM, _TOP
-    yield Text(x0, 18, title, 12, "start", _INK)
+    yield Text(x0, 18.0, title, 12, "start", _INK)
     if not curves:
         yield Text((x0 + x1) / 2, HEIGHT / 2, "nothing measured yet", 11, "middle", _SOFT)
         return
@@ -118,11 +118,11 @@ def _panel(left: float, title: str, curves: dict[Curve, Points]) -> Iterator[Lin
     for tick in across:
         yield Text(_between(tick, across, x0, x1), y0 + 14, f"{tick:g}", 9, "middle", _SOFT)
     yield Line([(x0, y0), (x1, y0)], _SOFT, 0.8)
-    yield Text((x0 + x1) / 2, HEIGHT - 6, "step", 9, "middle", _SOFT)
+    yield Text((x0 + x1) / 2, HEIGHT - 6.0, "step", 9, "middle", _SOFT)
     for place, (curve, points) in enumerate(curves.items()):
         line = [(_between(step, across, x0, x1), _between(value, up, y0, y1)) for step, value in points]
         yield Line(line if len(set(line)) > 1 else _dot(line[0]), curve.colour, 1.6)
-        yield Text(x1 - 80 * (len(curves) - 1 - place), 18, curve.label, 9, "end", curve.colour)
+        yield Text(x1 - 80 * (len(curves) - 1 - place), 18.0, curve.label, 9, "end", curve.colour)
 
 
 def _dot(point: tuple[float, float]) -> Points:

@@ -46,7 +46,12 @@ _PARAMETERS: Json = {
 }
 _REFERRED_TO: tuple[type[BaseModel], ...] = (Base64Images, InferenceRequest, ProblemDocument)
 """By what routes say of themselves; FastAPI knows only what is in their signatures."""
-_DONE = {"200": "The answer.", "201": "It was made.", "202": "It is asked for, and this is where it stands.", "204": "It was done."}
+_DONE = {
+    "200": "The answer.",
+    "201": "It was made.",
+    "202": "It is asked for, and this is where it stands.",
+    "204": "It was done.",
+}
 _EVERYWHERE = {500: "The service failed; its log has the reason under the request id."}
 _WITH_INPUT = {422: "A parameter or the body is not as described."}
 _WITH_BODY = {400: "The body cannot be read.", 413: "The body is too large."}

@@ -66,12 +66,15 @@ LOGS: Json = {
     },
 }
 _FILES = (
-    *("application/json", "application/octet-stream", "application/x-ndjson"),
+    *("application/octet-stream", "application/x-ndjson"),
     *("image/png", "image/svg+xml", "text/css", "text/html"),
 )
 FILE: Json = {
     "description": "The file.",
-    "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _FILES},
+    "content": {
+        "application/json": {"schema": {}},
+        **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in _FILES},
+    },
 }
 
 

@@ -97,7 +97,9 @@ async def list_jobs(
     status: Annotated[
         list[State] | None,
         Query(
-            max_length=20, description="Only jobs in this state; it may be given several times.", examples=["running"]
+            max_length=20,
+            description="Only jobs in this state; it may be given several times.",
+            examples=[["queued", "running"]],
         ),
     ] = None,
 ) -> schemas.Jobs:
@@ -134,11 +136,12 @@ async def get_job(request: Request, id: JobId) -> schemas.Job:
     return await _asked(request, lambda store: store.get(id))
 
 
-@router.delete("/{id}", status_code=204, responses=_PROBLEMS)
-async def delete_job(request: Request, id: JobId) -> None:
+@router.delete("/{id}", status_code=204, response_model=None, responses=_PROBLEMS)
+async def delete_job(request: Request, id: JobId) -> Response:
     """Delete a job that has ended, with its events and its run folder; the version of the model that it made stays."""
     await database_of(request).ask(lambda store: store.delete(id))
     await to_thread.run_sync(remove_run, runs_of(request), id)
+    return Response(status_code=204)
 
 
 async def _asked(request: Request, function: "Callable[[JobStore], Job]") -> schemas.Job:
