@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from training.jobs.states import Asked, Failure, State
+from training.jobs.states import ENDED, Asked, Failure, State
 
 EXAMPLE_ID = "01kb0a5cw8f3g7h2jq"
 ID_PATTERN = "^[0-9a-z]{1,32}$"
@@ -86,6 +86,10 @@ class Job(_Schema):
     config: dict[str, Any]
     """The whole training config."""
     links: JobLinks
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
 
 
 class Jobs(_Schema):

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 
 from service.observing import resources
 from service.observing.tally import Distribution, Tally
-from training.jobs.states import STATES
+from training.jobs.states import STATES, State
 
 Stage = Literal["decode", "queue", "batch", "infer", "encode"]
 Reason = Literal["queue_full", "deadline", "rate_limit", "client_gone"]
@@ -109,7 +109,7 @@ def refused(reason: Reason) -> None:
     _refused.add((reason,))
 
 
-def jobs(counts: Mapping[str, int] | None) -> None:
+def jobs(counts: Mapping[State, int] | None) -> None:
     """How many jobs are in each state, as a scrape finds them; None where the database does not answer."""
     for state in STATES:
         _jobs.labels(state).set(math.nan if counts is None else counts.get(state, 0))

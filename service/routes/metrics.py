@@ -9,6 +9,7 @@ from service.jobs.database import JobDatabase
 from service.observing import metrics as numbers
 from service.observing.exposition import expose
 from service.problems import Problem
+from training.jobs.states import State
 
 router = APIRouter(include_in_schema=False)
 
@@ -25,13 +26,12 @@ async def metrics(request: Request) -> Response:
     return Response(body, media_type=media_type)
 
 
-async def _jobs(database: JobDatabase) -> dict[str, int] | None:
+async def _jobs(database: JobDatabase) -> dict[State, int] | None:
     """How many jobs are in each state; None where the database does not answer."""
     if not database.may_have_jobs:
         return {}
     try:
         with anyio.fail_after(_PATIENCE):
-            counts = await database.ask(lambda store: store.counts())
+            return await database.ask(lambda store: store.counts())
     except (Problem, TimeoutError):
         return None
-    return {**counts}
