@@ -15,14 +15,18 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, func,
 from training.jobs.job import StoreUnavailable
 
 PATIENCE = 5.0
-"""Seconds to wait for a lock, a free connection or an answer to a new one."""
+"""Seconds to wait for a lock; see `Database`."""
 
 
 class Database:
     """Transactions on one database; any thread may use it, a forked process may not."""
 
-    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str | URL, patience: float = PATIENCE) -> None:
         """Connects to nothing yet.
+
+        Args:
+            patience: seconds for a lock, a free connection or a new one; a whole statement has twice as long, and after
+                three times as long without an answer a connection is given up.
 
         Raises:
             ValueError: the URL names no database of these two kinds.
@@ -82,7 +86,7 @@ def text(value: str) -> str:
     return value.encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
-def _known(url: str) -> URL:
+def _known(url: str | URL) -> URL:
     try:
         known = make_url(url)
     except exc.ArgumentError:
@@ -108,20 +112,20 @@ def _engine(url: URL, patience: float) -> Engine:
         engine = create_engine(url, creator=lambda: _open_sqlite(url, patience), **common)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    milliseconds = round(patience * 1000)
+    limits = {"lock_timeout": round(patience * 1000), "statement_timeout": round(2 * patience * 1000)}
     defaults = {
         "application_name": "stn",
         "connect_timeout": str(max(2, math.ceil(patience))),
-        "options": f"-c lock_timeout={milliseconds} -c statement_timeout={6 * milliseconds}",
-        "keepalives_idle": "5",
-        "keepalives_interval": "5",
-        "keepalives_count": "3",
-        "tcp_user_timeout": str(6 * milliseconds),
+        "options": " ".join(f"-c {name}={milliseconds}" for name, milliseconds in limits.items()),
     }
     try:
-        return create_engine(url.set(query={**defaults, **url.query}), pool_pre_ping=True, **common)
-    except ModuleNotFoundError as error:
+        from training.jobs import impatient
+    except ImportError as error:
         raise ValueError(f"database needs a package for PostgreSQL: pip install 'stn[postgresql]' ({error})") from None
+    engine = create_engine(url.set(query={**defaults, **url.query}), pool_pre_ping=True, **common)
+    connect = impatient.connect(3 * patience)
+    event.listen(engine, "do_connect", lambda _, __, args, options: connect(*args, **options))
+    return engine
 
 
 def _open_sqlite(url: URL, patience: float) -> sqlite3.Connection:
@@ -140,7 +144,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def prepare_sqlite(url: URL, patience: float = PATIENCE) -> None:
+def prepare_sqlite(url: URL, patience: float) -> None:
     """The file's folder, and the file in WAL mode, in which readers and a writer do not wait for each other.
 
     SQLite answers at once, without waiting, where two processes change the mode together; so it is tried again.

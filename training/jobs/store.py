@@ -37,7 +37,12 @@ class JobStore:
             ValueError: the URL is of neither kind, or the database is of a newer version than this program.
         """
         self._database = Database(url, patience)
-        upgrade(self._database)
+        self.url = self._database.url
+        try:
+            upgrade(self._database)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._database.close()

@@ -83,7 +83,7 @@ def test_cancel_ends_a_job_that_waits(store: JobStore) -> None:
 
 
 def test_a_job_that_waits_for_its_next_attempt_can_be_stopped(store: JobStore) -> None:
-    job = store.interrupt(running(store), "killed by signal 9", wait=0, crashed=True)
+    job = store.interrupt(running(store), "killed by signal 9", wait=0.0, crashed=True)
     assert store.stop(job.id) == store.stop(job.id)
     assert store.get(job.id).state == "queued"
     job = again(store)
@@ -92,7 +92,7 @@ def test_a_job_that_waits_for_its_next_attempt_can_be_stopped(store: JobStore) -
 
 
 def test_resume_begins_anew(store: JobStore) -> None:
-    job = store.interrupt(running(store), "crashed", wait=0, crashed=True)
+    job = store.interrupt(running(store), "crashed", wait=0.0, crashed=True)
     store.finish(again(store), "failed", "it crashed again", failure="crash")
     job = store.resume(job.id)
     assert (job.state, job.crashes, job.failure, job.asked, job.finished) == ("queued", 0, None, None, None)

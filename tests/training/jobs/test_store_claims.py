@@ -82,7 +82,7 @@ def test_a_process_is_recorded(store: JobStore) -> None:
     assert (job.state, job.pid, job.pid_started, job.gpus) == ("starting", 4711, "12345", ["GPU-1", "GPU-2"])
     started = job.started
     assert started is not None
-    job = store.interrupt(job, "crashed", wait=0, crashed=True)
+    job = store.interrupt(job, "crashed", wait=0.0, crashed=True)
     assert (job.pid, job.pid_started, job.started) == (None, None, started)
     job = again(store)
     assert job.gpus == [] and store.begun(job, 4712, "12346", []).started == started
@@ -100,7 +100,7 @@ def test_an_interrupted_job_waits_before_its_next_attempt(store: JobStore) -> No
 
 
 def test_a_clock_that_jumps_delays_a_retry_by_a_minute_at_most(store: JobStore, database_url: str) -> None:
-    store.interrupt(running(store), "crashed", wait=10_000, crashed=True)
+    store.interrupt(running(store), "crashed", wait=10_000.0, crashed=True)
     assert store.claim(WORKER, PLACE, 1) is None
     database = Database(database_url)
     with database.write() as connection:  # as if the clock had been set back by an hour since
@@ -111,7 +111,7 @@ def test_a_clock_that_jumps_delays_a_retry_by_a_minute_at_most(store: JobStore, 
 
 def test_crashes_are_counted_until_there_is_a_newer_checkpoint(store: JobStore) -> None:
     def crash(**how: bool) -> int:
-        return store.interrupt(job, "crashed", wait=0, **{"crashed": True, **how}).crashes
+        return store.interrupt(job, "crashed", wait=0.0, **{"crashed": True, **how}).crashes
 
     job = running(store)
     assert crash() == 1
@@ -126,7 +126,7 @@ def test_crashes_are_counted_until_there_is_a_newer_checkpoint(store: JobStore) 
 def test_an_interrupted_job_that_is_being_cancelled_ends(store: JobStore) -> None:
     job = running(store)
     store.cancel(job.id)
-    job = store.interrupt(job, "killed by signal 9", wait=0, crashed=True)
+    job = store.interrupt(job, "killed by signal 9", wait=0.0, crashed=True)
     assert job.state == "cancelled" and job.finished is not None
     assert told(store, job)[-2:] == ["interrupted", "cancelled"]
 
@@ -137,8 +137,8 @@ def test_an_end_is_recorded_once(store: JobStore) -> None:
     assert (ended.state, ended.scores, ended.model_version) == ("succeeded", {"accuracy": 0.5}, 3)
     assert ended.pid is None and ended.finished is not None
     assert store.finish(job, "succeeded", "trained") == ended
-    job = store.interrupt(running(store), "crashed", wait=0, crashed=True)
-    assert store.interrupt(job, "crashed", wait=0, crashed=True) == job
+    job = store.interrupt(running(store), "crashed", wait=0.0, crashed=True)
+    assert store.interrupt(job, "crashed", wait=0.0, crashed=True) == job
 
 
 @pytest.mark.parametrize(("version", "state"), [(None, "cancelled"), (3, "succeeded")])
@@ -169,6 +169,6 @@ def writes(store: JobStore, job: Job) -> list:
         lambda: store.begun(job, 1, "1", []),
         lambda: store.record(job, [("progress", {})], step=1, state="running"),
         lambda: store.take_over(job, "worker-9", PLACE),
-        lambda: store.interrupt(job, "crashed", wait=0, crashed=True),
+        lambda: store.interrupt(job, "crashed", wait=0.0, crashed=True),
         lambda: store.finish(job, "failed", "no"),
     ]
