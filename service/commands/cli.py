@@ -55,13 +55,24 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
 
     @app.command
     def up(settings: SettingsArguments = defaults) -> Run:
-        """Start the service with its page; where no model has been trained yet, it serves the one of the package."""
+        """Start the service with its page, and run training jobs.
+
+        Where no model has been trained yet, it serves the one of the package.
+        """
         return partial(later, "serve", "up", settings)
 
     @app.command
     def serve(settings: SettingsArguments = defaults) -> Run:
         """Start the service with its page."""
         return partial(later, "serve", "serve", settings)
+
+    @app.command
+    def worker(settings: SettingsArguments = defaults) -> Run:
+        """Run training jobs until it is stopped; they go on where they were, at the next start.
+
+        `stn up` starts one. Several workers, also on several machines with one home folder and one database, share the jobs.
+        """
+        return partial(later, "worker", "worker", settings)
 
     @app.command
     def predict(
