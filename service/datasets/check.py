@@ -12,7 +12,6 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -25,29 +24,13 @@ from service.datasets.refusals import RefusedUpload
 from service.datasets.schemas import DatasetReport
 from service.datasets.sheet import contact_sheet
 from service.datasets.store import ARRAYS, PICTURES, REPORT, SHEET
+from service.datasets.task import NO_ROOM, REFUSED, Task
 from service.datasets.unpacking import check_sizes
 from service.datasets.zip_directory import Entry, read_directory
 from service.disk_problems import FULL
 
 MEMORY = 4 * 2**30
 """Bytes that the process may write to."""
-
-REFUSED, NO_ROOM = 2, 3
-"""Exit codes, with a sentence on standard error."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """What to check."""
-
-    file: str
-    """The upload; an npz file is moved into the folder."""
-    folder: str
-    """Where what is kept goes; it is made."""
-    name: str
-    """Of the data set."""
-    max_images: int
-    max_unpacked_bytes: int
 
 
 def check(task: Task) -> DatasetReport:
@@ -98,6 +81,9 @@ def main(arguments: Sequence[str]) -> int:
         with shared(Path(task.folder).parent):
             check(task)
             _write_down(Path(task.folder))
+    except MemoryError:
+        sys.stderr.write("it takes too much memory to read\n")
+        return REFUSED
     except RefusedUpload as refusal:
         sys.stderr.write(f"{_printable(str(refusal))}\n")
         return REFUSED

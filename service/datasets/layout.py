@@ -17,7 +17,7 @@ Place = tuple[str, ...]
 class Named(NamedTuple):
     """A file that is taken for a picture by its name and place, and has yet to be opened."""
 
-    index: int
+    number: int
     """Of the file, in the order of the upload."""
     place: Place
 
@@ -45,7 +45,7 @@ def find_pictures(names: Sequence[tuple[str, ...]], refused: Refused) -> list[Na
     depth = 3 if has_parts else 2
     found = []
     taken: dict[str, str] = {}
-    for index, (name, place) in enumerate(zip(names, inner, strict=True)):
+    for number, (name, place) in enumerate(zip(names, inner, strict=True)):
         whole = "/".join(name)
         try:
             _check(place, depth)
@@ -53,7 +53,7 @@ def find_pictures(names: Sequence[tuple[str, ...]], refused: Refused) -> list[Na
         except RefusedFile as refusal:
             refused.add(whole, str(refusal))
         else:
-            found.append(Named(index, place))
+            found.append(Named(number, place))
     _check_folders({picture.place[:-1] for picture in found})
     return sorted(found, key=lambda picture: [natural(part) for part in picture.place])
 

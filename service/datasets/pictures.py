@@ -62,7 +62,7 @@ def take_pictures(
         folder.joinpath(*place).mkdir(parents=True)
     findings = Findings(tuple(class_names), refused)
     shown = _shown(found)
-    candidates = [Candidate(entries[one.index], one, one in shown) for one in found]
+    candidates = [Candidate(entries[one.number], one, one in shown) for one in found]
     places = list(_take_all(file, candidates, folder, findings))
     _check_parts(places, len(found[0].place) == 3, findings)
     return findings
@@ -135,7 +135,7 @@ def _take(data: bytes, candidate: Candidate, folder: Path, findings: Findings, a
     findings.add(candidate.picture.class_name, opened.size, 1, len(data))
     findings.has_colour |= opened.has_colour
     if opened.tile:
-        findings.show(candidate.picture.class_name, candidate.picture.index, opened.tile)
+        findings.show(candidate.picture.class_name, candidate.picture.number, opened.tile)
 
 
 class _Opened(NamedTuple):

@@ -37,8 +37,10 @@ def new_place(root: Path, prefix: str = UPLOAD) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def shared(place: Path) -> Iterator[None]:
-    """Hold the folder together with others that work in it."""
-    with _locked(place, fcntl.LOCK_SH):
+    """Hold the folder together with others that work in it; not where the file system knows no locks."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            stack.enter_context(_locked(place, fcntl.LOCK_SH))
         yield
 
 
@@ -52,11 +54,7 @@ def remove_abandoned(root: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(place: Path, kind: int) -> Iterator[None]:
-    try:
-        handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:
-        yield
-        return
+    handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, kind)
         yield

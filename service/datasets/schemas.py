@@ -1,12 +1,12 @@
 """The JSON of data sets."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 _CONFIG = ConfigDict(use_attribute_docstrings=True, extra="forbid")
-_EXAMPLE = {
+_EXAMPLE: dict[str, Any] = {
     "name": "my-photos",
     "kind": "folder",
     "created": "2026-03-01T12:00:00Z",

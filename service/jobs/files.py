@@ -70,9 +70,7 @@ def list_files(run: Path, link: str) -> list[schemas.Artifact]:
             opened.file.close()
             kind, status = opened.media_type.partition(";")[0], opened.status
             time = datetime.fromtimestamp(status.st_mtime, UTC)
-            found.append(
-                schemas.Artifact(path=path, bytes=status.st_size, time=time, type=kind, link=f"{link}/{path}")
-            )
+            found.append(schemas.Artifact(path=path, bytes=status.st_size, time=time, type=kind, link=f"{link}/{path}"))
     return found
 
 
