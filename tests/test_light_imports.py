@@ -8,6 +8,7 @@ MODULES = [
     "stn.model_info",
     "stn.whole_file",
     "service.commands.cli",
+    "service.datasets.check",
     "service.predicting.images",
     "training.child",
     "training.config",

@@ -1,12 +1,13 @@
 """The data sets that were uploaded: `STN_HOME/datasets/NAME/`, each there whole or not at all.
 
-NAME/dataset.json     what was taken and what was refused: `service.datasets.report`
+NAME/dataset.json     what was taken and what was refused: `service.datasets.schemas`
 NAME/sheet.png        some pictures of each class
 NAME/images/CLASS/    the pictures, or NAME/data.npz
 .upload.XXXXXXXX/     on its way, see `service.datasets.places`; nothing reads hidden folders
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -67,9 +68,18 @@ class DatasetStore:
 
     @contextlib.contextmanager
     def hold(self, name: str) -> Iterator[Dataset | None]:
-        """The data set, which is not deleted before the end of the block: to create a job that uses it."""
-        with _locked(self.root / name, fcntl.LOCK_SH):
-            yield self.find(name)
+        """The data set, which is not deleted before the end of the block: to create a job that uses it.
+
+        None where there is none, or it is being deleted.
+        """
+        with _locked(self.root / name, fcntl.LOCK_SH) if is_name(name) else contextlib.nullcontext() as is_held:
+            yield self.find(name) if is_held else None
+
+    @contextlib.contextmanager
+    def hold_alone(self, name: str) -> Iterator[bool]:
+        """Whether nobody else holds it, and nobody can before the end of the block: to delete it."""
+        with _locked(self.root / name, fcntl.LOCK_EX) as is_held:
+            yield is_held
 
 
 def is_name(name: str) -> bool:
@@ -78,14 +88,19 @@ def is_name(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(place: Path, kind: int) -> Iterator[None]:
+def _locked(place: Path, kind: int) -> Iterator[bool]:
+    """Whether the lock was to be had, at once; it is given back at the end of the block."""
     try:
         handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
-        yield
+        yield False
         return
     try:
-        fcntl.flock(handle, kind)
-        yield
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        is_held = True
+    except OSError as error:
+        is_held = error.errno != errno.EWOULDBLOCK  # a file system that knows no locks gives them to all
+    try:
+        yield is_held
     finally:
         os.close(handle)
