@@ -124,7 +124,7 @@ def _engine(url: URL, patience: float) -> Engine:
         raise ValueError(f"database needs a package for PostgreSQL: pip install 'stn[postgresql]' ({error})") from None
     engine = create_engine(url.set(query={**defaults, **url.query}), pool_pre_ping=True, **common)
     connect = impatient.connect(3 * patience)
-    event.listen(engine, "do_connect", lambda dialect, record, args, options: connect(*args, **options))
+    event.listen(engine, "do_connect", lambda _, __, args, options: connect(*args, **options))
     return engine
 
 

@@ -37,6 +37,7 @@ class JobStore:
             ValueError: the URL is of neither kind, or the database is of a newer version than this program.
         """
         self._database = Database(url, patience)
+        self.url = self._database.url
         upgrade(self._database)
 
     def close(self) -> None:
