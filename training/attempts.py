@@ -1,7 +1,7 @@
 """What a worker and the training process that it started tell each other, in small files of the run folder.
 
 attempt.json    {"attempt": 3}: the start to which the run folder belongs. A process that an earlier start began publishes
-                nothing more, unless the later one adopted it: {"attempt": 4, "adopted": 3}
+                nothing more, unless the later one adopted it: {"attempt": 4, "adopted": 3}; see `Owner`
 control.json    {"ask": "stop" or "pause", "attempt": 3}: what the process is asked to do between two batches
 progress.json   how far it is; see `training.progress`
 """
@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from training.runs import write_json
 
@@ -76,18 +76,38 @@ class Watched:
         return self._values
 
 
-def own(run: Path, attempt: int, adopted: int | None = None) -> None:
-    """Write to whom the run folder belongs from now on.
+class Owner(NamedTuple):
+    """To whom a run folder belongs."""
 
-    Args:
-        adopted: the number with which the process was started that may go on.
+    attempt: int
+    adopted: int | None
+    """The number with which the process was started that may go on."""
+    checkpoint: str | None
+    """By what the checkpoint is known that the process began with."""
+
+    @property
+    def began(self) -> int:
+        """The number with which the process was started that may be running."""
+        return self.attempt if self.adopted is None else self.adopted
+
+
+def own(run: Path, attempt: int, adopted: int | None = None, checkpoint: str | None = None) -> None:
+    """Write to whom the run folder belongs from now on; see `Owner`.
+
+    Raises:
+        Fenced: it belongs to a later attempt.
     """
-    write_json(run / "attempt.json", {"attempt": attempt} | ({} if adopted is None else {"adopted": adopted}))
+    before = owner(run)
+    if before is not None and before.attempt > attempt:
+        raise Fenced(f"attempt {before.attempt} has the run folder {run}, this is attempt {attempt}")
+    values = Owner(attempt, adopted, checkpoint)._asdict()
+    write_json(run / "attempt.json", {name: value for name, value in values.items() if value is not None})
 
 
-def owner(run: Path) -> dict[str, int] | None:
-    """To whom the run folder belongs: `attempt`, and `adopted` where that adopted a process."""
-    return Watched(run / "attempt.json").read()
+def owner(run: Path) -> Owner | None:
+    """To whom the run folder belongs."""
+    found = Watched(run / "attempt.json").read()
+    return None if found is None else Owner(found["attempt"], found.get("adopted"), found.get("checkpoint"))
 
 
 def ask(run: Path, what: Ask, attempt: int) -> None:

@@ -46,20 +46,31 @@ def make_run(run: Path, config: TrainingConfig) -> Path:
     Raises:
         FileExistsError: something lies in it.
     """
-    data = config.data
-    if data.name != "digits":  # which lie nowhere
-        cache = data.cache and os.path.abspath(data.cache)
-        data = dataclasses.replace(data, root=os.path.abspath(data.root), cache=cache)
     run.mkdir(parents=True, exist_ok=True)
     if any(run.iterdir()):
         raise FileExistsError(errno.EEXIST, "a new run folder must not exist, or be empty", str(run))
     try:
-        write_json(run / "config.json", to_dict(dataclasses.replace(config, data=data)))
+        write_json(run / "config.json", to_dict(_from_everywhere(config)))
     except OSError:
         with contextlib.suppress(OSError):
             run.rmdir()
         raise
     return run
+
+
+def prepare_run(run: Path, config: TrainingConfig) -> None:
+    """The same, where it may be there already, or half made."""
+    run.mkdir(parents=True, exist_ok=True)
+    if not (run / "config.json").exists():
+        write_json(run / "config.json", to_dict(_from_everywhere(config)))
+
+
+def _from_everywhere(config: TrainingConfig) -> TrainingConfig:
+    data = config.data
+    if data.name == "digits":  # which lie nowhere
+        return config
+    cache = data.cache and os.path.abspath(data.cache)
+    return dataclasses.replace(config, data=dataclasses.replace(data, root=os.path.abspath(data.root), cache=cache))
 
 
 def read_config(path: Path) -> TrainingConfig:
