@@ -38,7 +38,11 @@ class JobStore:
         """
         self._database = Database(url, patience)
         self.url = self._database.url
-        upgrade(self._database)
+        try:
+            upgrade(self._database)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._database.close()

@@ -83,6 +83,10 @@ def create(store: JobStore, key: str) -> list[Any]:
     return [job.id, new]
 
 
+def open_and_create(store: JobStore) -> str:
+    return store.create({"name": "digits"})[0].id
+
+
 def take(store: JobStore, job_id: str, worker: str) -> str | None:
     """Take the job over, if nobody else does."""
     try:
@@ -91,7 +95,16 @@ def take(store: JobStore, job_id: str, worker: str) -> str | None:
         return None
 
 
-RACERS = {"claim": claim, "write": write, "read": read, "ask": ask, "work": work, "create": create, "take": take}
+RACERS = {
+    "claim": claim,
+    "write": write,
+    "read": read,
+    "ask": ask,
+    "work": work,
+    "create": create,
+    "open": open_and_create,
+    "take": take,
+}
 
 
 def race(*commands: list[str]) -> list[Any]:
@@ -121,15 +134,17 @@ def race(*commands: list[str]) -> list[Any]:
 def main() -> None:
     name, url, *arguments = sys.argv[1:]
     if name == "open":  # the opening is the race
-        print("ready", flush=True)
-        sys.stdin.readline()
+        _wait()
     with contextlib.closing(JobStore(url)) as store:
-        if name == "open":
-            print(json.dumps(store.create({"name": "digits"})[0].id))
-            return
-        print("ready", flush=True)
-        sys.stdin.readline()
-        print(json.dumps(RACERS[name](store, *arguments)))
+        if name != "open":
+            _wait()
+        sys.stdout.write(json.dumps(RACERS[name](store, *arguments)))
+
+
+def _wait() -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
 
 
 if __name__ == "__main__":
