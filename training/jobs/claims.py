@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, func, or_, select
 
 from training.jobs.job import Job, JobNotFound, Kind, LeaseLost
-from training.jobs.rows import change, job_of, lock, move
+from training.jobs.rows import change, jobs_of, lock, move
 from training.jobs.states import ENDED, HELD, Ended, Failure
 from training.jobs.tables import events, jobs
 
@@ -29,10 +29,10 @@ def claim(connection: Connection, now: datetime, worker: str, place: str, free: 
     barrier = connection.scalar(too_large)
     before = [] if barrier is None else [jobs.c.id < barrier]
     oldest = select(jobs).where(*waiting, jobs.c.devices <= free, *before).order_by(jobs.c.id).limit(1)
-    row = connection.execute(oldest.with_for_update(skip_locked=True)).mappings().one_or_none()
-    if row is None:
+    found = jobs_of(connection, oldest.with_for_update(skip_locked=True))
+    if not found:
         return None
-    job = job_of(row)
+    (job,) = found
     return move(
         connection,
         job,
@@ -49,6 +49,11 @@ def claim(connection: Connection, now: datetime, worker: str, place: str, free: 
         not_before=None,
         eta_seconds=None,
     )
+
+
+def anything_waits(connection: Connection) -> bool:
+    """Whether any job is queued, due or not."""
+    return connection.scalar(select(jobs.c.id).where(jobs.c.state == "queued").limit(1)) is not None
 
 
 def take_over(connection: Connection, now: datetime, job: Job, worker: str, place: str) -> Job:

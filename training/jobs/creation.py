@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from training.jobs.database import plain, text
 from training.jobs.job import Job, KeyReused
-from training.jobs.rows import job_of, read
+from training.jobs.rows import read
 from training.jobs.tables import events, jobs
 
 DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: none is taken for another, and they sort as their values
@@ -33,12 +33,11 @@ def create(
     config = plain(config)
     body = _hash(config, dataset)
     if key is not None:
-        known = select(jobs).where(jobs.c.owner == (owner or ""), jobs.c.key == key)
-        made = connection.execute(known).mappings().one_or_none()
-        if made is not None and made["body"] != body:
-            raise KeyReused(f"idempotency key must come with the body it came with first, got another one: {key!r}")
-        if made is not None:
-            return job_of(made), False
+        known = select(jobs.c.id, jobs.c.body).where(jobs.c.owner == (owner or ""), jobs.c.key == key)
+        for job_id, first_body in connection.execute(known):
+            if first_body != body:
+                raise KeyReused(f"idempotency key must come with the body it came with first, got another: {key!r}")
+            return read(connection, job_id), False
     job_id = new_id(now, connection.scalar(select(func.max(jobs.c.id))))
     reason = "waits for a worker"
     connection.execute(

@@ -15,14 +15,18 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, func,
 from training.jobs.job import StoreUnavailable
 
 PATIENCE = 5.0
-"""Seconds to wait for a lock, a free connection or an answer to a new one."""
+"""Seconds to wait for a lock; see `Database`."""
 
 
 class Database:
     """Transactions on one database; any thread may use it, a forked process may not."""
 
-    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str | URL, patience: float = PATIENCE) -> None:
         """Connects to nothing yet.
+
+        Args:
+            patience: seconds for a lock, a free connection or a new one; a whole statement has twice as long, and after
+                three times as long without an answer a connection is given up.
 
         Raises:
             ValueError: the URL names no database of these two kinds.
@@ -82,17 +86,21 @@ def text(value: str) -> str:
     return value.encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
-def _known(url: str) -> URL:
+def _known(url: str | URL) -> URL:
     try:
         known = make_url(url)
     except exc.ArgumentError:
         known = None
     if known is not None and known.drivername in ("postgresql", "postgresql+psycopg"):
         return known.set(drivername="postgresql+psycopg")
-    if known is not None and known.drivername == "sqlite" and known.database not in (None, "", ":memory:"):
+    if known is not None and known.drivername == "sqlite" and _is_file(known):
         return known
     given = repr(url) if known is None else known.render_as_string(hide_password=True)
     raise ValueError(f"database must be sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME, got {given}")
+
+
+def _is_file(url: URL) -> bool:
+    return url.database not in (None, "", ":memory:") and not url.query
 
 
 def _engine(url: URL, patience: float) -> Engine:
@@ -101,29 +109,33 @@ def _engine(url: URL, patience: float) -> Engine:
         "pool_timeout": patience,
     }
     if url.drivername == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": patience}, **common)
-        event.listen(engine, "connect", _open_sqlite)
+        engine = create_engine(url, creator=lambda: _open_sqlite(url, patience), **common)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    milliseconds = round(patience * 1000)
+    limits = {"lock_timeout": round(patience * 1000), "statement_timeout": round(2 * patience * 1000)}
     defaults = {
         "application_name": "stn",
         "connect_timeout": str(max(2, math.ceil(patience))),
-        "options": f"-c lock_timeout={milliseconds} -c statement_timeout={6 * milliseconds}",
-        "keepalives_idle": "5",
-        "keepalives_interval": "5",
-        "keepalives_count": "3",
-        "tcp_user_timeout": str(6 * milliseconds),
+        "options": " ".join(f"-c {name}={milliseconds}" for name, milliseconds in limits.items()),
     }
     try:
-        return create_engine(url.set(query={**defaults, **url.query}), pool_pre_ping=True, **common)
-    except ModuleNotFoundError as error:
+        from training.jobs import impatient
+    except ImportError as error:
         raise ValueError(f"database needs a package for PostgreSQL: pip install 'stn[postgresql]' ({error})") from None
+    engine = create_engine(url.set(query={**defaults, **url.query}), pool_pre_ping=True, **common)
+    connect = impatient.connect(3 * patience)
+    event.listen(engine, "do_connect", lambda _, __, args, options: connect(*args, **options))
+    return engine
 
 
-def _open_sqlite(connection: sqlite3.Connection, _: object) -> None:
+def _open_sqlite(url: URL, patience: float) -> sqlite3.Connection:
+    """A connection to the file, which must exist: one that has gone is not replaced by an empty one."""
+    assert url.database
+    name = f"{Path(url.database).absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(name, uri=True, timeout=patience, check_same_thread=False)
     connection.isolation_level = None  # BEGIN is ours, see below
     connection.execute("PRAGMA foreign_keys = ON")
+    return connection
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -132,7 +144,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def prepare_sqlite(url: URL, patience: float = PATIENCE) -> None:
+def prepare_sqlite(url: URL, patience: float) -> None:
     """The file's folder, and the file in WAL mode, in which readers and a writer do not wait for each other.
 
     SQLite answers at once, without waiting, where two processes change the mode together; so it is tried again.

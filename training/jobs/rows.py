@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, Executable, insert, select, update
 
 from training.jobs.database import text
 from training.jobs.job import Event, Job, JobNotFound, Kind
@@ -12,29 +12,23 @@ from training.jobs.states import NEXT, State
 from training.jobs.tables import events, jobs
 
 
-def job_of(row: RowMapping) -> Job:
-    values = {name: row[name] for name in Job.__dataclass_fields__}
-    scores = values["scores"] and {name: float(value) for name, value in values["scores"].items() if value is not None}
-    return Job(**{**values, "owner": values["owner"] or None, "scores": scores})
+def jobs_of(connection: Connection, query: Executable) -> list[Job]:
+    """The jobs whose rows the query gives."""
+    return [_job(row) for row in connection.execute(query).mappings()]
 
 
-def event_of(row: RowMapping) -> Event:
-    return Event(**{name: row[name] for name in Event.__dataclass_fields__})
+def events_of(connection: Connection, query: Executable) -> list[Event]:
+    rows = connection.execute(query).mappings()
+    return [Event(**{name: row[name] for name in Event.__dataclass_fields__}) for row in rows]
 
 
 def read(connection: Connection, job_id: str) -> Job:
-    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().one_or_none()
-    if row is None:
-        raise JobNotFound(f"no job has the id {job_id!r}")
-    return job_of(row)
+    return _one(connection, job_id, select(jobs).where(jobs.c.id == job_id))
 
 
 def lock(connection: Connection, job_id: str) -> Job:
     """The job, which nobody else changes before the end of the transaction."""
-    row = connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).mappings().one_or_none()
-    if row is None:
-        raise JobNotFound(f"no job has the id {job_id!r}")
-    return job_of(row)
+    return _one(connection, job_id, select(jobs).where(jobs.c.id == job_id).with_for_update())
 
 
 def change(
@@ -51,15 +45,15 @@ def change(
     happened = list(happened)
     written = {"updated": now, "events": jobs.c.events + len(happened), **changes}
     returned = connection.execute(update(jobs).where(jobs.c.id == job.id).values(written).returning(jobs))
-    changed = returned.mappings().one()
-    first = changed["events"] - len(happened) + 1
+    row = returned.mappings().one()
+    first = row["events"] - len(happened) + 1
     if happened:
         rows = [
             {"job": job.id, "id": number, "time": now, "kind": kind, "data": data}
             for number, (kind, data) in enumerate(happened, first)
         ]
         connection.execute(insert(events), rows)
-    return job_of(changed)
+    return _job(row)
 
 
 def move(connection: Connection, job: Job, now: datetime, state: State, reason: str, **changes: Any) -> Job:
@@ -78,3 +72,16 @@ def move(connection: Connection, job: Job, now: datetime, state: State, reason: 
         "attempt": changes.get("attempt", job.attempt),
     }
     return change(connection, job, now, {"state": state, "reason": reason, **changes}, [("state", said)])
+
+
+def _one(connection: Connection, job_id: str, query: Executable) -> Job:
+    found = jobs_of(connection, query)
+    if not found:
+        raise JobNotFound(f"no job has the id {job_id!r}")
+    return found[0]
+
+
+def _job(row: Mapping[Any, Any]) -> Job:
+    values = {name: row[name] for name in Job.__dataclass_fields__}
+    scores = values["scores"] and {name: float(value) for name, value in values["scores"].items() if value is not None}
+    return Job(**{**values, "owner": values["owner"] or None, "scores": scores})

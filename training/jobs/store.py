@@ -37,7 +37,12 @@ class JobStore:
             ValueError: the URL is of neither kind, or the database is of a newer version than this program.
         """
         self._database = Database(url, patience)
-        upgrade(self._database)
+        self.url = self._database.url
+        try:
+            upgrade(self._database)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._database.close()
@@ -69,7 +74,7 @@ class JobStore:
         if states:
             query = query.where(jobs.c.state.in_(states))
         with self._database.read() as connection:
-            return [rows.job_of(row) for row in connection.execute(query).mappings()]
+            return rows.jobs_of(connection, query)
 
     def cancel(self, job_id: str) -> Job:
         with self._change() as (connection, now):
@@ -97,7 +102,7 @@ class JobStore:
         """The job's events with ids above `after`, in their order and without a gap."""
         query = select(events).where(events.c.job == job_id, events.c.id > after).order_by(events.c.id).limit(limit)
         with self._database.read() as connection:
-            found = [rows.event_of(row) for row in connection.execute(query).mappings()]
+            found = rows.events_of(connection, query)
             if not found:
                 rows.read(connection, job_id)  # or JobNotFound
         return found
@@ -121,7 +126,7 @@ class JobStore:
         """The jobs that workers have, the oldest first."""
         query = select(jobs).where(jobs.c.state.in_(HELD)).order_by(jobs.c.id)
         with self._database.read() as connection:
-            return [rows.job_of(row) for row in connection.execute(query).mappings()]
+            return rows.jobs_of(connection, query)
 
     def claim(self, worker: str, place: str, free: int, total: int | None = None) -> Job | None:
         """The oldest queued job that is due, now starting at its next attempt, among those that this worker can ever run.
@@ -134,6 +139,9 @@ class JobStore:
             free: devices that it can give now; a job that takes more waits, and is not overtaken.
             total: devices that it has; jobs that take more are left to others. `free` by default.
         """
+        with self._database.read() as connection:  # which hinders nobody, and is the answer nearly every time
+            if not claims.anything_waits(connection):
+                return None
         with self._change() as (connection, now):
             return claims.claim(connection, now, worker, place, free, free if total is None else total)
 

@@ -1,5 +1,6 @@
 """The tables, made or brought to this program's version by Alembic."""
 
+import contextlib
 import threading
 
 from alembic import command
@@ -11,6 +12,9 @@ from sqlalchemy import Connection, text
 from training.jobs.database import Database, prepare_sqlite
 
 _ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it works on in its modules
+PATIENCE = 60.0
+"""Seconds for another process's upgrade."""
+VERSION_TABLE = "jobs_version"
 _LOCK = 0x73746E  # PostgreSQL's advisory lock that upgrades take
 
 
@@ -22,25 +26,25 @@ def upgrade(database: Database, version: str = "head") -> None:
         ValueError: a newer program has upgraded them.
     """
     if database.url.drivername == "sqlite":
-        prepare_sqlite(database.url)
+        prepare_sqlite(database.url, PATIENCE)
     config = Config()
     config.set_main_option("script_location", "training.jobs:migrations")
     script = ScriptDirectory.from_config(config)
-    with _ONE_AT_A_TIME, database.write() as connection:
-        if connection.dialect.name == "postgresql":
-            for statement in ("SET LOCAL statement_timeout = 0", "SET LOCAL lock_timeout = 0"):
-                connection.execute(text(statement))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    with database.read() as connection:
         if version_of(connection) == script.get_current_head():
             return
+    patient = Database(database.url, PATIENCE)
+    with contextlib.closing(patient), _ONE_AT_A_TIME, patient.write() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         _check(connection, script)
-        config.attributes["connection"] = connection
+        config.attributes.update(connection=connection, version_table=VERSION_TABLE)
         command.upgrade(config, version)
 
 
 def version_of(connection: Connection) -> str | None:
     """The version of the tables, None where there are none."""
-    return MigrationContext.configure(connection).get_current_revision()
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 
 def _check(connection: Connection, script: ScriptDirectory) -> None:
