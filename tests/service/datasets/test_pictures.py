@@ -1,6 +1,8 @@
 """What is taken of a zip file of pictures, and what is left out with which reason."""
 
+import errno
 import io
+import shutil
 import stat
 import unicodedata
 import zipfile
@@ -229,3 +231,11 @@ def test_the_contact_sheet_has_a_row_for_each_of_the_first_classes(checked: Chec
 def test_reasons_are_named_for_some_hundred_files_and_counted_for_all(checked: Check) -> None:
     report = checked(zipped({**good(), **{f"cat/{number}.txt": b"" for number in range(300)}})).report
     assert (len(report.refused), report.refused_count) == (200, 300)
+
+
+def test_files_that_would_not_fit_on_the_disk_are_not_unpacked(checked: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = shutil.disk_usage("/")._replace(free=100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    with pytest.raises(OSError, match="bytes are needed") as error:
+        checked(zipped(good()))
+    assert error.value.errno == errno.ENOSPC
