@@ -23,13 +23,27 @@ from service.access.security_headers import with_security_headers
 from service.datasets.changes import DatasetChanges
 from service.datasets.places import remove_abandoned
 from service.jobs.database import JobDatabase
+from service.jobs.feed import Feed
 from service.models.store import ModelStore
 from service.observing import metrics, tracing
 from service.observing.exposition import FOLDER, published
 from service.observing.middleware import AnswerHeaders, Observed
 from service.openapi.document import complete_openapi
 from service.problems import Problem, problem_response
-from service.routes import datasets, docs, health, inference_protocol, model_uploads, models, pages, predict
+from service.routes import (
+    datasets,
+    docs,
+    health,
+    inference_protocol,
+    job_events,
+    job_files,
+    job_output,
+    jobs,
+    model_uploads,
+    models,
+    pages,
+    predict,
+)
 from service.routes import metrics as metrics_route
 from service.routes.allowed_methods import allowed_methods
 from service.routes.hot_path import HotPath
@@ -62,6 +76,7 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
         async with published(app.state.publish):
             yield
         app.state.draining = True
+        app.state.feed.end()
         await store.close()
         await to_thread.run_sync(app.state.jobs.close)
         if traces:
@@ -82,7 +97,9 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     app.state.datasets = DatasetChanges(settings, app.state.jobs)
     app.state.draining = False
     app.state.tracing = traces
-    for module in (predict, models, model_uploads, datasets, health, inference_protocol, metrics_route, pages, docs):
+    app.state.feed = Feed(app.state.jobs)
+    of_models, of_jobs = (models, model_uploads), (datasets, job_events, job_output, job_files, jobs)
+    for module in (predict, *of_models, *of_jobs, health, inference_protocol, metrics_route, pages, docs):
         app.include_router(module.router)
     app.mount("/static", pages.PageFiles(directory=pages.STATIC), name="static")
     app.add_exception_handler(Problem, _answer_problem)

@@ -36,7 +36,9 @@ def test_the_container_that_runs_jobs_is_the_other_one_but_for_its_command(files
     for file in files:
         services = yaml.safe_load(file.read_text())["services"]
         own = {"command", "ports", "healthcheck", "depends_on"}
-        one, other = ({key: value for key, value in services[name].items() if key not in own} for name in ("stn", "worker"))
+        one, other = (
+            {key: value for key, value in services[name].items() if key not in own} for name in ("stn", "worker")
+        )
         assert one == other
     assert services["stn"].get("command", ["up", "--no-run-jobs"]) == ["up", "--no-run-jobs"]
 

@@ -11,6 +11,7 @@ import httpx2
 
 from service.client import calls
 from service.client.arrays import Arrays, joined
+from service.client.async_jobs import AsyncJobsClient
 from service.client.calls import Call, Question
 from service.client.connection import (
     IMAGES_PER_REQUEST,
@@ -62,6 +63,8 @@ class AsyncClient:
             raise ValueError(f"requests_at_once must be at least 1, got {requests_at_once}")
         self._connection = Connection(url, key, timeout, retries, images_per_request)
         self._http = httpx2.AsyncClient(**self._connection.http_options())
+        self.jobs = AsyncJobsClient(self._connection, self._http, self._answer)
+        """Training jobs."""
         self._requests_at_once = requests_at_once
 
     @overload

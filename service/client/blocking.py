@@ -11,6 +11,7 @@ import httpx2
 
 from service.client import calls
 from service.client.arrays import Arrays, joined
+from service.client.blocking_jobs import JobsClient
 from service.client.calls import Call, Question
 from service.client.connection import (
     IMAGES_PER_REQUEST,
@@ -60,6 +61,8 @@ class Client:
     ) -> None:
         self._connection = Connection(url, key, timeout, retries, images_per_request)
         self._http = httpx2.Client(**self._connection.http_options())
+        self.jobs = JobsClient(self._connection, self._http, self._answer)
+        """Training jobs."""
 
     @overload
     def predict(  # type: ignore[overload-overlap]

@@ -1,6 +1,6 @@
 """The requests of a client, and how their answers are read; nothing is sent here."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -28,7 +28,7 @@ class Call(Generic[T]):
     path: str
     read: Callable[[httpx2.Response], T]
     """The result of a good answer."""
-    query: dict[str, str] = field(default_factory=dict)
+    query: Mapping[str, str | list[str]] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     content: bytes | Path = b""
     """The body, or the file it is in."""

@@ -5,7 +5,6 @@ import functools
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
 import anyio
 
@@ -13,9 +12,6 @@ from service.jobs.database import JobDatabase
 from service.problems import Problem
 from training.jobs.job import Event, Job
 from training.jobs.states import ENDED, State
-
-if TYPE_CHECKING:
-    from training.jobs.store import JobStore
 
 log = logging.getLogger(__name__)
 
@@ -92,15 +88,15 @@ class Feed:
         """Streams are to close, because the server is about to end."""
         self._tails: dict[str, Tail] = {}
 
-    async def attach(self, job_id: str, after: int) -> Tail:
-        """The job's tail for one more watcher, who has seen the events up to `after`; to be given back with `detach`.
+    async def attach(self, job_id: str) -> Tail:
+        """The job's tail for one more watcher; to be given back with `detach`.
 
         Raises:
             Problem: 404 where there is no such job, 503 where the database does not answer.
         """
         found = self._tails.get(job_id)
         if found is None or found.ended:
-            job, last = await self.database.ask(lambda store: (store.get(job_id), _start(store, job_id, after)))
+            job, last = await self.database.ask(lambda store: (store.get(job_id), store.last_event(job_id)))
             found = self._tails.get(job_id)  # another watcher may have come first
             if found is None or found.ended:
                 found = self._tails[job_id] = Tail(job, last)
@@ -169,16 +165,6 @@ class Feed:
                 if len(events) == PAGE:
                     continue
             await anyio.sleep(max(TICK, len(self._tails) / JOBS_PER_SECOND))
-
-
-def _start(store: "JobStore", job_id: str, after: int) -> int:
-    """The event from which on a tail is read for a watcher who has seen this one; the last there is, if that is before it."""
-    if after == 0 or store.events(job_id, after - 1, 1):
-        return after
-    last = 0
-    while page := store.events(job_id, last, PAGE):
-        last = page[-1].id
-    return last
 
 
 def _let_go(tail: Tail, poller: "asyncio.Task[None]") -> None:

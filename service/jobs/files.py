@@ -1,6 +1,7 @@
 """The files of a run folder that are for users, and no others."""
 
 import os
+import re
 import stat
 from collections.abc import AsyncGenerator, Iterator
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ TYPES = {
 }
 _CHUNK = 2**18
 _DEEPEST = 4
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 
 
 class Found(NamedTuple):
@@ -38,7 +40,7 @@ class Found(NamedTuple):
 def is_public(path: str) -> bool:
     """Whether a path inside a run folder is one that users may have."""
     parts = path.split("/")
-    if any(not part or part.startswith(".") for part in parts) or len(parts) > _DEEPEST:
+    if len(parts) > _DEEPEST or not all(map(_PART.fullmatch, parts)):
         return False
     if len(parts) == 1:
         return path in SINGLE
@@ -51,9 +53,7 @@ def open_file(run: Path, path: str) -> Found | None:
         return None
     try:
         file = _open_inside(run, path.split("/"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a NUL
-        return None
-    except OSError:  # a link (ELOOP), or a name that is too long
+    except OSError:  # there is none, or a link (ELOOP)
         return None
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()

@@ -5,9 +5,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from training.jobs.states import Asked, Failure, State
+from training.jobs.states import ENDED, Asked, Failure, State
 
-EXAMPLE_ID = "019b05c1d2e37f6a8b9c0d1e2f3a4b5c"
+EXAMPLE_ID = "01kb0a5cw8f3g7h2jq"
+ID_PATTERN = "^[0-9a-z]{1,32}$"
+LARGEST = 2**31 - 1
+"""Number of an event."""
 
 
 class _Schema(BaseModel):
@@ -83,6 +86,10 @@ class Job(_Schema):
     config: dict[str, Any]
     """The whole training config."""
     links: JobLinks
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
 
 
 class Jobs(_Schema):

@@ -20,13 +20,13 @@ EVENTS = "text/event-stream"
 
 
 class Streamed(StreamingResponse):
-    """An answer without a known end.
+    """An answer whose end is not known, or far.
 
     Proxies are asked not to hold it back, and what it stands on is let go of in any case, also where nobody reads it.
     """
 
     def __init__(
-        self, content: AsyncGenerator[bytes], media_type: str, close: Callable[[], None], **headers: str
+        self, content: AsyncGenerator[bytes], media_type: str, close: Callable[[], None] | None = None, **headers: str
     ) -> None:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         super().__init__(content, media_type=media_type, headers={"X-Accel-Buffering": "no", **names})
@@ -38,7 +38,8 @@ class Streamed(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             await self._content.aclose()
-            self._close()
+            if self._close is not None:
+                self._close()
 
 
 async def sse(feed: Feed, tail: Tail, after: int) -> AsyncGenerator[bytes]:

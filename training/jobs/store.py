@@ -107,6 +107,15 @@ class JobStore:
                 rows.read(connection, job_id)  # or JobNotFound
         return found
 
+    def last_event(self, job_id: str) -> int:
+        """Id of the job's last event."""
+        query = select(jobs.c.events).where(jobs.c.id == job_id)
+        with self._database.read() as connection:
+            found = connection.scalar(query)
+        if found is None:
+            raise JobNotFound(f"no job has the id {job_id!r}")
+        return found
+
     def jobs_using(self, dataset: str) -> builtins.list[str]:
         """Ids of the jobs that use this data set and have not ended."""
         query = select(jobs.c.id).where(jobs.c.dataset == dataset, jobs.c.state.not_in(ENDED)).order_by(jobs.c.id)

@@ -15,9 +15,11 @@ from typing import NamedTuple
 
 from service.access.keys import create_key
 from service.access.scopes import SCOPES
+from service.jobs.schemas import EXAMPLE_ID
 from service.models.folder import register_shipped
 from service.settings import Settings
 from tests.service.conftest import write_model
+from tests.service.jobs.driven import example_job
 from tests.service.serving import serving
 
 ROOT = Path(__file__).parents[3]
@@ -45,9 +47,10 @@ class Outcome(NamedTuple):
 
 @contextmanager
 def served(home: Path, is_locked: bool) -> Iterator[Address]:
-    """A service, with keys or without, that has the model which the document's examples name, and another one."""
+    """A service, with keys or without, that has the model and the job which the document's examples name, and another model."""
     register_shipped(home / "models")
     write_model(home / "models" / "tiny" / "1.safetensors")
+    example_job(home, EXAMPLE_ID)
     settings = Settings(home=home, default_model="handwriting", refusal_seconds=0)
     key = create_key(settings.keys_path, "all", SCOPES) if is_locked else None
     with serving(settings) as address:
