@@ -14,9 +14,11 @@ from training.jobs.states import State
 from training.presets import PRESETS
 
 Url = Annotated[str | None, arg(help="Ask the service at this address; STN_URL, or else the database of STN_HOME.")]
-Key = Annotated[str | None, arg(help="Key for that service; STN_KEY, which no list of processes shows, where it is left out.")]
+Key = Annotated[
+    str | None, arg(help="Key for that service; STN_KEY, which no list of processes shows, where it is left out.")
+]
 Json = FlagCreatePairsOff[bool]
-Id = Annotated[Positional[str], arg(metavar="JOB", help="Its id, or a beginning of it that no other job has.")]
+Id = Annotated[Positional[str], arg(metavar="JOB", help="Its id.")]
 
 
 def jobs_commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
@@ -117,18 +119,7 @@ def _create(preset: TrainingConfig, defaults: Settings, arguments: list[str]) ->
             json: Print the answer of `POST /v1/jobs`.
         """
         folders = sorted(given(config.data, "data", arguments).keys() & {"root", "cache"})
-        return partial(
-            later,
-            "training_jobs",
-            "create",
-            config,
-            dataset,
-            folders,
-            idempotency_key,
-            watch,
-            json,
-            (url, key),
-            defaults,
-        )
+        launch = (config, dataset, folders, idempotency_key)
+        return partial(later, "training_jobs", "create", launch, watch, json, (url, key), defaults)
 
     return create

@@ -1,76 +1,57 @@
 """`stn jobs`: jobs of a service or, without one, of the home folder."""
 
-import json
-import os
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
+from pydantic import BaseModel
 from tqdm import tqdm
 
-from service.commands.job_source import Address, JobSource, job_source
+from service.client import ServiceError
+from service.commands.job_source import Address, JobSource, Launch, job_source
+from service.jobs.schemas import Job, JobEvent
+from service.problems import Problem
 from service.settings import Settings
-from stn.config import to_dict
-from training.config import TrainingConfig
-from training.jobs.states import ENDED
+from training.jobs.job import StoreUnavailable
+from training.jobs.states import ENDED, State
 
 
-def create(
-    config: TrainingConfig,
-    dataset: str | None,
-    folders: Sequence[str],
-    idempotency_key: str | None,
-    watched: bool,
-    as_json: bool,
-    address: Address,
-    settings: Settings,
-) -> int:
-    """Launch a job and print its id; follow it where that is wanted.
-
-    Args:
-        config: of a preset, with what was given beside it.
-        dataset: of the service's own.
-        folders: those of the fields `root` and `cache` of the data that were given.
-        idempotency_key: see `POST /v1/jobs`.
-        watched: follow it until it ends.
-        as_json: print all of it.
-        address: of the service and key.
-        settings: where the home folder is.
-    """
-    with closing(job_source(address, settings)) as source:
-        job = source.create(to_dict(config), dataset, folders, idempotency_key)
-        sys.stdout.write(_pretty(job) if as_json else f"{job['id']}\n")
+def create(launch: Launch, watched: bool, as_json: bool, address: Address, settings: Settings) -> int:
+    """Launch a job and print its id, or all of it; follow it where that is wanted."""
+    with _jobs(address, settings) as source:
+        job = source.create(Launch(*launch))
+        sys.stdout.write(_pretty(job) if as_json else f"{job.id}\n")
         sys.stdout.flush()
-        return _watch(source, job["id"], False) if watched else 0
+        return _watch(source, job.id, False) if watched else 0
 
 
-def list_jobs(states: Sequence[str], limit: int, as_json: bool, address: Address, settings: Settings) -> int:
+def list_jobs(states: Sequence[State], limit: int, as_json: bool, address: Address, settings: Settings) -> int:
     """Print a line for each job."""
-    with closing(job_source(address, settings)) as source:
+    with _jobs(address, settings) as source:
         jobs = source.list(states, limit)
     if as_json:
         sys.stdout.write(_pretty(jobs))
         return 0
-    for job in jobs["jobs"]:
+    for job in jobs.jobs:
         sys.stdout.write(_line(job) + "\n")
-    if jobs["next"]:
+    if jobs.next:
         sys.stdout.write(f"... and older ones: --limit {2 * limit}\n")
     return 0
 
 
 def show(job: str, as_json: bool, address: Address, settings: Settings) -> int:
     """Print what there is about a job."""
-    with closing(job_source(address, settings)) as source:
-        found = source.get(source.find(job))
+    with _jobs(address, settings) as source:
+        found = source.get(job)
     sys.stdout.write(_pretty(found) if as_json else _described(found))
     return 0
 
 
 def change(verb: str, job: str, as_json: bool, address: Address, settings: Settings) -> int:
     """Stop, cancel, resume or delete a job, and print what it is then."""
-    with closing(job_source(address, settings)) as source:
-        changed = source.change(verb, source.find(job))
+    with _jobs(address, settings) as source:
+        changed = source.change(verb, job)
     if changed is not None:
         sys.stdout.write(_pretty(changed) if as_json else _line(changed) + "\n")
     return 0
@@ -78,17 +59,27 @@ def change(verb: str, job: str, as_json: bool, address: Address, settings: Setti
 
 def logs(job: str, follow: bool, tail: int | None, address: Address, settings: Settings) -> int:
     """Print what a job's processes have written."""
-    with closing(job_source(address, settings)) as source:
-        for chunk in source.logs(source.find(job), follow, tail):
-            sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
+    with _jobs(address, settings) as source:
+        for line in source.logs(job, follow, tail):
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
     return 0
 
 
 def watch(job: str, as_json: bool, address: Address, settings: Settings) -> int:
     """Follow a job until it ends: 0 when it has succeeded, otherwise 1."""
-    with closing(job_source(address, settings)) as source:
-        return _watch(source, source.find(job), as_json)
+    with _jobs(address, settings) as source:
+        return _watch(source, job, as_json)
+
+
+@contextmanager
+def _jobs(address: Address, settings: Settings) -> Iterator[JobSource]:
+    """Where they are; what goes wrong there becomes a ValueError of one line."""
+    try:
+        with closing(job_source(Address(*address), settings)) as source:
+            yield source
+    except (ServiceError, StoreUnavailable, Problem) as error:
+        raise ValueError(str(error)) from None
 
 
 def _watch(source: JobSource, job: str, as_json: bool) -> int:
@@ -104,14 +95,14 @@ def _watch(source: JobSource, job: str, as_json: bool) -> int:
     ended = source.get(job)
     if not as_json:
         sys.stderr.write(_described(ended))
-    return 0 if ended["state"] == "succeeded" else 1
+    return 0 if ended.state == "succeeded" else 1
 
 
 class _Events:
     """One event a line, as JSON."""
 
-    def show(self, event: dict[str, Any]) -> None:
-        sys.stdout.write(json.dumps(event) + "\n")
+    def show(self, event: JobEvent) -> None:
+        sys.stdout.write(event.model_dump_json() + "\n")
         sys.stdout.flush()
 
     def close(self) -> None:
@@ -121,9 +112,8 @@ class _Events:
 class _Lines:
     """A line for each change of state and each validation."""
 
-    def show(self, event: dict[str, Any]) -> None:
-        text = _text(event)
-        if text:
+    def show(self, event: JobEvent) -> None:
+        if text := _text(event):
             sys.stderr.write(text + "\n")
 
     def close(self) -> None:
@@ -131,49 +121,48 @@ class _Lines:
 
 
 class _Bar:
-    """A bar over all steps of a job, with the lines above it."""
+    """A bar over all steps of a job, with its changes of state above it."""
 
-    def __init__(self, job: dict[str, Any]) -> None:
-        self.bar = tqdm(desc=job["name"], total=job["steps"], initial=job["step"], unit="step", dynamic_ncols=True)
+    def __init__(self, job: Job) -> None:
+        self.bar: tqdm[Any] = tqdm(desc=job.name, total=job.steps, unit="step", dynamic_ncols=True)
 
-    def show(self, event: dict[str, Any]) -> None:
-        data = event["data"]
-        if event["kind"] == "progress":
-            self.bar.total = data.get("steps") or self.bar.total
-            self.bar.update((data.get("step") or 0) - self.bar.n)
-        if event["kind"] == "metrics":
-            self.bar.set_postfix_str(_scores(data))
-        if event["kind"] == "state":
+    def show(self, event: JobEvent) -> None:
+        if event.kind == "progress":
+            self.bar.total = event.data.get("steps") or self.bar.total
+            self.bar.update((event.data.get("step") or 0) - self.bar.n)
+        if event.kind == "metrics":
+            self.bar.set_postfix_str(_scores(event.data))
+        if event.kind == "state":
             tqdm.write(_text(event), file=sys.stderr)
 
     def close(self) -> None:
         self.bar.close()
 
 
-def _text(event: dict[str, Any]) -> str:
-    data = event["data"]
-    if event["kind"] == "state":
-        return f"{data['state']}: {data['reason']}"
-    return f"step {data['step']:.0f}: {_scores(data)}" if event["kind"] == "metrics" else ""
+def _text(event: JobEvent) -> str:
+    if event.kind == "state":
+        return f"{event.data['state']}: {event.data['reason']}"
+    return f"step {event.data['step']:.0f}: {_scores(event.data)}" if event.kind == "metrics" else ""
 
 
 def _scores(metrics: dict[str, Any]) -> str:
     names = {"train/loss": "loss {:.4f}", "val/loss": "validation loss {:.4f}", "val/accuracy": "{:.1%} right"}
-    return ", ".join(text.format(metrics[name]) for name, text in names.items() if name in metrics)
+    return ", ".join(text.format(metrics[name]) for name, text in names.items() if metrics.get(name) is not None)
 
 
-def _line(job: dict[str, Any]) -> str:
-    done = f"step {job['step']}" + (f"/{job['steps']}" if job["steps"] else "")
-    left = f", {_duration(job['eta_seconds'])} left" if job["eta_seconds"] and job["state"] not in ENDED else ""
-    model = f", model {job['model']['name']} version {job['model']['version']}" if job["model"] else ""
-    return f"{job['id']}  {job['name']}  {job['state']}  {done}{left}{model}  {job['reason']}"
+def _line(job: Job) -> str:
+    done = f"step {job.step}" + (f"/{job.steps}" if job.steps else "")
+    left = f", {_duration(job.eta_seconds)} left" if job.eta_seconds and job.state not in ENDED else ""
+    model = f", model {job.model.name} version {job.model.version}" if job.model else ""
+    return f"{job.id}  {job.name}  {job.state}  {done}{left}{model}  {job.reason}"
 
 
-def _described(job: dict[str, Any]) -> str:
-    lines = [_line(job), f"created {job['created']}, started {job['started'] or '-'}, ended {job['finished'] or '-'}"]
-    if job["scores"]:
-        lines.append(", ".join(f"{name} {value:.4f}" for name, value in job["scores"].items()))
-    return os.linesep.join(lines) + "\n"
+def _described(job: Job) -> str:
+    times = {"created": job.created, "started": job.started, "ended": job.finished}
+    lines = [_line(job), ", ".join(f"{name} {time:%Y-%m-%d %H:%M:%S}" for name, time in times.items() if time)]
+    if job.scores:
+        lines.append(", ".join(f"{name} {value:.4f}" for name, value in job.scores.items()))
+    return "\n".join(lines) + "\n"
 
 
 def _duration(seconds: float) -> str:
@@ -182,5 +171,5 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _pretty(values: dict[str, Any]) -> str:
-    return json.dumps(values, indent=2) + "\n"
+def _pretty(values: BaseModel) -> str:
+    return values.model_dump_json(indent=2) + "\n"
