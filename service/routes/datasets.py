@@ -5,9 +5,10 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from service.datasets.changes import DatasetChanges, read_report, read_reports
-from service.datasets.schemas import DatasetReport, Datasets, DatasetSummary
-from service.datasets.store import KNOWN, NAME_PATTERN, SHEET
+from service.datasets.changes import DatasetChanges, read_report
+from service.datasets.listing import describe_datasets
+from service.datasets.schemas import DatasetReport, Datasets
+from service.datasets.store import NAME_PATTERN, SHEET
 from service.openapi.datasets import REQUEST
 from service.openapi.problems import document_problems
 from service.problems import Problem
@@ -75,7 +76,7 @@ async def post_dataset(
 async def list_datasets(request: Request) -> Response:
     """Every data set with its classes, and the names of those that training knows beside them."""
     # Beside the event loop: thousands of them take a while.
-    text = await to_thread.run_sync(lambda: describe_datasets(_changes(request)).model_dump_json())
+    text = await to_thread.run_sync(lambda: describe_datasets(_changes(request).store).model_dump_json())
     return Response(text, media_type="application/json")
 
 
@@ -121,13 +122,6 @@ async def get_dataset_sheet(request: Request, name: Name) -> Response:
 async def delete_dataset(request: Request, name: Name) -> None:
     """Delete a data set, unless a job uses it that has not ended."""
     await _changes(request).delete(name)
-
-
-def describe_datasets(changes: DatasetChanges) -> Datasets:
-    """What `GET /v1/datasets` answers."""
-    fields = DatasetSummary.model_fields.keys()
-    summaries = [DatasetSummary(**report.model_dump(include=set(fields))) for report in read_reports(changes.store)]
-    return Datasets(datasets=summaries, known=[name for name in KNOWN if name not in ("folder", "npz")])
 
 
 def _changes(request: Request) -> DatasetChanges:
