@@ -95,13 +95,14 @@ def watching(url: str, path: str, **headers: str) -> Iterator[Watcher]:
         watcher.stop()
 
 
-async def read_ids(url: str, path: str, last: int) -> list[int]:
-    """The ids of all events of a stream that goes on after the last one, read from a socket at little cost."""
+async def read_ids(url: str, path: str, last: int, ids: list[int]) -> None:
+    """Add the ids of the events of a stream that goes on after the last one, read from a socket at little cost."""
     host, _, port = url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
         head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nLast-Event-ID: {last}\r\n"
         writer.write(f"{head}Connection: close\r\n\r\n".encode())
-        return [int(found) for found in re.findall(rb"^id: (\d+)$", await reader.read(), re.MULTILINE)]
+        async for line in reader:
+            ids += map(int, re.findall(rb"^id: (\d+)$", line))
     finally:
         writer.close()
