@@ -47,7 +47,7 @@ class Outcome(NamedTuple):
 
 @contextmanager
 def served(home: Path, is_locked: bool) -> Iterator[Address]:
-    """A service, with keys or without, that has the model and the job which the document's examples name, and another model."""
+    """A service, with keys or without, that has the model and the job of the document's examples, and another model."""
     register_shipped(home / "models")
     write_model(home / "models" / "tiny" / "1.safetensors")
     example_job(home, EXAMPLE_ID)
