@@ -22,9 +22,14 @@ def worker(settings: Settings) -> int:
         """The version that a finished run's model has become."""
         return register_once(settings.models, job.name, run / "model.safetensors")
 
-    store = JobStore(settings.job_database)
-    limits = {"slots": settings.slots, "retries": settings.retries, "grace": settings.stop_seconds}
-    return Worker(store, settings.home, register=registered, **limits).run()
+    return Worker(
+        JobStore(settings.job_database),
+        settings.home,
+        slots=settings.slots,
+        retries=settings.retries,
+        grace=settings.stop_seconds,
+        register=registered,
+    ).run()
 
 
 def main(arguments: list[str]) -> int:
