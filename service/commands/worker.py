@@ -3,12 +3,11 @@
 import sys
 from pathlib import Path
 
-from training.jobs.worker import Worker
-
 from service.models.folder import register_once
 from service.observing import logs
 from service.settings import Settings, taken_over
 from training.jobs.store import Job, JobStore
+from training.jobs.worker import Worker
 
 
 def worker(settings: Settings) -> int:
