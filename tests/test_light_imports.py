@@ -13,6 +13,7 @@ MODULES = [
     "training.config",
     "training.decoding",
     "training.experiments.cells",
+    "training.jobs.store",
     "training.presets",
     "training.recipes",
     "training.plain_png",
