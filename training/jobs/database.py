@@ -112,7 +112,11 @@ def _engine(url: URL, patience: float) -> Engine:
         engine = create_engine(url, creator=lambda: _open_sqlite(url, patience), **common)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    limits = {"lock_timeout": round(patience * 1000), "statement_timeout": round(2 * patience * 1000)}
+    limits = {
+        "lock_timeout": round(patience * 1000),
+        "statement_timeout": round(2 * patience * 1000),
+        "idle_in_transaction_session_timeout": round(2 * patience * 1000),  # of a process that stands still, with locks
+    }
     defaults = {
         "application_name": "stn",
         "connect_timeout": str(max(2, math.ceil(patience))),
