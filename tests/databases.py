@@ -45,10 +45,10 @@ class PostgreSQL:
             assert self.process.poll() is None and time.monotonic() < end, self.log()
             time.sleep(0.05)
 
-    def stop(self) -> None:
-        """As an administrator does it: connections are cut."""
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """As an administrator does it: connections are cut. With SIGQUIT nothing is tidied up."""
         if self.process is not None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(how)
             self.process.wait(60)
             self.process = None
 
@@ -109,7 +109,7 @@ def postgresql() -> Iterator[PostgreSQL]:
         server.start()
         yield server
     finally:
-        server.stop()
+        server.stop(signal.SIGQUIT)
         shutil.rmtree(server.folder, ignore_errors=True)
 
 

@@ -14,6 +14,7 @@ MODULES = [
     "training.config",
     "training.decoding",
     "training.experiments.cells",
+    "training.jobs.store",
     "training.own_pictures",
     "training.presets",
     "training.recipes",
