@@ -19,6 +19,7 @@ from service.jobs.schemas import EXAMPLE_ID
 from service.models.folder import register_shipped
 from service.settings import Settings
 from tests.service.conftest import write_model
+from tests.service.datasets.zips import example_dataset
 from tests.service.jobs.driven import example_job
 from tests.service.serving import serving
 
@@ -47,10 +48,11 @@ class Outcome(NamedTuple):
 
 @contextmanager
 def served(home: Path, is_locked: bool) -> Iterator[Address]:
-    """A service, with keys or without, that has the model and the job which the document's examples name, and another model."""
+    """A service, with keys or without, that has what the document's examples name, and another model."""
     register_shipped(home / "models")
     write_model(home / "models" / "tiny" / "1.safetensors")
     example_job(home, EXAMPLE_ID)
+    example_dataset(home, "my-photos")
     settings = Settings(home=home, default_model="handwriting", refusal_seconds=0)
     key = create_key(settings.keys_path, "all", SCOPES) if is_locked else None
     with serving(settings) as address:
