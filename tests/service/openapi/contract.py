@@ -67,7 +67,7 @@ def check(address: Address, folder: Path, arguments: Sequence[str], with_files: 
         environment["STN_CONTRACT_MODEL"] = str(folder / "model.safetensors")
     (folder / "schemathesis.toml").touch()  # where it has none, it looks for one in all folders above
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run"]
-    command += [f"{address.url}/openapi.json", "--no-color", *arguments]
+    command += [f"{address.url}/openapi.json", "--no-color", "--request-timeout", "60", *arguments]
     command += [text for name, value in address.headers().items() for text in ("--header", f"{name}: {value}")]
     command += [] if with_files else UNREADABLE
     # It remembers what it found, in the folder where it runs.
