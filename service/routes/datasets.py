@@ -113,8 +113,8 @@ async def get_dataset(request: Request, name: Name) -> DatasetReport:
     responses=document_problems(
         {
             **_UNKNOWN,
-            409: "A job uses it that has not ended, or is being created with it; or the service may not write to its "
-            "folder.",
+            409: "A job uses it that has not ended, or is being created with it, or it is being deleted; or the service "
+            "may not write to its folder.",
             503: "The database of jobs does not answer; try again after `Retry-After` seconds.",
             507: "The disk is full.",
         }
