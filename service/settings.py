@@ -177,6 +177,8 @@ class ClientSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="STN_", use_attribute_docstrings=True)
 
+    url: str | None = None
+    """Address of the service that `stn jobs` and `stn datasets` ask."""
     key: SecretStr = SecretStr("")
     """Sent to the service that is asked; none where it is empty."""
 

@@ -1,6 +1,6 @@
 """The requests of a client, and how their answers are read; nothing is sent here."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -19,6 +19,9 @@ from service.schemas import Model, Models, ModelVersion
 
 T = TypeVar("T")
 
+Content = bytes | Path | Callable[[], Iterator[bytes]]
+"""A body, the file it is in, or what gives its pieces from the beginning at each call."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
@@ -30,8 +33,7 @@ class Call(Generic[T]):
     """The result of a good answer."""
     query: Mapping[str, str | list[str]] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
-    content: bytes | Path = b""
-    """The body, or the file it is in."""
+    content: Content = b""
     repeat: Repeat = "lost"
 
     def result(self, outcome: httpx2.Response | Lost) -> T:

@@ -3,9 +3,10 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
+from jaxtyping import Int, UInt8
 from PIL import Image
 
 from service.datasets.findings import SHEET_PICTURES, Findings, check_classes, check_counts
@@ -14,6 +15,8 @@ from service.datasets.sheet import tile_of
 from service.datasets.unpacking import unpacked
 from service.datasets.zip_directory import Entry
 from training.config import DataConfig
+
+Blocks = UInt8[np.ndarray, "n c h w"]
 
 _FORTRAN_GIB = 1.0
 """Of an array in Fortran's order, which is read at once."""
@@ -78,7 +81,7 @@ def _read(path: Path, most_images: int) -> Findings:
     return findings
 
 
-def _shown(labels: "np.ndarray[Any, Any]") -> set[int]:
+def _shown(labels: Int[np.ndarray, " n"]) -> set[int]:
     """Numbers of images for the contact sheet, spread evenly over each class."""
     order = np.argsort(labels, kind="stable")
     classes = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
@@ -91,7 +94,8 @@ def _says_parts(path: Path) -> bool:
         return bool({"test", "test_images"} & set(file.files))
 
 
-def _counted(blocks: "Iterator[np.ndarray[Any, Any]]") -> "Iterator[tuple[int, np.ndarray[Any, Any]]]":
+def _counted(blocks: Iterator[Blocks]) -> Iterator[tuple[int, Blocks]]:
+    """Each block with the number of its first image."""
     start = 0
     for block in blocks:
         yield start, block

@@ -22,7 +22,7 @@ STORED, DEFLATED = 0, 8
 """The methods that are read."""
 
 _LOCAL = struct.Struct("<4s5H3L2H")
-_RECORD = struct.Struct("<4s6H3L5H2L")
+_RECORD = struct.Struct("<4x6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -34,6 +34,28 @@ _UTF8 = 0x0800
 _ZIP64_FIELD, _UNICODE_FIELD = 0x0001, 0x7075
 _LONGEST_NAME = 1000
 _BROKEN = "it is not a zip file that is whole and in order"
+
+
+class _Record(NamedTuple):
+    """The numbers of a record of the directory, in their order."""
+
+    made_by: int
+    needed: int
+    flags: int
+    method: int
+    time: int
+    date: int
+    checksum: int
+    packed: int
+    size: int
+    name_bytes: int
+    extra_bytes: int
+    comment_bytes: int
+    disk: int
+    inside: int
+    outside: int
+    """What the system that made it says of the file; the upper half is the mode of Unix."""
+    start: int
 
 
 class Entry(NamedTuple):
@@ -131,35 +153,34 @@ def _records(file: IO[bytes], start: int, size: int) -> Iterator[Entry]:
         head = file.read(_RECORD.size)
         if left < _RECORD.size or not head.startswith(b"PK\1\2"):
             raise RefusedUpload(f"{_BROKEN}: its directory is damaged")
-        fields = _RECORD.unpack(head)
-        lengths = fields[10:13]
-        left -= _RECORD.size + sum(lengths)
+        record = _Record(*_RECORD.unpack(head))
+        length = record.name_bytes + record.extra_bytes + record.comment_bytes
+        left -= _RECORD.size + length
         if left < 0:
             raise RefusedUpload(f"{_BROKEN}: its directory is damaged")
-        if lengths[0] > _LONGEST_NAME:
-            raise RefusedUpload(f"an entry has a name of {lengths[0]:,} bytes; {_LONGEST_NAME:,} may be")
-        rest = file.read(sum(lengths))
-        yield _entry(fields, rest[: lengths[0]], rest[lengths[0] : lengths[0] + lengths[1]])
+        if record.name_bytes > _LONGEST_NAME:
+            raise RefusedUpload(f"an entry has a name of {record.name_bytes:,} bytes; {_LONGEST_NAME:,} may be")
+        rest = file.read(length)
+        yield _entry(record, rest[: record.name_bytes], rest[record.name_bytes :][: record.extra_bytes])
 
 
-def _entry(fields: tuple[int, ...], raw_name: bytes, extra: bytes) -> Entry:
-    flags, method, checksum, packed, size = fields[3], fields[4], *fields[7:10]
-    disk, outside, start = fields[13], fields[15], fields[16]
+def _entry(record: _Record, raw_name: bytes, extra: bytes) -> Entry:
     extras = dict(_extra_fields(extra))
-    name = _name(raw_name, flags, extras.get(_UNICODE_FIELD, b""))
-    size, packed, start = _long_numbers(name, (size, packed, start), extras.get(_ZIP64_FIELD, b""))
-    if flags & _ENCRYPTED:
+    name = _name(raw_name, record.flags, extras.get(_UNICODE_FIELD, b""))
+    numbers = (record.size, record.packed, record.start)
+    size, packed, start = _long_numbers(name, numbers, extras.get(_ZIP64_FIELD, b""))
+    if record.flags & _ENCRYPTED:
         raise RefusedUpload(f"{name!r} is encrypted")
-    kind = stat.S_IFMT(outside >> 16)
+    kind = stat.S_IFMT(record.outside >> 16)
     if kind == stat.S_IFLNK:
         raise RefusedUpload(f"{name!r} is a link")
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise RefusedUpload(f"{name!r} is neither a file nor a folder")
-    if disk not in (0, _BLANK16):
+    if record.disk not in (0, _BLANK16):
         raise RefusedUpload("it is one part of several")
     if name.endswith("/") and size:
         raise RefusedUpload(f"{name!r} is a folder that holds bytes")
-    return Entry(name, raw_name, method, checksum, packed, size, start)
+    return Entry(name, raw_name, record.method, record.checksum, packed, size, start)
 
 
 def _extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:

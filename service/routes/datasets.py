@@ -5,9 +5,10 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from service.datasets.changes import DatasetChanges, read_report, read_reports
-from service.datasets.schemas import DatasetReport, Datasets, DatasetSummary
-from service.datasets.store import KNOWN, NAME_PATTERN, SHEET
+from service.datasets.changes import DatasetChanges, read_report
+from service.datasets.listing import describe_datasets
+from service.datasets.schemas import DatasetReport, Datasets
+from service.datasets.store import NAME_PATTERN, SHEET
 from service.openapi.datasets import REQUEST
 from service.openapi.problems import document_problems
 from service.problems import Problem
@@ -53,7 +54,7 @@ async def post_dataset(
         Query(
             pattern=NAME_PATTERN,
             description="Name of the data set; none that training knows already.",
-            examples=["my-photos"],
+            examples=["my-drawings"],
         ),
     ],
 ) -> DatasetReport:
@@ -75,14 +76,8 @@ async def post_dataset(
 async def list_datasets(request: Request) -> Response:
     """Every data set with its classes, and the names of those that training knows beside them."""
     # Beside the event loop: thousands of them take a while.
-    text = await to_thread.run_sync(lambda: describe_datasets(_changes(request)).model_dump_json())
+    text = await to_thread.run_sync(lambda: describe_datasets(_changes(request).store).model_dump_json())
     return Response(text, media_type="application/json")
-
-
-@router.get("/{name}", responses=document_problems(_UNKNOWN))
-async def get_dataset(request: Request, name: Name) -> DatasetReport:
-    """One data set: its classes, and what of its upload was refused."""
-    return await to_thread.run_sync(lambda: read_report(_changes(request).find(name)))
 
 
 @router.get(
@@ -105,14 +100,21 @@ async def get_dataset_sheet(request: Request, name: Name) -> Response:
         raise Problem(404, f"there is no data set {name!r}") from None
 
 
+@router.get("/{name}", responses=document_problems(_UNKNOWN))
+async def get_dataset(request: Request, name: Name) -> DatasetReport:
+    """One data set: its classes, and what of its upload was refused."""
+    return await to_thread.run_sync(lambda: read_report(_changes(request).find(name)))
+
+
 @router.delete(
     "/{name}",
     status_code=204,
+    response_class=Response,
     responses=document_problems(
         {
             **_UNKNOWN,
-            409: "A job uses it that has not ended, or is being created with it; or the service may not write to its "
-            "folder.",
+            409: "A job uses it that has not ended, or is being created with it, or it is being deleted; or the service "
+            "may not write to its folder.",
             503: "The database of jobs does not answer; try again after `Retry-After` seconds.",
             507: "The disk is full.",
         }
@@ -121,13 +123,6 @@ async def get_dataset_sheet(request: Request, name: Name) -> Response:
 async def delete_dataset(request: Request, name: Name) -> None:
     """Delete a data set, unless a job uses it that has not ended."""
     await _changes(request).delete(name)
-
-
-def describe_datasets(changes: DatasetChanges) -> Datasets:
-    """What `GET /v1/datasets` answers."""
-    fields = DatasetSummary.model_fields.keys()
-    summaries = [DatasetSummary(**report.model_dump(include=set(fields))) for report in read_reports(changes.store)]
-    return Datasets(datasets=summaries, known=[name for name in KNOWN if name not in ("folder", "npz")])
 
 
 def _changes(request: Request) -> DatasetChanges:
