@@ -29,9 +29,9 @@ def small(epochs: int = 2, **trainer: Any) -> TrainingConfig:
     )
 
 
-def restless() -> TrainingConfig:
+def restless(epochs: int = 3) -> TrainingConfig:
     """Whatever has a state or draws by chance: dropout, batch norm, momentum, early stopping, penalties."""
-    config = small(3, checkpoint_every=3, validate_every=4, patience=50)
+    config = small(epochs, checkpoint_every=3, validate_every=4, patience=50)
     model = ModelConfig(filters=(4, 8), units=16, dropout=0.3, identity_penalty=0.1, size=(20, 20))
     return dataclasses.replace(config, model=model, optimizer=OptimizerConfig(schedule="cosine", gradient_clip=1.0))
 

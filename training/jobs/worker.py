@@ -8,8 +8,9 @@ import contextlib
 import logging
 import os
 import signal
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class Worker:
         self.leases = Leases(lease, self.place)
         self.settling = Settling(store, retries, first_wait, register)
         self.charges: dict[str, Charge] = {}
-        self.is_ending = False
+        self._end = threading.Event()
         self._left: list[Charge] = []  # of which only the end is of interest, since it is our child
         self._claim, self._look, self._rest = Every(CLAIM), Every(LOOK), 0.0
         self._answers = True
@@ -90,14 +91,10 @@ class Worker:
         where = f"{len(self.devices.gpus)} GPUs" if self.devices.gpus else f"{self.devices.total} at a time on the CPU"
         log.info("worker %s runs the jobs in %s, %s", self.name, self.runs, where)
         with _ended_by_signals(self._end):
-            while not self.is_ending:
+            while not self._end.wait(TICK):
                 self._tick()
-                time.sleep(TICK)
             self._pause_all()
         return 0
-
-    def _end(self) -> None:
-        self.is_ending = True
 
     def _pause_all(self) -> None:
         """Returns when nothing runs any more and all of it is written down, where the database answers."""
@@ -138,7 +135,7 @@ class Worker:
         for charge in [*self.charges.values()]:
             with self._still_ours(charge):
                 self._write_down(charge, now)
-        if not self.is_ending and self._claim.is_due(now):
+        if not self._end.is_set() and self._claim.is_due(now):
             while self._claim_one():
                 pass
 
@@ -162,7 +159,7 @@ class Worker:
                 self._adopt(job)
             elif job.attempt == self.charges[job.id].job.attempt:
                 self.charges[job.id].job = job
-        for job in () if self.is_ending else self.leases.expired(others, time.monotonic()):
+        for job in () if self._end.is_set() else self.leases.expired(others, time.monotonic()):
             with contextlib.suppress(LeaseLost):  # another worker was first, or the silence is over
                 self._adopt(self.store.take_over(job, self.name, self.place), job.place)
 
@@ -249,10 +246,10 @@ class Every:
 
 
 @contextmanager
-def _ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and Ctrl-C call this, and nothing else, meanwhile."""
+def _ended_by_signals(end: threading.Event) -> Iterator[None]:
+    """SIGTERM and Ctrl-C set this, and do nothing else, meanwhile."""
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: end()) for number in numbers}
+    before = {number: signal.signal(number, lambda *_: end.set()) for number in numbers}
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stn.config import to_dict
-from tests.training.runs import restless
+from tests.training.runs import restless, small
 from training.config import TrainingConfig
 from training.jobs.job import Job
 from training.jobs.store import JobStore
@@ -25,9 +25,15 @@ from training.jobs.worker import Worker
 assert "torch" not in sys.modules and "pytorch_lightning" not in sys.modules
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 url, home, options = sys.argv[1:]
-sys.exit(Worker(JobStore(url, patience=1.0), pathlib.Path(home), **json.loads(options)).run())
+options = json.loads(options)
+version = options.pop("version", None)
+register = None if version is None else lambda job, run: logging.info("registered %s", run) or version
+sys.exit(Worker(JobStore(url, patience=1.0), pathlib.Path(home), register=register, **options).run())
 """
 
+
+PROGRAM = [sys.executable, str(Path(__file__).with_name("stand_in.py"))]
+"""Started instead of `python -m training`."""
 
 QUICK = {"first_wait": 0.1, "gives_way": False}
 """Tests wait for what others, on a busy machine, need not."""
@@ -120,3 +126,15 @@ def submit(store: JobStore, config: TrainingConfig | None = None, **trainer: Any
     config = config or restless()
     config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, **trainer))
     return store.create(to_dict(config))[0]
+
+
+def submit_quick(store: JobStore, steps: int = 20, seed: int = 0, devices: int = 1) -> Job:
+    """A new job for the stand-in of a training."""
+    config = dataclasses.replace(small(max_steps=steps, devices=devices, batch_size=120), seed=seed)
+    return store.create(to_dict(config))[0]
+
+
+def starts(running: Running, job: Job) -> list[dict[str, Any]]:
+    """Those of its trainings, as the stand-in writes them down."""
+    path = running.home / "runs" / job.id / "starts.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
