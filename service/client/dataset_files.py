@@ -29,6 +29,7 @@ class DatasetBody:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
+        self.path.stat()  # an OSError says that there is none
         if self.path.is_dir():
             if next(_pictures(self.path), None) is None:
                 raise ValueError(

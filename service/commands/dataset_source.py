@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from anyio import to_thread
 
@@ -20,6 +20,7 @@ from stn.config import require
 T = TypeVar("T")
 
 
+@runtime_checkable
 class DatasetSource(Protocol):
     """Data sets, wherever they are; a `Client` is one."""
 

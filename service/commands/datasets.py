@@ -15,7 +15,7 @@ _Key = Annotated[
     str | None, arg(help="Key for that service; STN_KEY, which no list of processes shows, where it is left out.")
 ]
 _Json = FlagCreatePairsOff[bool]
-_Name = Annotated[Positional[str], arg(help="Name of the data set.")]
+_Name = Annotated[Positional[str], arg(metavar="NAME", help="Its name.")]
 
 
 def datasets_commands(defaults: Settings) -> SubcommandApp:

@@ -68,7 +68,7 @@ class DatasetChanges:
                     await to_thread.run_sync(_put, place / "set", self.store.root / name)
             except FileExistsError:
                 self._check_new(name)
-                raise
+                raise Problem(409, f"something that is no data set lies at datasets/{name}") from None
         return read_report(self.find(name))
 
     async def delete(self, name: str) -> None:
@@ -82,7 +82,7 @@ class DatasetChanges:
         with self.store.hold_alone(name) as is_alone:  # no job is created with it from here on
             found = self.find(name)
             if not is_alone:
-                raise Problem(409, f"a job with data set {name} is being created: try again", {"Retry-After": "1"})
+                raise Problem(409, f"another request uses or deletes data set {name}: try again", {"Retry-After": "1"})
             await self._check_unused(name)
             async with self._place(DELETED) as place:
                 with explained("datasets"):

@@ -97,6 +97,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def _write_down(folder: Path) -> None:
     """Return once all files are on the disk and not only in memory, in one call for all of them."""
+    if sys.platform != "linux":
+        os.sync()
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         ctypes.CDLL(None).syncfs(handle)

@@ -16,7 +16,7 @@ _EXAMPLE: dict[str, Any] = {
     "channels": "colour",
     "smallest": [120, 90],
     "largest": [3024, 4032],
-    "test_images": None,
+    "test_images": 240,
 }
 
 

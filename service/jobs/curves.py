@@ -13,6 +13,8 @@ WIDTH, HEIGHT = 320, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 20.0, 34.0, 34.0
 _TRAIN, _VALIDATION, _SOFT, _INK, _GRID = "#9a9fa8", "#e8501f", "#5d626b", "#222222", "#e6e6e6"
 _MOST_POINTS = 1000
+_LARGEST = 1e100
+"""What is larger is left out, and drawn by nobody."""
 _FINER = 3
 """Times as many pixels in which a PNG is drawn before it is brought to its size, which smooths it."""
 
@@ -97,7 +99,7 @@ def _marks(metrics: Metrics) -> Iterator[Line | Text]:
 
 
 def _points(metrics: Metrics, name: str) -> Points:
-    points = [(line["step"], line[name]) for line in metrics if name in line]
+    points = [(line["step"], line[name]) for line in metrics if abs(line.get(name, math.inf)) < _LARGEST]
     stride = math.ceil(len(points) / _MOST_POINTS)
     return [*points[:: stride or 1], *points[-1:]] if points else []
 

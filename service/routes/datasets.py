@@ -54,7 +54,7 @@ async def post_dataset(
         Query(
             pattern=NAME_PATTERN,
             description="Name of the data set; none that training knows already.",
-            examples=["my-photos"],
+            examples=["my-drawings"],
         ),
     ],
 ) -> DatasetReport:
@@ -80,12 +80,6 @@ async def list_datasets(request: Request) -> Response:
     return Response(text, media_type="application/json")
 
 
-@router.get("/{name}", responses=document_problems(_UNKNOWN))
-async def get_dataset(request: Request, name: Name) -> DatasetReport:
-    """One data set: its classes, and what of its upload was refused."""
-    return await to_thread.run_sync(lambda: read_report(_changes(request).find(name)))
-
-
 @router.get(
     "/{name}/sheet",
     response_class=Response,
@@ -106,14 +100,21 @@ async def get_dataset_sheet(request: Request, name: Name) -> Response:
         raise Problem(404, f"there is no data set {name!r}") from None
 
 
+@router.get("/{name}", responses=document_problems(_UNKNOWN))
+async def get_dataset(request: Request, name: Name) -> DatasetReport:
+    """One data set: its classes, and what of its upload was refused."""
+    return await to_thread.run_sync(lambda: read_report(_changes(request).find(name)))
+
+
 @router.delete(
     "/{name}",
     status_code=204,
+    response_class=Response,
     responses=document_problems(
         {
             **_UNKNOWN,
-            409: "A job uses it that has not ended, or is being created with it; or the service may not write to its "
-            "folder.",
+            409: "A job uses it that has not ended, or is being created with it, or it is being deleted; or the service "
+            "may not write to its folder.",
             503: "The database of jobs does not answer; try again after `Retry-After` seconds.",
             507: "The disk is full.",
         }

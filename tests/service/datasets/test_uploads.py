@@ -159,6 +159,18 @@ def test_a_wrong_request_is_a_problem_that_says_what_to_mend(
     assert entries(home) == []
 
 
+def test_what_lies_there_and_is_no_data_set_stays(client: TestClient, home: Path) -> None:
+    (home / "datasets/photos/mine").mkdir(parents=True)
+    answer = upload(client, zipped(good()))
+    assert (answer.status_code, answer.json()["detail"]) == (
+        409,
+        "something that is no data set lies at datasets/photos",
+    )
+    assert client.get("/v1/datasets").json()["datasets"] == []
+    assert (home / "datasets/photos/mine").is_dir()
+    assert entries(home) == ["photos"]
+
+
 def test_a_thousand_pictures_are_taken(client: TestClient, home: Path) -> None:
     files = {f"set/{number % 10}/{number}.png": PICTURES[number % 4] for number in range(1000)}
     report = upload(client, zipped(files)).json()

@@ -5,7 +5,10 @@ import stat
 import struct
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 
+from service.datasets.check import check
+from service.datasets.task import Task
 from tests.service.conftest import encode, picture
 
 CLASSES = ("cat", "dog")
@@ -81,3 +84,13 @@ def changed(data: bytes, entry: str, **fields: int) -> bytes:
         place, form = places[name]
         struct.pack_into(form, found, start + place, value)
     return bytes(found)
+
+
+def example_dataset(home: Path, name: str) -> None:
+    """Put a data set into the home folder."""
+    folder = home / "datasets" / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    upload = home / f"{name}.zip"
+    upload.write_bytes(zipped(good()))
+    check(Task(file=str(upload), folder=str(folder), name=name, max_images=100, max_unpacked_bytes=2**30))
+    upload.unlink()
