@@ -9,7 +9,7 @@ from service.workers import supervise
 
 
 def up(settings: Settings) -> int:
-    """Serve, and run training jobs; where there is no model yet, the one that comes with the package is served."""
+    """Serve, and run training jobs; where no model has been registered yet, that of the package is served."""
     logs.set_up(settings.log_format, settings.log_requests)
     Gate(settings)
     register_shipped(settings.models)

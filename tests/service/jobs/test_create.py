@@ -140,7 +140,11 @@ def test_what_is_no_config_at_all_is_refused(api: httpx2.Client, body: bytes, ki
 
 def test_the_same_key_and_body_are_the_same_job(api: httpx2.Client) -> None:
     first, again = (post(api, {"name": "once", "seed": 3}, **{KEY: "key-1"}) for _ in range(2))
-    assert (again.status_code, again.json(), again.headers["location"]) == (202, first.json(), first.headers["location"])
+    assert (again.status_code, again.json(), again.headers["location"]) == (
+        202,
+        first.json(),
+        first.headers["location"],
+    )
     assert post(api, {"seed": 3, "name": "once", "trainer": {}}, **{KEY: "key-1"}).json()["id"] == first.json()["id"]
     assert post(api, {"name": "once", "seed": 3}, **{KEY: "key-2"}).json()["id"] != first.json()["id"]
 
@@ -176,7 +180,8 @@ def test_a_key_of_idempotency_is_of_one_owner(prepared: None, tmp_path: Path) ->
     watcher = create_key(path, "eve", ("predict",))
     with serving(Settings(home=tmp_path)) as address, httpx2.Client(base_url=f"http://{address}") as api:
         answers = {
-            name: api.post("/v1/jobs", json={"name": name}, headers={KEY: "k", **bearer(key)}) for name, key in keys.items()
+            name: api.post("/v1/jobs", json={"name": name}, headers={KEY: "k", **bearer(key)})
+            for name, key in keys.items()
         }
         assert {name: answer.json()["owner"] for name, answer in answers.items()} == {"ann": "ann", "bob": "bob"}
         assert api.get("/v1/jobs", headers=bearer(watcher)).status_code == 403
