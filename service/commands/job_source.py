@@ -1,34 +1,17 @@
 """Where `stn jobs` finds jobs, as `/v1/jobs` shows them: at a service or, without one, in the home folder."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol, runtime_checkable
 
+from service.commands.job_arguments import Address, Launch
 from service.commands.local_jobs import LocalJobs
 from service.commands.remote_jobs import RemoteJobs
 from service.jobs.schemas import Job, JobEvent, Jobs
 from service.settings import ClientSettings, Settings
-from training.config import TrainingConfig
 from training.jobs.states import State
 
 
-class Address(NamedTuple):
-    """Of a service, and the key for it."""
-
-    url: str | None
-    key: str | None
-
-
-class Launch(NamedTuple):
-    """What a job is to do."""
-
-    config: TrainingConfig
-    dataset: str | None
-    """Of the service's own, instead of the config's."""
-    folders: Sequence[str]
-    """Those of the data's `root` and `cache` that were given."""
-    idempotency_key: str | None
-
-
+@runtime_checkable
 class JobSource(Protocol):
     """Jobs, wherever they are."""
 

@@ -8,6 +8,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 from tyro.extras import SubcommandApp
 
 from service.commands.arguments import Run, given, later
+from service.commands.job_arguments import Address, Launch
 from service.settings import Settings
 from training.config import TrainingConfig
 from training.jobs.states import State
@@ -41,7 +42,7 @@ def jobs_commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             limit: So many.
             json: Print the answer of `GET /v1/jobs`.
         """
-        return partial(later, "training_jobs", "list_jobs", status, limit, json, (url, key), defaults)
+        return partial(later, "training_jobs", "list_jobs", status, limit, json, Address(url, key), defaults)
 
     @app.command
     def show(job: Id, json: Json = False, url: Url = None, key: Key = None) -> Run:
@@ -50,7 +51,7 @@ def jobs_commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
         Args:
             json: Print the answer of `GET /v1/jobs/JOB`.
         """
-        return partial(later, "training_jobs", "show", job, json, (url, key), defaults)
+        return partial(later, "training_jobs", "show", job, json, Address(url, key), defaults)
 
     @app.command
     def watch(job: Id, json: Json = False, url: Url = None, key: Key = None) -> Run:
@@ -61,7 +62,7 @@ def jobs_commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
         Args:
             json: Print its events, one a line, as `GET /v1/jobs/JOB/events` gives them.
         """
-        return partial(later, "training_jobs", "watch", job, json, (url, key), defaults)
+        return partial(later, "training_jobs", "watch", job, json, Address(url, key), defaults)
 
     @app.command
     def logs(job: Id, follow: Json = False, tail: int | None = None, url: Url = None, key: Key = None) -> Run:
@@ -71,7 +72,7 @@ def jobs_commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             follow: Go on until it ends.
             tail: The last so many lines alone.
         """
-        return partial(later, "training_jobs", "logs", job, follow, tail, (url, key), defaults)
+        return partial(later, "training_jobs", "logs", job, follow, tail, Address(url, key), defaults)
 
     for verb, what in _VERBS.items():
         app.command(name=verb, help=what)(_change(verb, defaults))
@@ -88,7 +89,7 @@ _VERBS = {
 
 def _change(verb: str, defaults: Settings) -> Callable[..., Run]:
     def change(job: Id, json: Json = False, url: Url = None, key: Key = None) -> Run:
-        return partial(later, "training_jobs", "change", verb, job, json, (url, key), defaults)
+        return partial(later, "training_jobs", "change", verb, job, json, Address(url, key), defaults)
 
     return change
 
@@ -119,7 +120,7 @@ def _create(preset: TrainingConfig, defaults: Settings, arguments: list[str]) ->
             json: Print the answer of `POST /v1/jobs`.
         """
         folders = sorted(given(config.data, "data", arguments).keys() & {"root", "cache"})
-        launch = (config, dataset, folders, idempotency_key)
-        return partial(later, "training_jobs", "create", launch, watch, json, (url, key), defaults)
+        launch = Launch(config, dataset, folders, idempotency_key)
+        return partial(later, "training_jobs", "create", launch, watch, json, Address(url, key), defaults)
 
     return create

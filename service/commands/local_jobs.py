@@ -4,8 +4,8 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from service.commands.job_arguments import Launch
 from service.jobs.console import NAME, start_of_tail
 from service.jobs.schemas import Job, JobEvent, Jobs
 from service.jobs.shown import shown_event, shown_job
@@ -17,9 +17,6 @@ from training.jobs.job import Job as Row
 from training.jobs.job import JobNotFound
 from training.jobs.states import ENDED, State
 from training.jobs.store import JobStore
-
-if TYPE_CHECKING:
-    from service.commands.job_source import Launch
 
 _TICK = 0.3
 """Seconds between two looks at the database."""
@@ -33,7 +30,7 @@ class LocalJobs:
         self._settings = settings
         self._store = JobStore(settings.job_database)
 
-    def create(self, launch: "Launch") -> Job:
+    def create(self, launch: Launch) -> Job:
         values = to_dict(launch.config)
         folders = {name: os.path.abspath(values["data"].pop(name) or ".") for name in ("root", "cache")}
         if launch.folders and launch.dataset is None:  # of this machine, which whoever is at it may name

@@ -1,15 +1,12 @@
 """The jobs of a service, for `stn jobs`."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from service.client import Client
+from service.commands.job_arguments import Launch
 from service.jobs.schemas import Job, JobEvent, Jobs
 from stn.config import to_dict
 from training.jobs.states import State
-
-if TYPE_CHECKING:
-    from service.commands.job_source import Launch
 
 
 class RemoteJobs:
@@ -19,7 +16,7 @@ class RemoteJobs:
         self._client = Client(url, key=key)
         self._jobs = self._client.jobs
 
-    def create(self, launch: "Launch") -> Job:
+    def create(self, launch: Launch) -> Job:
         if launch.folders:
             rule = "left out: a service knows where its data sets are (stn datasets add)"
             raise ValueError(f"--data.{launch.folders[0]} must be {rule}")

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from tqdm import tqdm
 
 from service.client import ServiceError
-from service.commands.job_source import Address, JobSource, Launch, job_source
+from service.commands.job_arguments import Address, Launch
+from service.commands.job_source import JobSource, job_source
 from service.jobs.schemas import Job, JobEvent
 from service.problems import Problem
 from service.settings import Settings
@@ -20,7 +21,7 @@ from training.jobs.states import ENDED, State
 def create(launch: Launch, watched: bool, as_json: bool, address: Address, settings: Settings) -> int:
     """Launch a job and print its id, or all of it; follow it where that is wanted."""
     with _jobs(address, settings) as source:
-        job = source.create(Launch(*launch))
+        job = source.create(launch)
         sys.stdout.write(_pretty(job) if as_json else f"{job.id}\n")
         sys.stdout.flush()
         return _watch(source, job.id, False) if watched else 0
@@ -76,7 +77,7 @@ def watch(job: str, as_json: bool, address: Address, settings: Settings) -> int:
 def _jobs(address: Address, settings: Settings) -> Iterator[JobSource]:
     """Where they are; what goes wrong there becomes a ValueError of one line."""
     try:
-        with closing(job_source(Address(*address), settings)) as source:
+        with closing(job_source(address, settings)) as source:
             yield source
     except (ServiceError, StoreUnavailable, Problem) as error:
         raise ValueError(str(error)) from None

@@ -3,12 +3,11 @@
 import sys
 from pathlib import Path
 
-from training.jobs.worker import Worker
-
 from service.models.folder import register_once
 from service.observing import logs
 from service.settings import Settings, taken_over
 from training.jobs.store import Job, JobStore
+from training.jobs.worker import Worker
 
 
 def worker(settings: Settings) -> int:
@@ -22,9 +21,14 @@ def worker(settings: Settings) -> int:
         """The version that a finished run's model has become."""
         return register_once(settings.models, job.name, run / "model.safetensors")
 
-    store = JobStore(settings.job_database)
-    limits = {"slots": settings.slots, "retries": settings.retries, "grace": settings.stop_seconds}
-    return Worker(store, settings.home, register=registered, **limits).run()
+    return Worker(
+        JobStore(settings.job_database),
+        settings.home,
+        slots=settings.slots,
+        retries=settings.retries,
+        grace=settings.stop_seconds,
+        register=registered,
+    ).run()
 
 
 def main(arguments: list[str]) -> int:
