@@ -25,9 +25,9 @@ from torch.profiler import ProfilerActivity, profile
 from stn import build_model
 from training.data.datamodule import DataModule
 from training.experiments.cells import Cell, config_of
-from training.fit import make_trainer
 from training.module import ClassificationModule
 from training.runs import write_json
+from training.trainer import make_trainer
 
 WARM_UP = 600
 """Steps before the clock runs."""

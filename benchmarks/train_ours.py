@@ -24,9 +24,9 @@ import stn
 from stn.convolution import Conv2d
 from training.config import DataConfig, OptimizerConfig, TrainerConfig, TrainingConfig
 from training.data.datamodule import DataModule
-from training.fit import make_trainer
 from training.module import ClassificationModule
 from training.recipes import DISTORTIONS
+from training.trainer import make_trainer
 
 
 class OurNet(TutorialNet):

@@ -20,13 +20,30 @@ from service.access.auth import Gate, GateMiddleware
 from service.access.body_limit import FORM_BYTES, Bodies, BodyLimit
 from service.access.rate_limit import RateLimit
 from service.access.security_headers import with_security_headers
+from service.datasets.changes import DatasetChanges
+from service.datasets.places import remove_abandoned
+from service.jobs.database import JobDatabase
+from service.jobs.feed import Feed
 from service.models.store import ModelStore
 from service.observing import metrics, tracing
 from service.observing.exposition import FOLDER, published
 from service.observing.middleware import AnswerHeaders, Observed
 from service.openapi.document import complete_openapi
 from service.problems import Problem, problem_response
-from service.routes import docs, health, inference_protocol, model_uploads, models, pages, predict
+from service.routes import (
+    datasets,
+    docs,
+    health,
+    inference_protocol,
+    job_events,
+    job_files,
+    job_output,
+    jobs,
+    model_uploads,
+    models,
+    pages,
+    predict,
+)
 from service.routes import metrics as metrics_route
 from service.routes.allowed_methods import allowed_methods
 from service.routes.hot_path import HotPath
@@ -53,12 +70,15 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
         app.state.publish = lambda: metrics.publish(store.waiting, store.loaded)
         app.state.predict = predict.PredictService(store, settings)
         store.start()
+        await to_thread.run_sync(remove_abandoned, app.state.datasets.store.root)
         if wait_for_models:
             await store.wait_until_ready()
         async with published(app.state.publish):
             yield
         app.state.draining = True
+        app.state.feed.end()
         await store.close()
+        await to_thread.run_sync(app.state.jobs.close)
         if traces:
             await to_thread.run_sync(traces.stop)
 
@@ -73,9 +93,13 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings = settings
+    app.state.jobs = JobDatabase(settings)
+    app.state.datasets = DatasetChanges(settings, app.state.jobs)
     app.state.draining = False
     app.state.tracing = traces
-    for module in (predict, models, model_uploads, health, inference_protocol, metrics_route, pages, docs):
+    app.state.feed = Feed(app.state.jobs)
+    of_models, of_jobs = (models, model_uploads), (datasets, job_events, job_output, job_files, jobs)
+    for module in (predict, *of_models, *of_jobs, health, inference_protocol, metrics_route, pages, docs):
         app.include_router(module.router)
     app.mount("/static", pages.PageFiles(directory=pages.STATIC), name="static")
     app.add_exception_handler(Problem, _answer_problem)
@@ -84,7 +108,10 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     app.add_exception_handler(ClientDisconnect, _forget)
     app.add_exception_handler(Exception, _answer_bug)
     app.state.gate = Gate(settings, _rates())
-    uploads = {("POST", "/v1/models"): settings.max_model_bytes + FORM_BYTES}
+    uploads = {
+        ("POST", "/v1/models"): settings.max_model_bytes + FORM_BYTES,
+        ("POST", "/v1/datasets"): settings.max_dataset_bytes + FORM_BYTES,
+    }
     app.state.bodies = Bodies(settings.max_body_bytes, settings.max_held_bytes, uploads)
     complete_openapi(app, app.state.gate)
     app.add_middleware(BodyLimit, bodies=app.state.bodies)

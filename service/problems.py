@@ -11,11 +11,14 @@ from starlette.responses import Response
 class Problem(Exception):
     """An answer other than the one asked for; `service.app` turns it into `application/problem+json`."""
 
-    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, detail: str, headers: dict[str, str] | None = None, state: str | None = None
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.headers = headers or {}
+        self.state = state
 
     def document(self) -> dict[str, Any]:
         """The members of the problem document; `error` repeats the detail for clients of the inference protocol V2."""
@@ -25,6 +28,7 @@ class Problem(Exception):
             "status": self.status,
             "detail": self.detail,
             "error": self.detail,
+            **({} if self.state is None else {"state": self.state}),
         }
 
 

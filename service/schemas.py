@@ -20,6 +20,8 @@ class ProblemDocument(_Schema):
     """What to mend."""
     error: str
     """The detail again, for clients of the inference protocol V2."""
+    state: str | None = None
+    """Of the job, where it is its state that forbids what was asked (409)."""
     request_id: str | None = None
     """Also in the header `X-Request-Id` and in the server's log."""
 

@@ -65,10 +65,15 @@ class _Server(uvicorn.Server):
         """Not ready at once; after the delay, in which whoever sends requests finds that out, no more are accepted."""
         asked_before, self._app.state.draining = self._app.state.draining, True
         if asked_before or not self._delay:
-            super().handle_exit(sig, frame)
+            self._end(sig, frame)
             return
         log.info("ending in %g s", self._delay)
-        asyncio.get_running_loop().call_later(self._delay, super().handle_exit, sig, frame)
+        asyncio.get_running_loop().call_later(self._delay, self._end, sig, frame)
+
+    def _end(self, sig: int, frame: FrameType | None) -> None:
+        """Take no more requests; streams, which would not end for hours, close, and their clients connect again."""
+        asyncio.get_running_loop().call_soon_threadsafe(self._app.state.feed.end)
+        super().handle_exit(sig, frame)
 
 
 def _already_answered(number: int, frame: FrameType | None) -> None:

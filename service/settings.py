@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     """Port to listen on; 0 takes a free one."""
     workers: int = Field(default=1, ge=1, le=256)
     """Processes that answer requests; each has the models in memory, and a GPU of its own where there are several."""
+    run_jobs: bool = True
+    """With `stn up`, run training jobs too, in a process of its own; otherwise `stn worker` does, here or elsewhere."""
     default_model: str | None = None
     """Model that answers when a request names none; otherwise the one that was registered first."""
     max_body_bytes: int = Field(default=32 * 2**20, ge=1)
@@ -70,6 +72,24 @@ class Settings(BaseSettings):
     """Write a line for every request; those that fail with 500 have one in any case."""
     otel_endpoint: str | None = None
     """Address of an OpenTelemetry collector (OTLP over HTTP), http://HOST:4318, which gets a span for every request."""
+
+    database: str = Field(default="", exclude=True, repr=False)
+    """Where jobs are kept: sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME; STN_HOME/jobs.sqlite by default.
+    A password belongs in the environment: lists of processes show arguments."""
+    slots: int = Field(default=1, ge=1, le=1024)
+    """Jobs that a worker runs at a time on a machine without GPUs."""
+    retries: int = Field(default=5, ge=0, le=1000)
+    """How often a job is started again after crashes without a new checkpoint in between."""
+    stop_seconds: float = Field(default=20.0, ge=0, le=3600, allow_inf_nan=False)
+    """How long a training that was asked to end may take before it is killed."""
+    data: Path = Path("")
+    """Folder of torchvision's data sets, which jobs download to; STN_HOME/data by default."""
+    max_dataset_bytes: int = Field(default=2**30, ge=1)
+    """Largest file of a data set that can be uploaded."""
+    max_dataset_images: int = Field(default=200_000, ge=1)
+    """Most pictures of an uploaded data set."""
+    max_dataset_unpacked_bytes: int = Field(default=8 * 2**30, ge=1)
+    """Most bytes that the files of an uploaded data set have when they are unpacked."""
 
     keys_file: Path | None = None
     """File of keys; by default keys.json in the home folder. Where it exists, requests need a key."""
@@ -132,12 +152,33 @@ class Settings(BaseSettings):
     def runs(self) -> Path:
         return self.home / "runs"
 
+    @property
+    def job_database(self) -> str:
+        """The address of the database of jobs; it may hold a password."""
+        return self.database or f"sqlite:///{(self.home / 'jobs.sqlite').absolute()}"
+
+    @property
+    def torchvision_data(self) -> Path:
+        return self.data if self.data.parts else self.home / "data"
+
+
+def handed_over(settings: Settings) -> tuple[str, dict[str, str]]:
+    """The settings for another process: its argument, and what its environment has because arguments are seen by others."""
+    return settings.model_dump_json(), {"STN_DATABASE": settings.database}
+
+
+def taken_over(argument: str) -> Settings:
+    """The settings that `handed_over` gave to this process."""
+    return Settings.model_validate_json(argument).model_copy(update={"database": Settings().database})
+
 
 class ClientSettings(BaseSettings):
     """What a client reads from the environment."""
 
     model_config = SettingsConfigDict(env_prefix="STN_", use_attribute_docstrings=True)
 
+    url: str | None = None
+    """Address of the service that `stn jobs` and `stn datasets` ask."""
     key: SecretStr = SecretStr("")
     """Sent to the service that is asked; none where it is empty."""
 

@@ -1,7 +1,7 @@
-"""Several processes that answer requests on one port: `stn serve --workers N`.
+"""The processes of `stn up` and of `stn serve --workers N`: some answer requests on one port, one may run training jobs.
 
-Each has a socket of its own on the port, among which the kernel shares out new connections. One that dies is started again,
-and gets no connection before its models are loaded; only the first of all answers 503 until then.
+Those that answer have a socket of their own each on the port, among which the kernel shares out new connections. One that
+dies is started again, and gets no connection before its models are loaded; only the first of all answers 503 until then.
 """
 
 import json
@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from pathlib import Path
 from service.observing.exposition import shared_folder
 from service.observing.logs import set_up
 from service.server import serve_here
-from service.settings import Settings
+from service.settings import Settings, handed_over, taken_over
 from training.child import start_module
 
 log = logging.getLogger(__name__)
@@ -32,10 +32,14 @@ _SHORT = 5.0
 """A process that ends within these seconds of its start, is started again that much later."""
 
 
-def supervise(settings: Settings) -> int:
+def supervise(settings: Settings, with_jobs: bool = False) -> int:
     """Serve in `settings.workers` processes until a signal ends them in good order.
 
     The exit code: 0 after a signal, 3 where a process could not start the service.
+
+    Args:
+        settings: what an operator can set.
+        with_jobs: run training jobs too, in one more process (`service.commands.worker`).
     """
     with ExitStack() as stack:
         # Another service that shares its port among processes would share it with these, too.
@@ -43,18 +47,20 @@ def supervise(settings: Settings) -> int:
         held = stack.enter_context(_bound(settings.host, settings.port))  # keeps the port; it does not listen
         port = held.getsockname()[1]
         stack.enter_context(shared_folder())
-        workers = [_Worker(index, settings.model_copy(update={"port": port})) for index in range(settings.workers)]
-        stack.callback(_end_all, workers, settings.drain_seconds + settings.drain_delay + _PATIENCE)
+        settings = settings.model_copy(update={"port": port})
+        servers = [_server(index, settings) for index in range(settings.workers)]
+        others = [_worker(settings)] if with_jobs else []
+        stack.callback(_end_all, [*servers, *others])
         stop = _Stop()
-        for worker in workers:
-            worker.start()
-        log.info("serving on http://%s:%d in %d processes", settings.host, port, settings.workers)
+        for process in (*servers, *others):
+            process.start()
+        log.info("serving on http://%s:%d in %s", settings.host, port, _counted(settings.workers))
         while not stop.asked:
             time.sleep(0.2)
-            for worker in workers:
-                if worker.code() == 3:
-                    return 3
-                worker.start_again_where_ended()
+            if any(server.code() == 3 for server in servers):
+                return 3
+            for process in (*servers, *others):
+                process.start_again_where_ended()
     return 0
 
 
@@ -71,20 +77,20 @@ class _Stop:
 
 
 @dataclass
-class _Worker:
+class _Process:
     """One of the processes, which may follow each other."""
 
-    index: int
-    settings: Settings
+    name: str
+    launch: "Callable[[bool], subprocess.Popen[bytes]]"
+    """Starts it; told whether it is the first of its kind."""
+    patience: float
+    """Seconds after which it is killed, once it was asked to end."""
     process: "subprocess.Popen[bytes] | None" = None
     started: float = field(default=0.0)
 
     def start(self) -> None:
         self.started = time.monotonic()
-        environment = {**os.environ, **visible_device(self.index, os.environ, _device_files())}
-        wait_for_models = self.index > 0 or self.process is not None
-        arguments = self.settings.model_dump_json(), json.dumps(wait_for_models)
-        self.process = start_module("service.workers", *arguments, env=environment)
+        self.process = self.launch(self.process is None)
 
     def code(self) -> int | None:
         """The exit code of its process, None while it runs."""
@@ -94,22 +100,49 @@ class _Worker:
         code = self.code()
         if code is None or time.monotonic() < self.started + _SHORT:
             return
-        log.error("process %d of the service ended with exit code %d; starting another", self.index, code)
+        log.error("%s ended with exit code %d; starting another", self.name, code)
         self.start()
 
 
-def _end_all(workers: list[_Worker], seconds: float) -> None:
-    """Ask all to end, and wait; whoever is not done after these seconds is killed."""
-    processes = [worker.process for worker in workers if worker.process is not None]
-    for process in processes:
+def _server(index: int, settings: Settings) -> _Process:
+    """One that answers requests."""
+
+    def launch(first: bool) -> "subprocess.Popen[bytes]":
+        argument, secrets = handed_over(settings)
+        environment = {**os.environ, **visible_device(index, os.environ, _device_files()), **secrets}
+        wait_for_models = index > 0 or not first
+        return start_module("service.workers", argument, json.dumps(wait_for_models), env=environment)
+
+    patience = settings.drain_seconds + settings.drain_delay + _PATIENCE
+    return _Process(f"process {index} of the service", launch, patience)
+
+
+def _worker(settings: Settings) -> _Process:
+    """The one that runs training jobs."""
+
+    def launch(_: bool) -> "subprocess.Popen[bytes]":
+        argument, secrets = handed_over(settings)
+        return start_module("service.commands.worker", argument, env={**os.environ, **secrets})
+
+    return _Process("the worker of training jobs", launch, settings.stop_seconds + 3 * _PATIENCE)
+
+
+def _end_all(processes: list[_Process]) -> None:
+    """Ask all to end, and wait; whoever is not done in time is killed."""
+    running = [(process.process, process.patience) for process in processes if process.process is not None]
+    for process, _ in running:
         process.send_signal(signal.SIGTERM)
-    until = time.monotonic() + seconds
-    for process in processes:
+    now = time.monotonic()
+    for process, patience in running:
         try:
-            process.wait(max(0.0, until - time.monotonic()))
+            process.wait(max(0.0, now + patience - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _counted(processes: int) -> str:
+    return "1 process" if processes == 1 else f"{processes} processes"
 
 
 def visible_device(index: int, environment: Mapping[str, str], files: int) -> dict[str, str]:
@@ -140,7 +173,7 @@ def _bound(host: str, port: int, shared: bool = True) -> socket.socket:
 
 def main(arguments: list[str]) -> int:
     """One of the processes; the arguments are its settings and whether it waits for its models, as JSON."""
-    settings = Settings.model_validate_json(arguments[0])
+    settings = taken_over(arguments[0])
     set_up(settings.log_format, settings.log_requests)
     try:
         with _bound(settings.host, settings.port) as bound:

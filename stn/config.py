@@ -14,7 +14,7 @@ Config = TypeVar("Config")
 class InputConfig:
     """The images a network takes."""
 
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    __pydantic_config__: ClassVar = {"extra": "forbid", "use_attribute_docstrings": True}
 
     channels: int
     """Channels: 1 for grey, 3 for RGB, any other number for anything else."""
@@ -48,7 +48,7 @@ class InputConfig:
 class ModelConfig:
     """The network: a classifier, and the transformer in front of it."""
 
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    __pydantic_config__: ClassVar = {"extra": "forbid", "use_attribute_docstrings": True}
 
     classifier: Literal[
         "fcn",

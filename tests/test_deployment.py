@@ -26,12 +26,25 @@ def test_docker_compose_accepts_the_files(files: tuple[Path, ...]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_container_outlives_the_drain() -> None:
-    assert int(SERVICE["stop_grace_period"].removesuffix("s")) > Settings.model_fields["drain_seconds"].default
+def test_the_containers_outlive_the_drain_and_the_pause_of_a_training() -> None:
+    grace = int(SERVICE["stop_grace_period"].removesuffix("s"))
+    assert grace > max(Settings.model_fields[name].default for name in ("drain_seconds", "stop_seconds"))
+
+
+@pytest.mark.parametrize("files", [(COMPOSE,), (COMPOSE, GPU)], ids=["cpu", "gpu"])
+def test_the_container_that_runs_jobs_is_the_other_one_but_for_its_command(files: tuple[Path, ...]) -> None:
+    for file in files:
+        services = yaml.safe_load(file.read_text())["services"]
+        own = {"command", "ports", "healthcheck", "depends_on"}
+        one, other = (
+            {key: value for key, value in services[name].items() if key not in own} for name in ("stn", "worker")
+        )
+        assert one == other
+    assert services["stn"].get("command", ["up", "--no-run-jobs"]) == ["up", "--no-run-jobs"]
 
 
 def test_every_limit_of_the_service_can_be_set_from_outside() -> None:
-    fixed = {"home", "host", "port", "drain_seconds", "cache"}
+    fixed = {"home", "host", "port", "drain_seconds", "cache", "run_jobs"}
     handed_on = {entry.partition("=")[0] for entry in SERVICE["environment"]}
     assert handed_on == {f"STN_{name.upper()}" for name in Settings.model_fields.keys() - fixed}
 

@@ -2,15 +2,20 @@
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image, ImageDraw
 from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.settings import Settings
 from tests.service.conftest import write_model
+from tests.service.running import serving
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -35,6 +40,35 @@ def test_the_answer_it_shows_has_the_fields_of_a_real_one(tmp_path: Path) -> Non
     assert list(shown) == list(real)
     assert list(shown["predictions"][0]) == list(real["predictions"][0])
     assert list(shown["predictions"][0]["theta"]) == list(real["predictions"][0]["theta"])
+
+
+@pytest.mark.slow
+def test_the_tour_from_own_pictures_to_a_prediction_runs_as_it_is_written(tmp_path: Path) -> None:
+    (tour,) = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    photos = tmp_path / "PHOTOS"
+    for kind in ("circle", "square"):
+        (photos / kind).mkdir(parents=True)
+        for index in range(30):
+            image = Image.new("L", (40, 40))
+            place = (6 + index % 7, 5 + index % 5, 24 + index % 11, 25 + index % 9)
+            draw = ImageDraw.Draw(image)
+            (draw.ellipse if kind == "circle" else draw.rectangle)(place, fill=200 + index)
+            image.save(photos / kind / f"{index}.png")
+    shutil.copy(photos / "square" / "3.png", tmp_path / "PHOTO")
+    with serving(tmp_path / "home", log=tmp_path / "log", verb="up") as service:
+        service.wait_until_ready()
+        script = tour.replace("$PWD/.venv/bin", str(Path(sys.executable).parent))
+        script = script.replace("http://127.0.0.1:8000", service.url)
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr + service.log.read_text()
+        answer = json.loads(done.stdout.splitlines()[-1])
+        assert service.end() == 0
+    assert (answer.get("model"), answer.get("version")) == ("shapes", 1), answer
+    assert answer["predictions"][0]["class"] in ("circle", "square")
+    assert "circle" in done.stdout
+    assert "succeeded" in done.stderr
+    assert (tmp_path / "shapes.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "curves.svg").read_text().startswith("<svg")
 
 
 def test_every_file_it_names_exists() -> None:

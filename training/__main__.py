@@ -6,7 +6,8 @@ import os
 import sys
 import time
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,39 +15,67 @@ from training.child import interrupt_on_signals
 from training.memory import keep_memory
 
 if TYPE_CHECKING:
+    from training.attempts import Attempt
     from training.config import TrainingConfig
 
 log = logging.getLogger("training")
 
+PATIENCE = 60.0
+"""Seconds that a process of a worker waits for one of an earlier attempt, which ends when it sees that it was superseded."""
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code: 0 when the model is written, 2 for a mistake in config or data, 130 when interrupted."""
+    """Exit code: 0 when the model is written, 2 for a mistake in config or data, 3 where the disk is full or not writable,
+    4 where another attempt has the run, 130 when interrupted or paused.
+    """
     interrupt_on_signals()  # by SIGTERM, Lightning would end a test as if it were done
     keep_memory()
     try:
-        # Only now, so that Ctrl-C during the long imports ends in good order too.
-        from training.runs import clear_leftovers, hold
+        return _main(arguments)
+    except KeyboardInterrupt:
+        return 130
 
-        options = _parse(arguments)
-        first = _rank() == 0
+
+def _main(arguments: list[str] | None) -> int:
+    # Only now, so that Ctrl-C during the long imports ends in good order too.
+    from training.attempts import Attempt, Fenced
+    from training.runs import Held, is_finished
+
+    options = _parse(arguments)
+    first = _rank() == 0
+    try:
         run, config = _prepare(options) if first else _join(options)
-        if (run / "result.json").exists():  # for all processes, of which none may wait for another
+        if is_finished(run):  # for all processes, of which none may wait for another
             sys.stderr.write(f"the run is finished: {run}\n" * first)
             return 0
         _check_processes(config)
-        with hold(run) if first else nullcontext():
-            if first:
-                clear_leftovers(run)
-                _set_up_logging(run)
-                sys.argv[1:] = ["--resume", str(run)]  # what Lightning starts for further devices goes on with this run
-            _train(config, run)
-    except KeyboardInterrupt:
-        return 130
-    except (ValueError, OSError) as error:
+        attempt = None if options.attempt is None else Attempt(run, options.attempt)
+        with _held(run, attempt) if first else nullcontext():
+            if not (first and is_finished(run)):  # by an earlier attempt that was waited for
+                _train(config, run, attempt)
+        return 0
+    except (Fenced, ValueError, OSError) as error:
         log.debug("the run ended with an error", exc_info=True)
         sys.stderr.write(f"error: {error}\n")
-        return 2
-    return 0
+        if isinstance(error, Fenced) or (isinstance(error, Held) and options.attempt is not None):
+            return 4
+        return 2 if isinstance(error, ValueError) else 3
+
+
+@contextmanager
+def _held(run: Path, attempt: "Attempt | None") -> Iterator[None]:
+    """The run folder for this process alone, ready to go on."""
+    from training.runs import clear_leftovers, hold, set_aside
+
+    with hold(run, 0.0 if attempt is None else PATIENCE):
+        if attempt is not None:
+            attempt.check()
+        clear_leftovers(run)
+        set_aside(run)
+        _set_up_logging(run)
+        # What Lightning starts for further devices goes on with this run.
+        sys.argv[1:] = ["--resume", str(run), *(() if attempt is None else ("--attempt", str(attempt.started)))]
+        yield
 
 
 def _check_processes(config: "TrainingConfig") -> None:
@@ -84,6 +113,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         type=Path,
         metavar="RUN",
         help="go on with this run folder, from its last checkpoint where it has one",
+    )
+    parser.add_argument(
+        "--attempt",
+        type=int,
+        metavar="N",
+        help="the number of this start of a job: what a worker asks for in the run folder is done, and nothing is "
+        "published once a later one has it",
     )
     options = parser.parse_args(arguments)
     if (options.config is None) == (options.resume is None):
@@ -125,16 +161,19 @@ def _join(options: argparse.Namespace) -> "tuple[Path, TrainingConfig]":
     return run, read_config(path)
 
 
-def _train(config: "TrainingConfig", run: Path) -> None:
+def _train(config: "TrainingConfig", run: Path, attempt: "Attempt | None") -> None:
     """Import and run Lightning without its advertisements and its advice on data loaders."""
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchmetrics")
     warnings.filterwarnings(
         "ignore", "Grad strides do not match bucket view strides"
     )  # of a 1x1 weight; they are as good
     from training.fit import fit
+    from training.progress import write_progress
 
+    if attempt is not None and _rank() == 0:
+        write_progress(attempt, "data")
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    fit(config, run)
+    fit(config, run, attempt)
 
 
 def _set_up_logging(run: Path) -> None:

@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -112,20 +113,30 @@ class Pace(pl.Callback):
 
 
 class MetricsFile(pl.Callback):
-    """Appends the numbers of every validation to `metrics.jsonl`; a resumed run first drops those it will repeat."""
+    """Appends the numbers of every validation to `metrics.jsonl`; a resumed run first drops those it will repeat.
 
-    def __init__(self, path: Path, steps_per_epoch: int) -> None:
+    No run goes on from a step that is validated, unless it was stopped there: that line is dropped too.
+
+    Args:
+        path: of the file.
+        steps_per_epoch: of one pass over the training pictures.
+        check: called before, and raises where nothing may be published any more.
+    """
+
+    def __init__(self, path: Path, steps_per_epoch: int, check: Callable[[], None] = lambda: None) -> None:
         self.path = path
         self.steps_per_epoch = steps_per_epoch
+        self.check = check
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
         with written_beside(self.path) as beside:
-            beside.write_text("".join(line for line in lines if _step(line) <= trainer.global_step))
+            beside.write_text("".join(line for line in lines if _step(line) < trainer.global_step))
 
     @rank_zero_only
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.check()
         values = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "step"}
         epoch = round(trainer.global_step / self.steps_per_epoch, 3)
         line = {"time": time.time(), "epoch": epoch, "step": trainer.global_step, **values}

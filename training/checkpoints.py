@@ -2,6 +2,7 @@
 
 import io
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,15 @@ SECONDS = 60.0
 
 
 class WholeFileIO(TorchCheckpointIO):
-    """Writes each checkpoint beside its place and renames it, so that a kill never leaves half of one."""
+    """Writes each checkpoint beside its place and renames it, so that a kill never leaves half of one.
+
+    Args:
+        check: called before, and raises where none may be published any more.
+    """
+
+    def __init__(self, check: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.check = check
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         # Lightning's own writes into the folder of temporary files first; torch's errors say nothing of a full disk.
@@ -28,12 +37,21 @@ class WholeFileIO(TorchCheckpointIO):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with written_beside(path) as beside:
             beside.write_bytes(buffer.getbuffer())
+            self.check()
 
 
 class Best(ModelCheckpoint):
-    """`best.ckpt` whenever a validation finds the lowest loss so far."""
+    """`best.ckpt` whenever a validation finds the lowest loss so far.
 
-    def __init__(self, folder: Path) -> None:
+    The validation of a run that is stopped before its end writes `stopped.ckpt` instead: a run that goes on after all must
+    find what it would have without it.
+
+    Args:
+        folder: of both.
+        is_stopped: whether the run is.
+    """
+
+    def __init__(self, folder: Path, is_stopped: Callable[[], bool] = lambda: False) -> None:
         super().__init__(
             folder,
             filename="best",
@@ -43,6 +61,15 @@ class Best(ModelCheckpoint):
             save_on_train_epoch_end=False,
             enable_version_counter=False,
         )
+        self.path = folder / "best.ckpt"
+        self.is_stopped = is_stopped
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self.is_stopped():
+            super().on_validation_end(trainer, pl_module)
+        elif self.best_model_score is None or trainer.callback_metrics["val/loss"] < self.best_model_score:
+            self.path = self.path.with_name("stopped.ckpt")
+            trainer.save_checkpoint(self.path, weights_only=True)
 
 
 class Last(pl.Callback):
@@ -79,11 +106,20 @@ class Last(pl.Callback):
         step, before = trainer.global_step, self.step
         self.step = step
         self.due |= self._is_due(trainer, before, step)
-        if self.due and step % self.parts.between and not trainer.should_stop:
+        if self.due and self.is_lawful(trainer):
             assert isinstance(pl_module, ClassificationModule)
-            _require_finite(pl_module, step)
-            trainer.save_checkpoint(self.path)
-            self.due, self.time = False, time.monotonic()
+            self.save(trainer, pl_module)
+
+    def is_lawful(self, trainer: pl.Trainer) -> bool:
+        """Whether a run may go on from this step, which no validation follows."""
+        step = trainer.global_step
+        return step % self.parts.between != 0 and step < self.parts.steps and not trainer.should_stop
+
+    def save(self, trainer: pl.Trainer, module: ClassificationModule) -> None:
+        """Write the checkpoint, unless something in it is not finite."""
+        _require_finite(module, trainer.global_step)
+        trainer.save_checkpoint(self.path)
+        self.due, self.time = False, time.monotonic()
 
     def _is_due(self, trainer: pl.Trainer, before: int, step: int) -> bool:
         if self.every is not None:

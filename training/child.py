@@ -58,17 +58,17 @@ def _end_with_parent() -> None:
         _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
-_STEPS_BACK = 10
+STEPS_BACK = 10
 """Of 19: a tenth of what others get, so that on a machine that is never idle it is done in the end."""
 
 
 def _give_way() -> None:
     """Linux may share processors out among sessions before it looks at the processes in them."""
     _end_with_parent()
-    os.nice(_STEPS_BACK)
+    os.nice(STEPS_BACK)
     try:
         with open("/proc/self/autogroup", "w") as file:
-            file.write(str(_STEPS_BACK))
+            file.write(str(STEPS_BACK))
     except OSError:
         return  # a system without
 

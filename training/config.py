@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from stn.config import ModelConfig, require
 
-FORBID_EXTRA = {"extra": "forbid"}
+FORBID_EXTRA = {"extra": "forbid", "use_attribute_docstrings": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

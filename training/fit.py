@@ -10,31 +10,33 @@ import subprocess
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from stn import ModelInfo, build_model, save_model
 from stn.classifiers import Classifier
 from stn.config import to_dict
-from training.callbacks import MetricsFile, Pace, Progress, Samples
-from training.checkpoints import Best, Last, WholeFileIO
+from training.attempts import Attempt, checking
+from training.callbacks import Pace
+from training.checkpoints import Best
 from training.config import TrainingConfig
 from training.data.datamodule import DataModule
 from training.data.labelled import check_learnable
 from training.module import ClassificationModule
+from training.progress import ProgressFile
 from training.report import write_run_report
 from training.runs import write_json
 from training.same_data import check_data
+from training.trainer import make_trainer
 
 log = logging.getLogger(__name__)
 
 
-def fit(config: TrainingConfig, run: Path) -> dict[str, float]:
+def fit(config: TrainingConfig, run: Path, attempt: Attempt | None = None) -> dict[str, float]:
     """Train, choose the best epoch, test it, write all of it into the run folder, and return the scores.
 
     A run that was stopped goes on from its last checkpoint, or from the start where it had none yet.
@@ -42,10 +44,12 @@ def fit(config: TrainingConfig, run: Path) -> dict[str, float]:
     Args:
         config: what to train.
         run: its folder; see `training.runs`.
+        attempt: where a worker started it, who may stop it or have it superseded.
 
     Raises:
         ValueError: what the config asks for is not there.
         KeyboardInterrupt: the run was interrupted; it can be resumed.
+        Fenced: a later attempt has the run folder.
     """
     last = run / "checkpoints" / "last.ckpt"
     if config.trainer.accelerator == "gpu" and not torch.accelerator.is_available():
@@ -56,83 +60,40 @@ def fit(config: TrainingConfig, run: Path) -> dict[str, float]:
     torch.manual_seed(config.seed)
     model = build_model(config.model, data.input, len(data.class_names))
     module = ClassificationModule(model, config, len(data.class_names), data.steps)
-    pace = Pace()
     begun = _step_of(last)
-    trainer = make_trainer(config, run, data, pace, begun=begun)
+    pace = Pace()
+    others = [pace] if attempt is None else [pace, ProgressFile(attempt, pace, data.steps)]
+    trainer = make_trainer(config, run, data, *others, begun=begun, attempt=attempt)
     check_data(run, data.data, remember=trainer.is_global_zero)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     place = f"device {trainer.strategy.root_device}"
     log.info("%s: seed %d, %s, %d parameters, %s", config.name, config.seed, place, parameters, run)
     with _interruptible():
         trainer.fit(module, datamodule=data, ckpt_path=None if begun is None else last, weights_only=True)
+    best = trainer.checkpoint_callback
+    assert isinstance(best, Best)
+    stopped = best.is_stopped()
     if trainer.global_step < data.steps:
-        rule = f"no lower val/loss in {config.trainer.patience} validations"
+        rule = "as asked" if stopped else f"no lower val/loss in {config.trainer.patience} validations"
         log.info("stopped early, after step %d: %s", trainer.global_step, rule)
-    scores = _test_best(trainer, module, data, run / "checkpoints" / "best.ckpt")
+    scores = _test_best(trainer, module, data, best.path)
     if trainer.is_global_zero:
+        check = checking(attempt)
+        check()
         _save(run, model, config, data, scores)
         write_run_report(run, model, data, scores)
         result = {
-            "status": "succeeded",
+            "status": "stopped" if stopped else "succeeded",
             "scores": scores,
             "steps": trainer.global_step,
             "seconds": pace.total,
             "seconds_per_step": pace.median(),
             "parameters": parameters,
         }
-        write_json(run / "result.json", result)
+        check()
+        write_json(run / "result.json", result if attempt is None else {**result, "attempt": attempt.number})
         log.info("test accuracy %.2f %% after %.1f s of training", 100 * scores["test/accuracy"], pace.total)
     return scores
-
-
-def make_trainer(
-    config: TrainingConfig, run: Path, data: DataModule, *others: pl.Callback, begun: int | None = None
-) -> pl.Trainer:
-    """All of a run is one of Lightning's epochs, so that going on within it is the only way of going on.
-
-    Args:
-        others: callbacks that come before the run's own.
-        begun: the step after which the run goes on, where it does; TensorBoard then forgets what it knows of later ones.
-    """
-    settings, between = config.trainer, data.steps_between_validations
-    # What may end the run comes first, so that the others know of it.
-    stopping = EarlyStopping("val/loss", patience=settings.patience or 1, check_on_train_epoch_end=False)
-    callbacks: list[pl.Callback] = [
-        *([] if settings.patience is None else [stopping]),
-        *others,
-        Progress(config.name, data.steps),
-        MetricsFile(run / "metrics.jsonl", data.steps_per_epoch),
-        Samples(run / "samples", between),
-        Best(run / "checkpoints"),
-        Last(run / "checkpoints" / "last.ckpt", settings.checkpoint_every, data.parts),
-    ]
-    processes = settings.devices * settings.nodes
-    return pl.Trainer(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        num_nodes=settings.nodes,
-        strategy="ddp" if processes > 1 else "auto",
-        sync_batchnorm=processes > 1 and torch.accelerator.is_available() and settings.accelerator != "cpu",
-        precision=PRECISIONS[settings.precision],
-        benchmark=True,  # sizes never change
-        max_epochs=1,
-        val_check_interval=data.parts.batches,
-        check_val_every_n_epoch=None,
-        callbacks=callbacks,
-        plugins=[WholeFileIO()],
-        logger=TensorBoardLogger(run, name="", version="tensorboard", purge_step=None if begun is None else begun + 1),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,
-    )
-
-
-PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
-    "float32": "32-true",
-    "bfloat16": "bf16-mixed",
-    "float16": "16-mixed",
-}
 
 
 def _step_of(last: Path) -> int | None:

@@ -1,8 +1,6 @@
 """The plots of a report, drawn by matplotlib, which only this file needs: import it where a report is written."""
 
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -16,19 +14,6 @@ from training.lettering import class_label
 _NUMBERS, _NAMES = 25, 60
 """The most classes with numbers in the cells, and with a name at every row."""
 _TRAIN, _VALIDATION, _SOFT = "#9a9fa8", "#e8501f", "#5d626b"
-
-
-def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The lines of a metrics file; what a kill cut short, or is no number, is left out."""
-    lines = []
-    for line in path.read_text().splitlines():
-        try:
-            values = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(values, dict) and isinstance(values.get("step"), int):
-            lines.append({name: float(value) for name, value in values.items() if isinstance(value, int | float)})
-    return lines
 
 
 def curves(lines: list[dict[str, float]]) -> Figure:

@@ -21,6 +21,7 @@ from training.data.datamodule import DataModule
 from training.evaluation import Evaluation, evaluate
 from training.facts import report_title, run_facts
 from training.lettering import class_label
+from training.metrics_file import read_metrics
 from training.pictures import caption_sheet, tiles
 from training.report_page import GENERATOR, Shown, percent, report_page
 
@@ -110,7 +111,7 @@ def device_for(accelerator: str) -> torch.device:
 def _plots(evaluation: Evaluation, metrics: Path | None) -> tuple[dict[str, bytes], str]:
     """The plots by name, and what to say where there are none."""
     try:
-        from training.plots import confusion, curves, read_metrics
+        from training.plots import confusion, curves
     except ModuleNotFoundError:
         return {}, _NO_PLOTS
     figures = {"confusion": confusion(evaluation)}

@@ -2,14 +2,16 @@
 
 config.json           the whole config
 data.json             by what the pictures are known again
-checkpoints/          last.ckpt, to go on from, and best.ckpt, by validation loss
+checkpoints/          last.ckpt, to go on from, and best.ckpt, by validation loss; stopped.ckpt, where a stop found better
 metrics.jsonl         one line per validation
 log.txt               what was logged
 tensorboard/          the same numbers, and pictures
 samples/              test pictures with the sampled region, and what the network made of them
 model.safetensors     the best weights, ready to be served
 report/               index.html: scores, curves, confusion matrix and mistakes on the test pictures
-result.json           written last: scores, seconds, parameters
+result.json           written last: scores, seconds, parameters; "status" is "stopped" where the run may still go on
+
+A worker adds console.txt, all that was printed, and what `training.attempts` describes.
 """
 
 import contextlib
@@ -21,7 +23,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from stn.config import from_dict, to_dict
 from stn.whole_file import written_beside
@@ -44,20 +46,31 @@ def make_run(run: Path, config: TrainingConfig) -> Path:
     Raises:
         FileExistsError: something lies in it.
     """
-    data = config.data
-    if data.name != "digits":  # which lie nowhere
-        cache = data.cache and os.path.abspath(data.cache)
-        data = dataclasses.replace(data, root=os.path.abspath(data.root), cache=cache)
     run.mkdir(parents=True, exist_ok=True)
     if any(run.iterdir()):
         raise FileExistsError(errno.EEXIST, "a new run folder must not exist, or be empty", str(run))
     try:
-        write_json(run / "config.json", to_dict(dataclasses.replace(config, data=data)))
+        write_json(run / "config.json", to_dict(_from_everywhere(config)))
     except OSError:
         with contextlib.suppress(OSError):
             run.rmdir()
         raise
     return run
+
+
+def prepare_run(run: Path, config: TrainingConfig) -> None:
+    """The same, where it may be there already, or half made."""
+    run.mkdir(parents=True, exist_ok=True)
+    if not (run / "config.json").exists():
+        write_json(run / "config.json", to_dict(_from_everywhere(config)))
+
+
+def _from_everywhere(config: TrainingConfig) -> TrainingConfig:
+    data = config.data
+    if data.name == "digits":  # which lie nowhere
+        return config
+    cache = data.cache and os.path.abspath(data.cache)
+    return dataclasses.replace(config, data=dataclasses.replace(data, root=os.path.abspath(data.root), cache=cache))
 
 
 def read_config(path: Path) -> TrainingConfig:
@@ -71,30 +84,70 @@ def read_config(path: Path) -> TrainingConfig:
     return from_dict(TrainingConfig, values)
 
 
+def is_finished(run: Path) -> bool:
+    """Whether the run came to its end; one that was stopped before it did not."""
+    try:
+        return bool(json.loads((run / "result.json").read_text())["status"] == "succeeded")
+    except FileNotFoundError:
+        return False
+
+
+def set_aside(run: Path) -> None:
+    """Make a run that was stopped one that goes on."""
+    with contextlib.suppress(FileNotFoundError):
+        (run / "result.json").replace(run / "result.stopped.json")
+    (run / "checkpoints" / "stopped.ckpt").unlink(missing_ok=True)
+
+
+class Held(ValueError):
+    """Another process runs the run folder."""
+
+
 @contextlib.contextmanager
-def hold(run: Path) -> Iterator[None]:
-    """Keep the run folder to this process, or a ValueError where another process runs it.
+def hold(run: Path, patience: float = 0.0) -> Iterator[None]:
+    """Keep the run folder to this process.
 
     The lock goes with the process, however that ends.
+
+    Args:
+        run: the run folder.
+        patience: seconds to wait for a process that is about to end.
+
+    Raises:
+        Held: another process has it.
     """
     with (run / ".lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = f" (process {file.read()} does)"
-            raise ValueError(f"run must be one that no other process is running, got {str(run)!r}{holder}") from None
+        deadline = time.monotonic() + patience
+        while not _locked(file):
+            if time.monotonic() >= deadline:
+                file.seek(0)
+                holder = f" (process {file.read()} does)"
+                raise Held(f"run must be one that no other process is running, got {str(run)!r}{holder}")
+            time.sleep(0.05)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
 
 
+def _locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+OF_WORKERS = (".attempt.json.", ".control.json.")
+"""How files begin that another process may be writing."""
+
+
 def clear_leftovers(run: Path) -> None:
     """Remove what a kill left half written in a run folder that no process runs."""
     for folder in (run, run / "checkpoints", run / "samples"):
         for path in filter(Path.is_file, folder.glob(".*.*")):
-            path.unlink()
+            if not path.name.startswith(OF_WORKERS):
+                path.unlink()
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -110,7 +110,7 @@ class Gate:
 
 
 class GateMiddleware:
-    """Asks the gate before every request, and leaves the name of who asks for the log (`logs.key_name`)."""
+    """Asks the gate before every request, and leaves the name of who asks for the log (`logs.key_name`) and the route."""
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
         self.app = app
@@ -129,6 +129,7 @@ class GateMiddleware:
             await problem_response(Request(scope), problem)(scope, receive, send)
             return
         logs.key_name.set(identity.name)
+        scope.setdefault("state", {})["identity"] = identity
         await self.app(scope, receive, send)
 
 

@@ -5,8 +5,10 @@ refuses for the moment is asked again. Neither torch nor a model is needed here.
 """
 
 from service.client.arrays import Arrays
+from service.client.async_jobs import AsyncJobsClient
 from service.client.asynchronous import AsyncClient
 from service.client.blocking import Client
+from service.client.blocking_jobs import JobsClient
 from service.client.errors import (
     Conflict,
     DeadlinePassed,
@@ -26,10 +28,12 @@ from service.client.predictions import Prediction, Theta
 __all__ = [
     "Arrays",
     "AsyncClient",
+    "AsyncJobsClient",
     "Client",
     "Conflict",
     "DeadlinePassed",
     "ImageLike",
+    "JobsClient",
     "NoAnswer",
     "NotAllowed",
     "NotFound",

@@ -9,8 +9,9 @@ from typing import TypeVar, overload
 
 import httpx2
 
-from service.client import calls
+from service.client import calls, dataset_calls
 from service.client.arrays import Arrays, joined
+from service.client.async_jobs import AsyncJobsClient
 from service.client.calls import Call, Question
 from service.client.connection import (
     IMAGES_PER_REQUEST,
@@ -21,10 +22,12 @@ from service.client.connection import (
     async_chunks,
     request_arguments,
 )
+from service.client.dataset_files import Progress
 from service.client.errors import NOT_READY, WrongRequest
 from service.client.images import ImageLike, grouped, is_one
 from service.client.predictions import Prediction, only
 from service.client.retries import Lost
+from service.datasets.schemas import DatasetReport, Datasets
 from service.schemas import Model, Models, ModelVersion
 
 T = TypeVar("T")
@@ -62,6 +65,8 @@ class AsyncClient:
             raise ValueError(f"requests_at_once must be at least 1, got {requests_at_once}")
         self._connection = Connection(url, key, timeout, retries, images_per_request)
         self._http = httpx2.AsyncClient(**self._connection.http_options())
+        self.jobs = AsyncJobsClient(self._connection, self._http, self._answer)
+        """Training jobs."""
         self._requests_at_once = requests_at_once
 
     @overload
@@ -132,6 +137,33 @@ class AsyncClient:
     async def delete(self, name: str, version: int | None = None) -> None:
         """As `Client.delete`."""
         return await self._answer(calls.delete(name, version))
+
+    async def datasets(self) -> Datasets:
+        """As `Client.datasets`."""
+        return await self._answer(dataset_calls.datasets())
+
+    async def dataset(self, name: str) -> DatasetReport:
+        """As `Client.dataset`."""
+        return await self._answer(dataset_calls.dataset(name))
+
+    async def dataset_sheet(self, name: str) -> bytes:
+        """As `Client.dataset_sheet`."""
+        return await self._answer(dataset_calls.sheet(name))
+
+    async def upload_dataset(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        progress: Progress | None = None,
+        timeout: float = dataset_calls.UPLOAD_TIMEOUT,
+    ) -> DatasetReport:
+        """As `Client.upload_dataset`."""
+        return await self._answer(dataset_calls.upload(name, path, progress), timeout)
+
+    async def delete_dataset(self, name: str) -> None:
+        """As `Client.delete_dataset`."""
+        return await self._answer(dataset_calls.delete(name))
 
     async def ready(self) -> bool:
         """As `Client.ready`."""

@@ -9,8 +9,9 @@ from typing import TypeVar, overload
 
 import httpx2
 
-from service.client import calls
+from service.client import calls, dataset_calls
 from service.client.arrays import Arrays, joined
+from service.client.blocking_jobs import JobsClient
 from service.client.calls import Call, Question
 from service.client.connection import (
     IMAGES_PER_REQUEST,
@@ -21,10 +22,12 @@ from service.client.connection import (
     chunks,
     request_arguments,
 )
+from service.client.dataset_files import Progress
 from service.client.errors import NOT_READY, WrongRequest
 from service.client.images import ImageLike, grouped, is_one
 from service.client.predictions import Prediction, only
 from service.client.retries import Lost
+from service.datasets.schemas import DatasetReport, Datasets
 from service.schemas import Model, Models, ModelVersion
 
 T = TypeVar("T")
@@ -60,6 +63,8 @@ class Client:
     ) -> None:
         self._connection = Connection(url, key, timeout, retries, images_per_request)
         self._http = httpx2.Client(**self._connection.http_options())
+        self.jobs = JobsClient(self._connection, self._http, self._answer)
+        """Training jobs."""
 
     @overload
     def predict(  # type: ignore[overload-overlap]
@@ -169,6 +174,44 @@ class Client:
     def delete(self, name: str, version: int | None = None) -> None:
         """Delete a version of a model, or the model with all its versions where none is given."""
         return self._answer(calls.delete(name, version))
+
+    def datasets(self) -> Datasets:
+        """All data sets of the service."""
+        return self._answer(dataset_calls.datasets())
+
+    def dataset(self, name: str) -> DatasetReport:
+        """One data set: its classes, and what of its upload was refused."""
+        return self._answer(dataset_calls.dataset(name))
+
+    def dataset_sheet(self, name: str) -> bytes:
+        """The contact sheet of a data set, a PNG."""
+        return self._answer(dataset_calls.sheet(name))
+
+    def upload_dataset(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        progress: Progress | None = None,
+        timeout: float = dataset_calls.UPLOAD_TIMEOUT,
+    ) -> DatasetReport:
+        """Add pictures to train on; they have all been opened when this returns.
+
+        Args:
+            name: of the new data set.
+            path: a zip file of class folders, an npz file, or a folder of class folders, which is zipped as it is sent.
+            progress: called with the bytes that were sent, and how many there are.
+            timeout: seconds for all of it.
+
+        Raises:
+            ServiceError: the service did not take it; `Conflict` where it has a data set of that name.
+            ValueError: the path is none of these.
+        """
+        return self._answer(dataset_calls.upload(name, path, progress), timeout)
+
+    def delete_dataset(self, name: str) -> None:
+        """Delete a data set, unless a job uses it that has not ended."""
+        return self._answer(dataset_calls.delete(name))
 
     def ready(self) -> bool:
         """Whether the service is there and answers requests.

@@ -1,6 +1,6 @@
 """The requests of a client, and how their answers are read; nothing is sent here."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -19,6 +19,9 @@ from service.schemas import Model, Models, ModelVersion
 
 T = TypeVar("T")
 
+Content = bytes | Path | Callable[[], Iterator[bytes]]
+"""A body, the file it is in, or what gives its pieces from the beginning at each call."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
@@ -28,10 +31,9 @@ class Call(Generic[T]):
     path: str
     read: Callable[[httpx2.Response], T]
     """The result of a good answer."""
-    query: dict[str, str] = field(default_factory=dict)
+    query: Mapping[str, str | list[str]] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
-    content: bytes | Path = b""
-    """The body, or the file it is in."""
+    content: Content = b""
     repeat: Repeat = "lost"
 
     def result(self, outcome: httpx2.Response | Lost) -> T:

@@ -1,16 +1,16 @@
 """Where a client asks, as whom, and with how much patience."""
 
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import anyio
+import anyio.to_thread
 import httpx2
 
-from service.client.calls import Call
+from service.client.calls import Call, Content
 from service.client.retries import Attempts
 
 TIMEOUT = 60.0
@@ -67,26 +67,29 @@ def request_arguments(call: Call[Any], seconds: float) -> dict[str, Any]:
     }
 
 
-def chunks(content: bytes | Path) -> bytes | Iterator[bytes]:
+def chunks(content: Content) -> bytes | Iterator[bytes]:
     """The content as httpx takes it, from the beginning."""
-    return content if isinstance(content, bytes) else _chunks(content)
+    return content if isinstance(content, bytes) else _pieces(content)
 
 
-def async_chunks(content: bytes | Path) -> bytes | AsyncIterator[bytes]:
-    """The content as httpx takes it on an event loop, which the file is read beside."""
-    return content if isinstance(content, bytes) else _async_chunks(content)
+def async_chunks(content: Content) -> bytes | AsyncIterator[bytes]:
+    """The content as httpx takes it on an event loop, which files are read beside."""
+    return content if isinstance(content, bytes) else _async_pieces(_pieces(content))
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def _pieces(content: Path | Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
+    return _file_pieces(content) if isinstance(content, Path) else content()
+
+
+def _file_pieces(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             yield chunk
 
 
-async def _async_chunks(path: Path) -> AsyncIterator[bytes]:
-    async with await anyio.open_file(path, "rb") as file:
-        while chunk := await file.read(_CHUNK):
-            yield chunk
+async def _async_pieces(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while (piece := await anyio.to_thread.run_sync(next, pieces, None)) is not None:
+        yield piece
 
 
 def _is_address(url: str) -> bool:

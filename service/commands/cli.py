@@ -11,6 +11,8 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.extras import SubcommandApp
 
 from service.commands.arguments import Run, given, later, parse
+from service.commands.datasets import datasets_commands
+from service.commands.jobs import jobs_commands
 from service.commands.keys import keys_commands
 from service.commands.models import models_commands
 from service.problems import Problem
@@ -55,13 +57,24 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
 
     @app.command
     def up(settings: SettingsArguments = defaults) -> Run:
-        """Start the service with its page; where no model has been trained yet, it serves the one of the package."""
+        """Start the service with its page, and run training jobs.
+
+        Where no model has been trained yet, it serves the one of the package.
+        """
         return partial(later, "serve", "up", settings)
 
     @app.command
     def serve(settings: SettingsArguments = defaults) -> Run:
         """Start the service with its page."""
         return partial(later, "serve", "serve", settings)
+
+    @app.command
+    def worker(settings: SettingsArguments = defaults) -> Run:
+        """Run training jobs until it is stopped; they go on where they were, at the next start.
+
+        `stn up` starts one. Several workers, also on several machines with one home folder and one database, share the jobs.
+        """
+        return partial(later, "worker", "worker", settings)
 
     @app.command
     def predict(
@@ -200,7 +213,9 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
         """
         return partial(later, "export", "export", model, to, output, defaults)
 
+    app.command(jobs_commands(defaults, arguments), name="jobs", help="Launch, watch and stop training jobs.")
     app.command(keys_commands(defaults), name="keys", help="Say who may ask the service: stn keys create NAME.")
+    app.command(datasets_commands(defaults), name="datasets", help="Add, list and delete pictures to train on.")
     app.command(models_commands(defaults), name="models", help="List, choose, delete and import models.")
     return app
 

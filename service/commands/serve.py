@@ -9,10 +9,11 @@ from service.workers import supervise
 
 
 def up(settings: Settings) -> int:
-    """Serve; where no model has been registered yet, the one that comes with the package."""
+    """Serve, and run training jobs; where there is no model yet, the one that comes with the package is served."""
+    logs.set_up(settings.log_format, settings.log_requests)
     Gate(settings)
     register_shipped(settings.models)
-    return serve(settings)
+    return supervise(settings, with_jobs=settings.run_jobs)
 
 
 def serve(settings: Settings) -> int:

@@ -7,7 +7,7 @@ from service.models.folder import find_version, register
 from service.settings import Settings
 from training.child import run_module
 from training.config import TrainingConfig
-from training.runs import create_run, read_config
+from training.runs import create_run, is_finished, read_config
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ def train(config: TrainingConfig, settings: Settings) -> int:
 def resume(run: Path, settings: Settings) -> int:
     """Go on with a run, from its last checkpoint where it has one, and register the model; once, where it is finished."""
     name = read_config(run / "config.json").name
-    if (run / "result.json").exists():
+    if is_finished(run):
         version = find_version(settings.models, name, run / "model.safetensors")
         if version is not None:
             log.info("the run is finished; its model is %s, version %d", name, version)

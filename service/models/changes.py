@@ -1,10 +1,9 @@
 """What a request may change in the models folder: add a version, choose the default, delete."""
 
-import contextlib
-import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+from service.disk_problems import explained
 from service.models.catalogue import Catalogue, Entry, Key
 from service.models.choice import default_version, servable_versions
 from service.models.folder import add, find_version, model_file, remove_model, remove_version
@@ -38,7 +37,7 @@ async def add_model(store: ModelStore, name: str, source: Path) -> tuple[Entry, 
     async with store.preparing:
         served = await _prepare(store, name, source)
     async with store.changing:
-        with explained():
+        with explained("models"):
             version, is_new = await in_own_thread(add, store.settings.models, name, source)
         if is_new:
             entry = Entry(name, version, model_file(store.settings.models, name, version), served.stamp, served.info)
@@ -64,7 +63,7 @@ async def choose_default(store: ModelStore, name: str, version: int | None) -> N
     async with store.changing:
         if name not in store.catalogue.models or (version and not store.catalogue.find(name, version)):
             raise Problem(409, f"model {name} was changed at the same time: try again")
-        with explained():
+        with explained("models"):
             await in_own_thread(write_pin, store.settings.models, name, version)
         store.apply(store.catalogue.with_pin(name, version))
 
@@ -81,7 +80,7 @@ async def delete_version(store: ModelStore, name: str, version: int) -> None:
     await _warm(store, name, lambda catalogue: catalogue.without(name, version))
     async with store.changing:
         _check_unused(store, name, version)
-        with explained():
+        with explained("models"):
             await in_own_thread(remove_version, store.settings.models, name, version)
         store.apply(store.catalogue.without(name, version))
 
@@ -101,7 +100,7 @@ async def delete_model(store: ModelStore, name: str) -> None:
         for version in versions:
             _check_idle(store, (name, version))
         last = store.memory.answering.get(name)
-        with explained():
+        with explained("models"):
             await in_own_thread(
                 remove_model, store.settings.models, name, sorted(versions, key=lambda version: version == last)
             )
@@ -109,19 +108,6 @@ async def delete_model(store: ModelStore, name: str) -> None:
         for version in versions:
             catalogue = catalogue.without(name, version)
         store.apply(catalogue)
-
-
-@contextlib.contextmanager
-def explained() -> Iterator[None]:
-    """A Problem where the folder cannot be written: 507 where its disk is full, 409 where that is not allowed."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Problem(507, "the disk of the models folder is full") from error
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise Problem(409, "the service may not write to its models folder") from error
-        raise
 
 
 async def _known_version(store: ModelStore, name: str, version: int) -> Entry:

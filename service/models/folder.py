@@ -18,6 +18,7 @@ from pathlib import Path
 import stn
 from service.models.records import read_history, remember, remove_records
 from stn import ModelFileError
+from stn.model_info import read_model_info
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,24 @@ def register(models: Path, name: str, source: Path) -> int:
         ModelFileError: the source is not a model file.
     """
     stn.load_model(source)
+    with _copied(models, name, source) as beside:
+        return _link_next(beside, models, name)
+
+
+def register_once(models: Path, name: str, source: Path) -> int:
+    """The version that a finished run's model file has become, now or by an earlier call; torch is not needed for it.
+
+    Raises:
+        ModelFileError: the source is not a model file.
+    """
+    read_model_info(source)
+    with _copied(models, name, source) as beside:
+        return add(models, name, beside)[0]
+
+
+@contextlib.contextmanager
+def _copied(models: Path, name: str, source: Path) -> Iterator[Path]:
+    """A copy on its way, in the model's folder, until the end of the block."""
     folder = models / name
     folder.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=folder, prefix=".new.")
@@ -96,7 +115,7 @@ def register(models: Path, name: str, source: Path) -> int:
     try:
         shutil.copyfile(source, beside)
         os.chmod(beside, 0o644)
-        return _link_next(beside, models, name)
+        yield Path(beside)
     finally:
         os.unlink(beside)
 

@@ -32,7 +32,7 @@ def set_up(log_format: LogFormat, log_requests: bool) -> None:
     warnings.filterwarnings(
         "ignore", module=r"PIL\."
     )  # they tell what pictures hold, and Python remembers each for ever
-    for name in ("service", "uvicorn"):
+    for name in ("service", "training", "uvicorn"):
         logging.getLogger(name).setLevel(logging.INFO)
     _requests.setLevel(logging.INFO if log_requests else logging.ERROR)
 

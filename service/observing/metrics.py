@@ -4,9 +4,10 @@
 A scrape sees what they counted once `publish` was called.
 """
 
+import math
 import platform
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import version
 from typing import Literal
@@ -15,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 
 from service.observing import resources
 from service.observing.tally import Distribution, Tally
+from training.jobs.states import STATES, State
 
 Stage = Literal["decode", "queue", "batch", "infer", "encode"]
 Reason = Literal["queue_full", "deadline", "rate_limit", "client_gone"]
@@ -43,7 +45,9 @@ def _histogram(name: str, meaning: str, label: str, bounds: tuple[float, ...]) -
     return Distribution(Histogram(name, meaning, (label,), buckets=bounds, registry=REGISTRY), bounds)
 
 
-def _gauge(name: str, meaning: str, *labels: str, over_workers: Literal["livesum", "livemax"] = "livesum") -> Gauge:
+def _gauge(
+    name: str, meaning: str, *labels: str, over_workers: Literal["livesum", "livemax", "livemostrecent"] = "livesum"
+) -> Gauge:
     return Gauge(name, meaning, labels, registry=REGISTRY, multiprocess_mode=over_workers)
 
 
@@ -58,6 +62,7 @@ _refused = Tally(_counter("stn_refused", "Requests that got no prediction.", "re
 _queue = _gauge("stn_queue_images", "Images that wait for their prediction.")
 _models = _gauge("stn_models_loaded", "Versions of models in memory.", over_workers="livemax")
 _device = _gauge("stn_device_memory_bytes", "Memory of a GPU that torch holds.", "device")
+_jobs = _gauge("stn_jobs", "Training jobs.", "state", over_workers="livemostrecent")
 _workers = _gauge("stn_workers", "Processes that answer requests.")
 _build = _gauge("stn_build_info", "Always 1.", "version", "python", over_workers="livemax")
 _memory = _gauge("process_resident_memory_bytes", "Memory of the processes.")
@@ -73,13 +78,13 @@ for _name in STAGES:
     _stage_seconds.add_all(_name, ())
 
 
-def request(route: str, method: str, status: int, seconds: float) -> None:
+def request(route: str, method: str, status: int, seconds: float | None) -> None:
     """Count a request that was answered; `route` is the template of its path, never the path itself.
 
-    How long it took is left out where it was turned away, for that says nothing of how long an answer takes.
+    How long it took is left out where it was turned away, and None for a stream: neither says how long an answer takes.
     """
     _requests.add((route, method if method in _METHODS else "other", status))
-    if status not in _TURNED_AWAY:
+    if status not in _TURNED_AWAY and seconds is not None:
         _request_seconds.add(route, seconds)
 
 
@@ -102,6 +107,12 @@ def batch(model: str, size: int) -> None:
 def refused(reason: Reason) -> None:
     """Count a request that got no prediction for this reason."""
     _refused.add((reason,))
+
+
+def jobs(counts: Mapping[State, int] | None) -> None:
+    """How many jobs are in each state, as a scrape finds them; None where the database does not answer."""
+    for state in STATES:
+        _jobs.labels(state).set(math.nan if counts is None else counts.get(state, 0))
 
 
 def publish(waiting: int, models: int) -> None:

@@ -70,7 +70,8 @@ class Observed:
         finally:
             seconds = time.perf_counter() - started
             route = route_of(scope)
-            metrics.request(route, scope["method"], status, seconds)
+            is_stream = scope["state"].get("is_stream", False)
+            metrics.request(route, scope["method"], status, None if is_stream else seconds)
             logs.request(scope["method"], route, status, seconds)
 
 

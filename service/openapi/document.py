@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from service.access.auth import Gate
 from service.open_inference.schemas import InferenceRequest
+from service.openapi.jobs import config_schemas
 from service.openapi.keys import with_keys
 from service.openapi.problems import document_problems
 from service.schemas import Base64Images, ProblemDocument
@@ -17,6 +18,8 @@ Json = dict[str, Any]
 _TAGS = {
     "predict": "Pictures in; class, theta and the straightened picture out.",
     "models": "What is served: models, their versions, and which of them answers.",
+    "datasets": "Pictures of your own to train on.",
+    "jobs": "Training on the service's machines: launch, watch, stop; the model is served when it is done.",
     "health": "Probes for what starts and watches the service, at the paths of the inference protocol V2.",
     "inference protocol V2": "The Open Inference Protocol, which clients of KServe and Triton speak.",
 }
@@ -44,7 +47,12 @@ _PARAMETERS: Json = {
 }
 _REFERRED_TO: tuple[type[BaseModel], ...] = (Base64Images, InferenceRequest, ProblemDocument)
 """By what routes say of themselves; FastAPI knows only what is in their signatures."""
-_DONE = {"200": "The answer.", "201": "It was made.", "204": "It was done."}
+_DONE = {
+    "200": "The answer.",
+    "201": "It was made.",
+    "202": "It is asked for, and this is where it stands.",
+    "204": "It was done.",
+}
 _EVERYWHERE = {500: "The service failed; its log has the reason under the request id."}
 _WITH_INPUT = {422: "A parameter or the body is not as described."}
 _WITH_BODY = {400: "The body cannot be read.", 413: "The body is too large."}
@@ -71,6 +79,7 @@ def _completed(document: Json) -> Json:
     for model in _REFERRED_TO:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         components.setdefault("schemas", {}).update({**schema.pop("$defs", {}), model.__name__: schema})
+    components["schemas"].update(config_schemas())
     for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which no route answers
         components["schemas"].pop(name, None)
     used = set()

@@ -57,7 +57,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STN_CACHE", str((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "prepared"))
         patch.setenv("STN_RUNTIMES", "eager")
-        patch.setattr("training.child._STEPS_BACK", 0)  # tests keep all processors busy
+        patch.setattr("training.child.STEPS_BACK", 0)  # tests keep all processors busy
         yield
 
 

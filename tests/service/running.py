@@ -72,14 +72,14 @@ class Service(NamedTuple):
 
 
 @contextmanager
-def serving(home: Path, *arguments: str, log: Path, **settings: str) -> Iterator[Service]:
-    """`stn serve` on a free port, until the end of the block."""
+def serving(home: Path, *arguments: str, log: Path, verb: str = "serve", **settings: str) -> Iterator[Service]:
+    """`stn serve`, or `stn up`, on a free port, until the end of the block."""
     environment = {
         **os.environ,
         "STN_HOME": str(home),
         **{f"STN_{name.upper()}": text for name, text in settings.items()},
     }
-    command = [sys.executable, "-m", "service.commands.cli", "serve", "--port", "0", *arguments]
+    command = [sys.executable, "-m", "service.commands.cli", verb, "--port", "0", *arguments]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stderr=output, start_new_session=True)
     try:

@@ -1,11 +1,11 @@
-"""A run folder of a real, small training."""
+"""Run folders of real, small trainings."""
 
 import dataclasses
 from pathlib import Path
 
 import pytest
 
-from tests.training.runs import small, train
+from tests.training.runs import restless, small, train, trained
 from training.runs import create_run
 
 
@@ -17,3 +17,9 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = train("--resume", run)
     assert done.returncode == 0, done.stderr
     return run
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of `restless()`, from its beginning to its end in one go; not to be changed."""
+    return trained(tmp_path_factory.mktemp("undisturbed"), restless())

@@ -1,6 +1,7 @@
 """Small real runs, as a user or a job starts them."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -11,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from stn import load_model
-from training.config import TrainerConfig, TrainingConfig
+from stn import ModelConfig, load_model
+from training.config import OptimizerConfig, TrainerConfig, TrainingConfig
 from training.fit import fit
 from training.presets import digits
 from training.runs import create_run
@@ -28,6 +29,13 @@ def small(epochs: int = 2, **trainer: Any) -> TrainingConfig:
     )
 
 
+def restless(epochs: int = 3) -> TrainingConfig:
+    """Whatever has a state or draws by chance: dropout, batch norm, momentum, early stopping, penalties."""
+    config = small(epochs, checkpoint_every=3, validate_every=4, patience=50)
+    model = ModelConfig(filters=(4, 8), units=16, dropout=0.3, identity_penalty=0.1, size=(20, 20))
+    return dataclasses.replace(config, model=model, optimizer=OptimizerConfig(schedule="cosine", gradient_clip=1.0))
+
+
 def train(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "training", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
@@ -39,6 +47,19 @@ def trained(root: Path, config: TrainingConfig) -> Path:
     done = train("--resume", run)
     assert done.returncode == 0, done.stderr
     return run
+
+
+def step_of(checkpoint: Path) -> int:
+    try:
+        return int(torch.load(checkpoint, weights_only=True)["global_step"])
+    except FileNotFoundError:
+        return 0
+
+
+def numbers(run: Path) -> list[dict[str, float]]:
+    """Those of every validation, but not when it was."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "time"} for line in lines]
 
 
 def kill_when(condition: Any, run: Path) -> None:

@@ -15,8 +15,9 @@ from training.data.batches import Batch
 from training.data.datamodule import DataModule
 from training.evaluation import Evaluation, class_scores, evaluate, most_confused, wilson_interval
 from training.lettering import class_label
+from training.metrics_file import read_metrics
 from training.pictures import to_pil
-from training.plots import curves, read_metrics
+from training.plots import curves
 from training.report import write_report, write_run_report
 from training.report_page import GENERATOR, Shown, report_page
 from training.runs import read_config

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,14 +10,9 @@ from training.config import DataConfig
 from training.data.labelled import DataSet
 from training.data.labelled_files import LabelledFiles, read_labelled_files
 from training.data.picture_files import PictureFiles
-from training.decoding import FORMATS
+from training.own_pictures import OWN_FORMATS, SUFFIXES, natural
 
 log = logging.getLogger(__name__)
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-"""Of the files that are taken for pictures, in capitals too."""
-
-_FORMATS = (*FORMATS, "TIFF")
 
 
 class _Listing(NamedTuple):
@@ -45,7 +39,7 @@ def read_folder(config: DataConfig) -> DataSet:
     names = tuple(name for part in parts for name in part.names)
     labels = tuple(label for part in parts for label in part.labels)
     in_training = len(parts[0].names) if len(parts) == 2 else None
-    pictures = PictureFiles(root, names, _FORMATS)
+    pictures = PictureFiles(root, names, OWN_FORMATS)
     return read_labelled_files(LabelledFiles(pictures, labels, in_training, parts[0].class_names), config)
 
 
@@ -59,7 +53,7 @@ def _list_parts(root: Path) -> list[_Listing]:
     listings = [_list(root, part) for part in (train, test)]
     names, test_names = (listing.class_names for listing in listings)
     for first, second, where in ((names, test_names, "test"), (test_names, names, "train")):
-        missing = sorted(set(first) - set(second), key=_natural)[:5]
+        missing = sorted(set(first) - set(second), key=natural)[:5]
         require(
             not missing, "data.root", f"a set whose train and test have the same classes, missing in {where}", missing
         )
@@ -69,7 +63,7 @@ def _list_parts(root: Path) -> list[_Listing]:
 def _list(root: Path, folder: Path) -> _Listing:
     """The pictures of the class folders in this folder."""
     entries = _entries(folder)
-    classes = sorted((path for path in entries if path.is_dir()), key=lambda path: _natural(path.name))
+    classes = sorted((path for path in entries if path.is_dir()), key=lambda path: natural(path.name))
     found = [_entries(path) for path in classes]
     pictures = [[path for path in files if path.suffix.lower() in SUFFIXES and path.is_file()] for files in found]
     class_names = tuple(path.name for path in classes)
@@ -89,14 +83,8 @@ def _list(root: Path, folder: Path) -> _Listing:
 
 def _entries(folder: Path) -> list[Path]:
     """What lies in the folder and is not hidden, in natural order."""
-    return [folder / name for name in sorted(os.listdir(folder), key=_natural) if not name.startswith(".")]
+    return [folder / name for name in sorted(os.listdir(folder), key=natural) if not name.startswith(".")]
 
 
 def _has_folders(folder: Path) -> bool:
     return folder.is_dir() and any(path.is_dir() for path in _entries(folder))
-
-
-def _natural(name: str) -> tuple[list[str | int], str]:
-    """What to sort by, so that "2" comes before "10"."""
-    parts = re.split(r"([0-9]+)", name)
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)], name

@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +27,16 @@ _LAYOUTS = ({"images": "labels"}, {"train_images": "train_labels", "test_images"
 """The arrays of images, each with that of its labels: a set in one part, or in two."""
 
 
+class NpzFile(NamedTuple):
+    """What an `.npz` file holds, but for the images, which are not read yet."""
+
+    images: list[ImageArray]
+    """One array, or those for training and for the test."""
+    labels: Int[Tensor, " n"]
+    parts: Parts
+    class_names: tuple[str, ...]
+
+
 def read_npz(config: DataConfig) -> DataSet:
     """The arrays `images` and `labels`, or `train_images`, `train_labels`, `test_images` and `test_labels`.
 
@@ -37,6 +48,19 @@ def read_npz(config: DataConfig) -> DataSet:
         ValueError: naming the array, the rule and what was found.
     """
     path = Path(config.root)
+    npz = open_npz(config)
+    try:
+        key = key_of(["npz", path.name, state_of(path)])
+        source = partial(_source, npz.images, config)
+        decoded = decode_once(key, cache_folder(config, path.parent), config.memory, source)
+    except DAMAGED as error:
+        raise _damaged(config, error) from None
+    return DataSet(decoded.images, npz.labels, *npz.parts, npz.class_names)
+
+
+def open_npz(config: DataConfig) -> NpzFile:
+    """All but the images; see `read_npz`, also for what is refused."""
+    path = Path(config.root)
     require(path.is_file() and zipfile.is_zipfile(path), "data.root", "an .npz file", config.root)
     try:
         small, images = _open(path)
@@ -45,12 +69,18 @@ def read_npz(config: DataConfig) -> DataSet:
         class_names = _class_names(small, labels)
         parts = _parts(small, numbers, config)
         check_names(class_names)
-        key = key_of(["npz", path.name, state_of(path)])
-        source = partial(_source, list(images.values()), config)
-        decoded = decode_once(key, cache_folder(config, path.parent), config.memory, source)
+        arrays = list(images.values())
+        first, last = arrays[0], arrays[-1]
+        require(
+            first.shape == last.shape, f"{last.name} in data.root", f"images of {first.shape} as before", last.shape
+        )
+        return NpzFile(arrays, labels, parts, class_names)
     except DAMAGED as error:
-        raise ValueError(f"data.root must be an undamaged .npz file, got {config.root!r} ({error})") from None
-    return DataSet(decoded.images, labels, *parts, class_names)
+        raise _damaged(config, error) from None
+
+
+def _damaged(config: DataConfig, error: Exception) -> ValueError:
+    return ValueError(f"data.root must be an undamaged .npz file, got {config.root!r} ({error})")
 
 
 def _open(path: Path) -> tuple[Arrays, dict[str, ImageArray]]:
@@ -119,10 +149,8 @@ def _parts(small: Arrays, numbers: list[Int[Tensor, " _"]], config: DataConfig) 
 
 
 def _source(arrays: list[ImageArray], config: DataConfig) -> Source:
-    first, last = arrays[0], arrays[-1]
-    require(first.shape == last.shape, f"{last.name} in data.root", f"images of {first.shape} as before", last.shape)
     blocks = counted(_blocks(arrays, config), sum(map(block_count, arrays)), "reading images", "block")
-    return Source(sum(array.stored[0] for array in arrays), first.shape, blocks)
+    return Source(sum(array.stored[0] for array in arrays), arrays[0].shape, blocks)
 
 
 def _blocks(arrays: list[ImageArray], config: DataConfig) -> Iterator[Decoded]:

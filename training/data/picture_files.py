@@ -18,15 +18,13 @@ from stn.config import require
 from training.config import DataConfig
 from training.data.decoded import Decoded, Source, cache_folder, decode_once, key_of, state_of
 from training.data.progress import counted
-from training.decoding import DAMAGED, FITS, UnreadablePicture, convert, decode, to_bytes
+from training.decoding import DAMAGED, FITS, UnreadablePicture, to_bytes
+from training.own_pictures import GREY_MODES, read_picture
 
 log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-_MAX_PIXELS = 89_478_485
-"""Pillow's bound, beyond which it takes a picture for an attack."""
 
 DEFAULT_SIZE = (64, 64)
 """(H, W) of pictures whose own sizes differ."""
@@ -35,8 +33,6 @@ _MOST_NAMED = 20
 
 _ORIENTATION, _ON_THEIR_SIDE = 0x0112, (5, 6, 7, 8)
 """The EXIF tag, and the values of it that exchange width and height."""
-
-_GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 class PictureFiles(NamedTuple):
@@ -106,7 +102,7 @@ def _read_header(files: PictureFiles, name: str) -> _Header | None:
             known = image.format != "PNG" or "exif" in image.info
             turned = known and image.getexif().get(_ORIENTATION) in _ON_THEIR_SIDE
             size = (image.width, image.height) if turned else (image.height, image.width)
-            return _Header(size, image.mode in _GREY_MODES)
+            return _Header(size, image.mode in GREY_MODES)
     except (*DAMAGED, Image.DecompressionBombError, Image.DecompressionBombWarning):  # decoding will give the reason
         return None
 
@@ -138,12 +134,7 @@ def _open(files: PictureFiles, name: str, channels: int) -> Image.Image:
         data = (files.root / name).read_bytes()
     except OSError as error:
         raise UnreadablePicture("damage", f"the file cannot be read ({error.strerror})") from None
-    if not data:
-        raise UnreadablePicture("damage", "the file is empty")
-    image = decode(data, files.formats, _MAX_PIXELS)
-    if image.mode == "F":
-        raise UnreadablePicture("format", "the image must have pixels of 1, 8 or 16 bits, these are floating-point")
-    return convert(image, channels)
+    return read_picture(data, files.formats, channels)
 
 
 def _name(decoded: Decoded, count: int) -> None:

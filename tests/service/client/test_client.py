@@ -40,6 +40,7 @@ from service.client import (
 from service.models.folder import register_shipped
 from service.settings import Settings
 from tests.service.conftest import CLASSES, encode, picture, write_model
+from tests.service.datasets.zips import good
 from tests.service.peer import CLOSED, RESET, SILENCE, Peer, answer
 from tests.service.serving import serving
 
@@ -517,9 +518,8 @@ def test_both_clients_have_the_same_methods() -> None:
 
 
 def test_the_client_needs_no_torch() -> None:
-    code = (
-        "import sys, service.client; print([m for m in ('torch', 'stn', 'onnxruntime', 'fastapi') if m in sys.modules])"
-    )
+    names = ("torch", "onnxruntime", "fastapi", "sqlalchemy")
+    code = f"import sys, service.client; print([name for name in {names} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
@@ -545,6 +545,9 @@ def test_the_examples_run(shipped: str, module: ModuleType, monkeypatch: pytest.
 def test_the_page_about_it_runs(shipped: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     docs = Path(__file__).parents[3] / "docs"
     shutil.copy(docs / "digit.png", tmp_path)
+    for name, data in good().items():
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(data)
     monkeypatch.chdir(tmp_path)
     names: dict = {"paths": ["digit.png"] * 3}
     blocks = re.findall(r"```python\n(.*?)```", (docs / "client.md").read_text(), re.DOTALL)

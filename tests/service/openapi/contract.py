@@ -15,9 +15,12 @@ from typing import NamedTuple
 
 from service.access.keys import create_key
 from service.access.scopes import SCOPES
+from service.jobs.schemas import EXAMPLE_ID
 from service.models.folder import register_shipped
 from service.settings import Settings
 from tests.service.conftest import write_model
+from tests.service.datasets.zips import example_dataset
+from tests.service.jobs.driven import example_job
 from tests.service.serving import serving
 
 ROOT = Path(__file__).parents[3]
@@ -45,9 +48,11 @@ class Outcome(NamedTuple):
 
 @contextmanager
 def served(home: Path, is_locked: bool) -> Iterator[Address]:
-    """A service, with keys or without, that has the model which the document's examples name, and another one."""
+    """A service, with keys or without, that has what the document's examples name, and another model."""
     register_shipped(home / "models")
     write_model(home / "models" / "tiny" / "1.safetensors")
+    example_job(home, EXAMPLE_ID)
+    example_dataset(home, "my-photos")
     settings = Settings(home=home, default_model="handwriting", refusal_seconds=0)
     key = create_key(settings.keys_path, "all", SCOPES) if is_locked else None
     with serving(settings) as address:
@@ -62,7 +67,7 @@ def check(address: Address, folder: Path, arguments: Sequence[str], with_files: 
         environment["STN_CONTRACT_MODEL"] = str(folder / "model.safetensors")
     (folder / "schemathesis.toml").touch()  # where it has none, it looks for one in all folders above
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run"]
-    command += [f"{address.url}/openapi.json", "--no-color", *arguments]
+    command += [f"{address.url}/openapi.json", "--no-color", "--request-timeout", "60", *arguments]
     command += [text for name, value in address.headers().items() for text in ("--header", f"{name}: {value}")]
     command += [] if with_files else UNREADABLE
     # It remembers what it found, in the folder where it runs.

@@ -1,5 +1,5 @@
-"""What schemathesis cannot make up: pictures and a model, for it knows that a body is one but has none, and a deadline that
-can be kept.
+"""What schemathesis cannot make up: pictures, a model and a data set, for it knows that a body is one but has none, and a
+deadline that can be kept.
 
 Only what fits the document is replaced; what is meant to be refused stays as it is.
 """
@@ -8,6 +8,7 @@ import base64
 import contextlib
 import io
 import os
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +66,19 @@ def _with_a_model(body: Any) -> dict[str, Any]:
     return {"files": {"file": ("model.safetensors", MODEL)}} if isinstance(body, dict) else {"data": MODEL}
 
 
+def _with_a_dataset(body: Any) -> dict[str, Any]:
+    return {"files": {"file": ("set.zip", DATASET)}} if isinstance(body, dict) else {"data": DATASET}
+
+
+def _dataset() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for number, data in enumerate(PICTURES[:6]):
+            archive.writestr(f"{'ab'[number % 2]}/{number}.png", data)
+    return file.getvalue()
+
+
+DATASET = _dataset()
 IMAGE = {"name": "image", "datatype": "BYTES"}
 OUTPUTS: list[dict[str, Any]] = [
     {"name": "label"},
@@ -74,6 +88,7 @@ OUTPUTS: list[dict[str, Any]] = [
 BODIES: dict[str, Callable[[Any], dict[str, Any]]] = {
     "POST /v1/predict": _with_pictures,
     "POST /v1/models": _with_a_model,
+    "POST /v1/datasets": _with_a_dataset,
     "POST /v2/models/{name}/infer": _with_tensors,
     "POST /v2/models/{name}/versions/{version}/infer": _with_tensors,
 }

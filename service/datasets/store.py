@@ -1,0 +1,106 @@
+"""The data sets that were uploaded: `STN_HOME/datasets/NAME/`, each there whole or not at all.
+
+NAME/dataset.json     what was taken and what was refused: `service.datasets.schemas`
+NAME/sheet.png        some pictures of each class
+NAME/images/CLASS/    the pictures, or NAME/data.npz
+.upload.XXXXXXXX/     on its way, see `service.datasets.places`; nothing reads hidden folders
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args, get_type_hints
+
+from training.config import DataConfig
+
+Kind = Literal["folder", "npz"]
+
+NAME_PATTERN = "^[A-Za-z0-9_-]{1,64}$"
+"""What a data set may be called, unless training knows that name already."""
+KNOWN: tuple[str, ...] = get_args(get_type_hints(DataConfig)["name"])
+"""Names that mean something else in a training config."""
+
+REPORT, SHEET, PICTURES, ARRAYS = "dataset.json", "sheet.png", "images", "data.npz"
+
+_NAME = re.compile(NAME_PATTERN)
+
+
+class Dataset(NamedTuple):
+    """A data set that is there."""
+
+    name: str
+    kind: Kind
+    """`DataConfig.name` for it."""
+    folder: Path
+    """`DataConfig.root` for it: the folder of class folders, or the npz file."""
+
+    @property
+    def place(self) -> Path:
+        """The folder with all that belongs to it."""
+        return self.folder.parent
+
+
+class DatasetStore:
+    """The data sets of a home folder; each call looks at the disk, so that several processes agree."""
+
+    def __init__(self, home: Path) -> None:
+        self.root = home / "datasets"
+
+    def find(self, name: str) -> Dataset | None:
+        """The data set of this name; None where there is none, or none may be called so."""
+        place = self.root / name
+        if not is_name(name) or not (place / REPORT).is_file():
+            return None
+        is_npz = (place / ARRAYS).is_file()
+        return Dataset(name, "npz", place / ARRAYS) if is_npz else Dataset(name, "folder", place / PICTURES)
+
+    def list(self) -> "list[Dataset]":
+        """All of them, by name."""
+        try:
+            names = sorted(os.listdir(self.root))
+        except FileNotFoundError:
+            return []
+        return [found for found in map(self.find, names) if found]
+
+    @contextlib.contextmanager
+    def hold(self, name: str) -> Iterator[Dataset | None]:
+        """The data set, which is not deleted before the end of the block: to create a job that uses it.
+
+        None where there is none, or it is being deleted.
+        """
+        with _locked(self.root / name, fcntl.LOCK_SH) if is_name(name) else contextlib.nullcontext() as is_held:
+            yield self.find(name) if is_held else None
+
+    @contextlib.contextmanager
+    def hold_alone(self, name: str) -> Iterator[bool]:
+        """Whether nobody else holds it, and nobody can before the end of the block: to delete it."""
+        with _locked(self.root / name, fcntl.LOCK_EX) as is_held:
+            yield is_held
+
+
+def is_name(name: str) -> bool:
+    """Whether a data set may be called so."""
+    return _NAME.fullmatch(name) is not None and name not in KNOWN
+
+
+@contextlib.contextmanager
+def _locked(place: Path, kind: int) -> Iterator[bool]:
+    """Whether the lock was to be had, at once; it is given back at the end of the block."""
+    try:
+        handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        yield False
+        return
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        is_held = True
+    except OSError as error:
+        is_held = error.errno != errno.EWOULDBLOCK  # a file system that knows no locks gives them to all
+    try:
+        yield is_held
+    finally:
+        os.close(handle)

@@ -1,0 +1,163 @@
+"""The JSON of jobs."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from training.jobs.states import ENDED, Asked, Failure, State
+
+EXAMPLE_ID = "01kb0a5cw8f3g7h2jq"
+ID_PATTERN = "^[0-9a-z]{1,32}$"
+LARGEST = 2**31 - 1
+"""Number of an event."""
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+
+
+class JobModel(_Schema):
+    """The version of a model that a job's best weights have become."""
+
+    name: str
+    version: int
+    link: str
+    """Path of its description."""
+
+
+class JobLinks(_Schema):
+    """Paths of what there is about a job."""
+
+    self: str
+    events: str
+    metrics: str
+    logs: str
+    checkpoints: str
+    artifacts: str
+    report: str | None
+    """The page with its scores, curves and mistakes, once it is written."""
+
+
+class Job(_Schema):
+    """A training job."""
+
+    id: str
+    """Ids sort by the time of creation."""
+    name: str
+    """Of the model that it trains."""
+    state: State
+    reason: str
+    """Why it is in this state."""
+    failure: Failure | None
+    """Of a failed one: a `mistake` in the config or the data, `resources` such as a full disk, or a `crash`."""
+    stopped: bool
+    """It succeeded because it was stopped, with the best weights until then."""
+    asked: Asked | None
+    """What was asked for and is still to be done."""
+    attempt: int
+    """How often it was started or taken over by another worker."""
+    crashes: int
+    """In a row, without a new checkpoint between them."""
+    devices: int
+    """GPUs that it takes; on a machine without, slots."""
+    gpus: list[str]
+    """Those that it runs on, or ran on last."""
+    worker: str | None
+    """Who runs it, or ran it last."""
+    owner: str | None
+    """Name of the key that created it."""
+    created: datetime
+    updated: datetime
+    started: datetime | None
+    finished: datetime | None
+    step: int
+    """Steps done."""
+    steps: int | None
+    """Of so many, once that is known."""
+    eta_seconds: float | None
+    """Estimate of the time that is left."""
+    scores: dict[str, float] | None
+    """Of the best weights, on test pictures that were not trained on."""
+    model: JobModel | None
+    """What its best weights have become."""
+    dataset: str | None
+    """The service's own data set that it uses."""
+    config: dict[str, Any]
+    """The whole training config."""
+    links: JobLinks
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+
+class Jobs(_Schema):
+    """A page of jobs, the newest first."""
+
+    jobs: list[Job]
+    next: str | None
+    """The id to go on `after`; None on the last page."""
+
+
+class JobEvent(_Schema):
+    """Something that happened to a job."""
+
+    id: int
+    """1, 2, 3 ... of each job, without gaps."""
+    time: datetime
+    kind: Literal["state", "progress", "metrics", "sample"]
+    data: dict[str, Any]
+    """`state`: state, reason, asked, attempt. `progress`: step, steps, loss, eta_seconds. `metrics`: a line of the metrics.
+    `sample`: the name of a picture among the artifacts, and its step."""
+
+
+class JobEvents(_Schema):
+    """A page of events, in their order."""
+
+    events: list[JobEvent]
+    next: int
+    """The id to go on `after`, also where more are still to come."""
+    state: State
+    """Of the job; where it has ended and there are no events, there will be no more unless it is resumed."""
+
+
+class JobMetrics(_Schema):
+    """What was measured at each validation."""
+
+    metrics: list[dict[str, float]]
+
+
+class Checkpoint(_Schema):
+    """A state of the training that is kept to go on from, or for its weights."""
+
+    name: str
+    bytes: int
+    time: datetime
+    """When it was written."""
+    step: int | None
+    """None where the run does not tell."""
+
+
+class Checkpoints(_Schema):
+    """Those that there are now."""
+
+    checkpoints: list[Checkpoint]
+
+
+class Artifact(_Schema):
+    """A file that a job has made."""
+
+    path: str
+    bytes: int
+    time: datetime
+    """When it was written."""
+    type: str
+    """Its media type."""
+    link: str
+
+
+class Artifacts(_Schema):
+    """Those that there are now."""
+
+    artifacts: list[Artifact]

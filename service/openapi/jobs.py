@@ -1,0 +1,101 @@
+"""What the OpenAPI document says of jobs beyond what the signatures of their routes do."""
+
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from service.datasets.store import NAME_PATTERN
+from service.jobs.wanted import KNOWN_SETS
+from training.config import TrainingConfig
+from training.presets import PRESETS
+
+Json = dict[str, Any]
+
+LOCATION: Json = {"Location": {"description": "Path of the job.", "schema": {"type": "string"}}}
+
+_FULL = {
+    "name": "my-digits",
+    "seed": 1,
+    "data": {"name": "digits"},
+    "distortion": {"rotation": 30.0, "scale": [0.8, 1.2]},
+    "model": {"transform": "affine", "filters": [16, 32]},
+    "optimizer": {"learning_rate": 0.003},
+    "trainer": {"max_epochs": 20, "batch_size": 64},
+}
+CONFIG: Json = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {"$ref": "#/components/schemas/TrainingConfig"},
+            "examples": {
+                "preset": {"summary": "Handwritten digits, in a minute.", "value": {"preset": "digits"}},
+                "config": {"summary": "What is left out has its default.", "value": _FULL},
+                "overrides": {
+                    "summary": "A preset, but for what is said.",
+                    "value": {"preset": "digits", "name": "turned-digits", "distortion": {"rotation": 90.0}},
+                },
+            },
+        }
+    },
+}
+
+_EVENT = (
+    'event: state\ndata: {"id":2,"time":"2026-03-01T12:00:00Z","kind":"state","data":{"state":"starting","reason":'
+    '"claimed by a worker","asked":null,"attempt":1}}\nid: 2\n\n'
+)
+EVENT_STREAM: Json = {
+    "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENT}},
+    "headers": {},
+}
+METRICS: Json = {
+    "content": {
+        "text/csv": {"schema": {"type": "string"}, "example": "step,val/loss\n100,0.25\n"},
+        "image/svg+xml": {"schema": {"type": "string"}},
+        "image/png": {"schema": {"type": "string", "format": "binary", "contentMediaType": "image/png"}},
+    }
+}
+LOGS: Json = {
+    "description": "The text, as it is or as it comes.",
+    "content": {"text/plain": {"schema": {"type": "string"}}},
+    "headers": {
+        "X-Stn-Offset": {
+            "description": "Where in all that was written this answer begins, in bytes.",
+            "schema": {"type": "integer", "minimum": 0},
+        }
+    },
+}
+_FILES = (
+    *("application/octet-stream", "application/x-ndjson"),
+    *("image/png", "image/svg+xml", "text/css", "text/html"),
+)
+FILE: Json = {
+    "description": "The file.",
+    "content": {
+        "application/json": {"schema": {}},
+        **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in _FILES},
+    },
+}
+
+
+@cache
+def config_schemas() -> Json:
+    """The schema of a job's config and of its parts, by name: the training config's own, but for what HTTP has otherwise."""
+    schema = TypeAdapter(TrainingConfig).json_schema(ref_template="#/components/schemas/{model}")
+    parts: Json = schema.pop("$defs")
+    data = parts["DataConfig"]["properties"]
+    for field in ("root", "cache"):
+        del data[field]
+    data["name"] = {
+        "type": "string",
+        "pattern": NAME_PATTERN,
+        "default": "digits",
+        "description": f"{', '.join(KNOWN_SETS)}, or the name of a data set of this service.",
+    }
+    schema["properties"]["preset"] = {
+        "type": "string",
+        "enum": sorted(PRESETS),
+        "description": "A whole config, of which all that is given beside it takes the place.",
+    }
+    schema["anyOf"] = [{"required": [field]} for field in (*schema.pop("required"), "preset")]
+    return {**parts, "TrainingConfig": schema}

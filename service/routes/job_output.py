@@ -1,0 +1,94 @@
+"""`/v1/jobs/ID/metrics` and `/logs`: what a training has measured and written."""
+
+import csv
+import io
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request, Response
+
+from service.jobs import console, curves, schemas
+from service.jobs.parameters import AWAY, UNKNOWN, WRONG, JobId, feed_of, preferred, run_of, runs_of
+from service.jobs.stream import Streamed
+from service.openapi.jobs import LOGS, METRICS
+from service.openapi.problems import document_problems
+from training.jobs.folders import run_folder
+from training.metrics_file import read_metrics
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+Format = Literal["json", "csv", "svg", "png"]
+KINDS: dict[str, Format] = {"application/json": "json", "text/csv": "csv", "image/svg+xml": "svg", "image/png": "png"}
+_TEXT = "text/plain; charset=utf-8"
+_PROBLEMS = document_problems({404: UNKNOWN, 422: WRONG, 503: AWAY})
+
+
+@router.get("/{id}/metrics", response_model=schemas.JobMetrics, responses={200: METRICS, **_PROBLEMS})
+async def get_metrics(
+    request: Request,
+    id: JobId,
+    format: Annotated[
+        Format | None, Query(description="Kind of answer, instead of the Accept header's.", examples=["csv"])
+    ] = None,
+) -> Response:
+    """Loss, accuracy and learning rate at every validation until now, as numbers or as a picture of their curves."""
+    chosen = format or KINDS[preferred(request.headers.get("accept", ""), tuple(KINDS))]
+    kind = next(kind for kind, name in KINDS.items() if name == chosen)
+    body = await to_thread.run_sync(_metrics, await run_of(request, id) / "metrics.jsonl", chosen)
+    return Response(body, media_type=kind)
+
+
+@router.get("/{id}/logs", response_class=Response, responses={200: LOGS, **_PROBLEMS})
+async def get_logs(
+    request: Request,
+    id: JobId,
+    follow: Annotated[
+        bool, Query(description="Go on with what is written, until the job has ended.", examples=[False])
+    ] = False,
+    tail: Annotated[
+        int | None, Query(ge=0, le=1_000_000, description="Only so many of the last lines.", examples=[20])
+    ] = None,
+    after: Annotated[
+        int,
+        Query(
+            ge=0, le=2**53, description="Leave out so many bytes: `X-Stn-Offset` and what came of a log that broke off."
+        ),
+    ] = 0,
+) -> Response:
+    """What the job's processes have written, those of all its attempts."""
+    path = run_folder(runs_of(request), id) / console.NAME
+    start = max(after, await to_thread.run_sync(console.start_of_tail, path, tail)) if tail is not None else after
+    if follow:
+        feed = feed_of(request)
+        watched = await feed.attach(id)
+        text, let_go = console.followed(feed, watched, path, start), partial(feed.detach, watched)
+    else:
+        await run_of(request, id)
+        text, let_go = console.written(path, start), None
+    return Streamed(text, _TEXT, let_go, X_Stn_Offset=str(start))
+
+
+def _metrics(path: Path, chosen: Format) -> bytes:
+    try:
+        metrics = read_metrics(path)
+    except FileNotFoundError:  # nothing was measured yet
+        metrics = []
+    if chosen == "svg":
+        return curves.svg(metrics)
+    if chosen == "png":
+        return curves.png(metrics)
+    if chosen == "csv":
+        return _csv(metrics)
+    return schemas.JobMetrics(metrics=metrics).model_dump_json().encode()
+
+
+def _csv(metrics: list[dict[str, float]]) -> bytes:
+    """A row for each validation, a column for each name in the order in which they came first."""
+    names = dict.fromkeys(["step", *(name for line in metrics for name in line)])
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(names), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: f"{value:.17g}" for name, value in line.items()} for line in metrics)
+    return file.getvalue().encode()

@@ -1,0 +1,150 @@
+"""`/v1/jobs`: create and list training jobs, look at one, and what can be asked of it."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from service.jobs import schemas
+from service.jobs.parameters import AWAY, UNKNOWN, WRONG, JobId, database_of, owner_of, root_of, runs_of
+from service.jobs.shown import shown_job
+from service.jobs.wanted import read_body, resolved
+from service.openapi.jobs import CONFIG, LOCATION
+from service.openapi.problems import document_problems
+from service.problems import Problem
+from service.settings import Settings
+from training.jobs.folders import remove_run
+from training.jobs.job import Job
+from training.jobs.states import State
+
+if TYPE_CHECKING:
+    from training.jobs.store import JobStore
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+_KEY = r"^[!-~]{1,255}$"
+_FORBIDDEN = "The job's state, which the problem has as `state`, forbids it."
+_PROBLEMS = document_problems({404: UNKNOWN, 409: _FORBIDDEN, 422: WRONG, 503: AWAY})
+
+
+@router.post(
+    "",
+    status_code=202,
+    responses={
+        202: {"description": "The job waits for a worker, or it had been made before.", "headers": LOCATION},
+        **document_problems(
+            {
+                400: "The body is not JSON.",
+                413: "The body is too large.",
+                415: "The body is not declared as JSON.",
+                422: "A field of the config is unknown or wrong, the data set does not exist, or the idempotency key is no "
+                "key, or came before with another body.",
+                503: AWAY,
+            }
+        ),
+    },
+    openapi_extra={"requestBody": CONFIG},
+)
+async def post_job(
+    request: Request,
+    response: Response,
+    key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            pattern=_KEY,
+            description="1 to 255 visible ASCII characters: the same key with the same body is answered with the job that "
+            "it made first, whatever became of the answer then.",
+            examples=["5d0f2a7c-4f5e-4f6b-9c1a-0d8f7e6b5a43"],
+        ),
+    ] = None,
+) -> schemas.Job:
+    """Train a model: the body is the training config, or the name of a preset and what differs from it.
+
+    Data sets are named: those that everybody knows, or the service's own (`/v1/datasets`). The best weights become the next
+    version of the model that the config names.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Problem(415, f"Content-Type must be application/json, got {kind[:100] or 'none'!r}")
+    values = read_body(await request.body())
+    settings: Settings = request.app.state.settings
+    owner = owner_of(request)
+
+    def create(store: "JobStore") -> Job:
+        with resolved(values, settings) as wanted:
+            return store.create(wanted.config, owner=owner, key=key, dataset=wanted.dataset)[0]
+
+    job = await _asked(request, create)
+    response.headers["Location"] = job.links.self
+    return job
+
+
+@router.get("", responses=document_problems({422: WRONG, 503: AWAY}))
+async def list_jobs(
+    request: Request,
+    after: Annotated[
+        str | None,
+        Query(
+            pattern=schemas.ID_PATTERN,
+            description="Id of a job: only those that were created before it, as `next` of the page before says.",
+            examples=[schemas.EXAMPLE_ID],
+        ),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="Most jobs in the answer.", examples=[20])] = 50,
+    status: Annotated[
+        list[State] | None,
+        Query(
+            max_length=20,
+            description="Only jobs in this state; it may be given several times.",
+            examples=[["queued", "running"]],
+        ),
+    ] = None,
+) -> schemas.Jobs:
+    """Training jobs, the newest first."""
+    show = partial(shown_job, runs=runs_of(request), root=root_of(request))
+    found = await database_of(request).ask(lambda store: [*map(show, store.list(after, limit + 1, status or ()))])
+    return schemas.Jobs(jobs=found[:limit], next=found[limit - 1].id if len(found) > limit else None)
+
+
+@router.post("/{id}/cancel", status_code=202, responses=_PROBLEMS)
+async def cancel_job(request: Request, id: JobId) -> schemas.Job:
+    """End a job and discard what it has learnt; again it changes nothing."""
+    return await _asked(request, lambda store: store.cancel(id))
+
+
+@router.post("/{id}/stop", status_code=202, responses=_PROBLEMS)
+async def stop_job(request: Request, id: JobId) -> schemas.Job:
+    """End a job after the step it is at; its best weights until then become a version of its model.
+
+    A job that was interrupted, and waits to go on, does so with the next worker. One that has not begun is to be cancelled.
+    """
+    return await _asked(request, lambda store: store.stop(id))
+
+
+@router.post("/{id}/resume", status_code=202, responses=_PROBLEMS)
+async def resume_job(request: Request, id: JobId) -> schemas.Job:
+    """Let a job go on from its last checkpoint that failed, was cancelled or was stopped."""
+    return await _asked(request, lambda store: store.resume(id))
+
+
+@router.get("/{id}", responses=document_problems({404: UNKNOWN, 422: WRONG, 503: AWAY}))
+async def get_job(request: Request, id: JobId) -> schemas.Job:
+    """One job: its state and why it is in it, how far it is, and what became of it."""
+    return await _asked(request, lambda store: store.get(id))
+
+
+@router.delete("/{id}", status_code=204, response_model=None, responses=_PROBLEMS)
+async def delete_job(request: Request, id: JobId) -> Response:
+    """Delete a job that has ended, with its events and its run folder; the version of the model that it made stays."""
+    await database_of(request).ask(lambda store: store.delete(id))
+    await to_thread.run_sync(remove_run, runs_of(request), id)
+    return Response(status_code=204)
+
+
+async def _asked(request: Request, function: "Callable[[JobStore], Job]") -> schemas.Job:
+    """The job that the function gives, as it is shown; all of it beside the event loop."""
+    show = partial(shown_job, runs=runs_of(request), root=root_of(request))
+    return await database_of(request).ask(lambda store: show(function(store)))

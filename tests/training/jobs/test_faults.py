@@ -1,0 +1,231 @@
+"""Workers that die, stand still or lose their database, with a stand-in for the training, which is quick to start.
+
+`test_faults_training.py` has the same with real trainings.
+"""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.databases import PostgreSQL
+from tests.training.jobs.workers import (
+    PROGRAM,
+    Running,
+    ended,
+    starts,
+    submit_quick,
+    trainings,
+    wait_for,
+    worker,
+)
+from training.jobs.job import Job, LeaseLost, StoreUnavailable
+from training.jobs.store import JobStore
+
+LEASE = 2.0
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def started(store: JobStore, running: Running, steps: int) -> Job:
+    """A job that trains."""
+    job = submit_quick(store, steps=steps)
+    wait_for(lambda: store.get(job.id).state == "running")
+    return job
+
+
+def test_a_training_outlives_its_worker_and_the_next_one_adopts_it(
+    store: JobStore, database_url: str, home: Path
+) -> None:
+    with worker(database_url, home, program=PROGRAM) as first:
+        job = started(store, first, steps=400)
+        first.kill()
+        assert trainings(home) == [store.get(job.id).pid]
+        with worker(database_url, home, program=PROGRAM) as second:
+            begin = time.monotonic()
+            wait_for(lambda: store.get(job.id).attempt == 2)
+            assert time.monotonic() - begin < 12  # and no lease of 15: it sees that the process of the other is gone
+            done = ended(store, job)
+            assert (done.state, done.attempt) == ("succeeded", 2)
+            assert len(starts(second, job)) == 1
+    steps = [event.data["step"] for event in store.events(job.id) if event.kind == "metrics"]
+    assert steps == list(range(9, 400, 10))
+
+
+def test_what_ended_while_no_worker_watched_is_told_by_its_closing_record(
+    store: JobStore, database_url: str, home: Path
+) -> None:
+    with worker(database_url, home, program=PROGRAM, slots=2) as first:
+        good, bad = (started(store, first, steps=100) for _ in range(2))
+        first.kill()
+        os.kill(store.get(bad.id).pid or 0, signal.SIGKILL)
+        wait_for(lambda: not trainings(home))
+        with worker(database_url, home, program=PROGRAM, slots=2) as second:
+            assert ended(store, good).attempt == 2
+            assert ended(store, bad).attempt == 3
+            assert [len(starts(second, job)) for job in (good, bad)] == [1, 2]
+    reasons = [event.data["reason"] for event in store.events(bad.id) if event.data.get("state") == "interrupted"]
+    assert reasons == ["the training process was gone when a worker looked for it"]
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4])
+def test_a_worker_killed_around_the_start_of_a_training_lets_none_run_twice(
+    database_url: str, home: Path, tmp_path: Path, moment: float
+) -> None:
+    store = JobStore(database_url)
+    with contextlib.closing(store), worker(database_url, home, program=PROGRAM) as first:
+        wait_for(lambda: "runs the jobs" in first.log.read_text())
+        job = submit_quick(store, steps=60)
+        wait_for(lambda: store.get(job.id).attempt == 1)
+        time.sleep(moment)
+        first.kill()
+        with worker(database_url, home, program=PROGRAM) as second:
+            assert ended(store, job).state == "succeeded"
+            assert not any(start["others"] for start in starts(second, job))
+
+
+def stop_between_transactions(running: Running, store: JobStore, job: Job) -> None:
+    """In one, it would keep a lock: on a file for ever; PostgreSQL ends it."""
+    while True:
+        running.signal(signal.SIGSTOP)
+        try:
+            store.beat(dataclasses.replace(job, worker="nobody"))
+        except StoreUnavailable:
+            running.signal(signal.SIGCONT)
+            time.sleep(0.05)
+        except LeaseLost:
+            return
+
+
+@pytest.mark.slow
+def test_a_worker_that_wakes_after_a_take_over_writes_nothing(store: JobStore, database_url: str, home: Path) -> None:
+    with worker(database_url, home, program=PROGRAM, lease=LEASE) as first:
+        job = started(store, first, steps=1000)
+        stop_between_transactions(first, store, job)
+        with worker(database_url, home, program=PROGRAM, lease=LEASE) as second:
+            begin = time.monotonic()
+            wait_for(lambda: store.get(job.id).attempt == 2)
+            assert time.monotonic() - begin < LEASE + 10.0  # of which the other's start takes some
+            before = len(store.events(job.id))
+            first.signal(signal.SIGCONT)
+            wait_for(lambda: "no longer this worker's" in first.log.read_text())
+            first.signal(signal.SIGTERM)  # which pauses what it has: nothing
+            assert first.process.wait(20) == 0
+            done = ended(store, job)
+            assert (done.state, done.attempt, len(starts(second, job))) == ("succeeded", 2, 1)
+    after = store.events(job.id)[before:]
+    assert {event.data.get("attempt", 2) for event in after if event.kind != "metrics"} <= {1, 2}
+    assert [event.data["state"] for event in after if event.kind == "state"] == ["succeeded"]
+
+
+def test_all_that_is_ended_goes_on_after_the_restart(store: JobStore, database_url: str, home: Path) -> None:
+    with worker(database_url, home, program=PROGRAM, slots=3) as first:
+        jobs = [started(store, first, steps=200) for _ in range(3)]
+        for pid in trainings(home):  # as an operator does it who ends everything
+            os.kill(pid, signal.SIGTERM)
+        assert first.end() == 0
+    assert not trainings(home)
+    for job in jobs:
+        now = store.get(job.id)
+        assert (now.state, now.reason, now.crashes) == ("queued", "the worker was stopped", 0)
+    with worker(database_url, home, program=PROGRAM, slots=3) as second:
+        for job in jobs:
+            assert ended(store, job).state == "succeeded"
+            assert len(starts(second, job)) == 2
+
+
+@contextlib.contextmanager
+def locked(url: str) -> Iterator[None]:
+    """A SQLite database that another program keeps to itself."""
+    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
+        connection.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def gone(server: PostgreSQL) -> Iterator[None]:
+    server.stop()
+    try:
+        yield
+    finally:
+        server.start()
+
+
+@pytest.fixture
+def outage(database_url: str, request: pytest.FixtureRequest) -> "contextlib.AbstractContextManager[None]":
+    if database_url.startswith("sqlite"):
+        return locked(database_url)
+    return gone(request.getfixturevalue("postgresql"))
+
+
+@pytest.mark.slow
+def test_trainings_go_on_while_the_database_does_not_answer(
+    store: JobStore, database_url: str, home: Path, outage: "contextlib.AbstractContextManager[None]"
+) -> None:
+    with worker(database_url, home, program=PROGRAM, slots=2, lease=LEASE) as running:
+        short, long = started(store, running, steps=300), started(store, running, steps=800)
+        other = Running(
+            database_url, home, {}, {"program": PROGRAM, "lease": LEASE}
+        )  # it must not take the silence for a death
+        wait_for(lambda: running.log.read_text().count("runs the jobs") == 2)
+        with outage:
+            wait_for(lambda: (home / "runs" / short.id / "result.json").exists())
+            time.sleep(2 * LEASE)
+            assert len(trainings(home)) == 1
+        for job in (short, long):
+            done = ended(store, job)
+            assert (done.state, done.attempt, len(starts(running, job))) == ("succeeded", 1, 1)
+        other.kill()
+        assert running.log.read_text().count("answers again") == 2
+    steps = [event.data["step"] for event in store.events(long.id) if event.kind == "metrics"]
+    assert steps == list(range(9, 800, 10))
+
+
+@pytest.mark.slow
+def test_no_job_is_lost_where_the_clock_jumps(store: JobStore, database_url: str, home: Path, tmp_path: Path) -> None:
+    """Of both workers and of what they start, by an hour, forwards and back; a third one has the right time."""
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    if library is None:
+        pytest.skip("needs libfaketime: apt-get install faketime")
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    jumping = {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+    told = [f"{name}={value}" for name, value in jumping.items() if name != "LD_PRELOAD"]
+    with contextlib.ExitStack() as stack:
+        workers = [
+            stack.enter_context(worker(database_url, home, environment, program=program, slots=3, lease=LEASE))
+            for environment, program in 2 * [(jumping, ["env", *told, *PROGRAM])] + [({}, PROGRAM)]
+        ]
+        jobs = [submit_quick(store, steps=800, seed=seed) for seed in (0, 6, 0)]  # the second one crashes once
+        ids = [job.id for job in jobs]
+        wait_for(
+            lambda: [(now.state, now.attempt) for now in map(store.get, ids)] == [("running", n) for n in (1, 2, 1)]
+        )
+        had = {job.id: (store.get(job.id).worker, store.get(job.id).attempt) for job in jobs}
+        for jump in (3600, -3600, 0):
+            clock.write_text(f"{jump:+d}")
+            seen = subprocess.run(["date", "+%s"], env={**os.environ, **jumping}, capture_output=True, text=True).stdout
+            assert abs(int(seen) - time.time() - jump) < 60
+            time.sleep(1.2 * LEASE)
+        for job in jobs:
+            done = ended(store, job)
+            assert done.state == "succeeded"
+            assert (done.worker, done.attempt) == had[job.id]
+            assert len(starts(workers[0], job)) == done.attempt
+    assert "no longer" not in workers[0].log.read_text()

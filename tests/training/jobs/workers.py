@@ -1,0 +1,140 @@
+"""Workers in processes of their own, the jobs that they are given, and waiting for what comes of them."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from stn.config import to_dict
+from tests.training.runs import restless, small
+from training.config import TrainingConfig
+from training.jobs.job import Job
+from training.jobs.store import JobStore
+
+CODE = """
+import json, logging, pathlib, sys
+from training.jobs.store import JobStore
+from training.jobs.worker import Worker
+assert "torch" not in sys.modules and "pytorch_lightning" not in sys.modules
+logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+url, home, options = sys.argv[1:]
+options = json.loads(options)
+version = options.pop("version", None)
+register = None if version is None else lambda job, run: logging.info("registered %s", run) or version
+sys.exit(Worker(JobStore(url, patience=1.0), pathlib.Path(home), register=register, **options).run())
+"""
+
+
+PROGRAM = [sys.executable, str(Path(__file__).with_name("stand_in.py"))]
+"""Started instead of `python -m training`."""
+
+QUICK = {"first_wait": 0.1, "gives_way": False}
+"""Tests wait for what others, on a busy machine, need not."""
+
+
+class Running:
+    """A worker's process; its log is in `log`."""
+
+    def __init__(self, url: str, home: Path, environment: dict[str, str], options: dict[str, Any]) -> None:
+        home.mkdir(exist_ok=True)
+        self.home = home
+        self.log = home / "worker.txt"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", CODE, url, str(home), json.dumps({**QUICK, **options})],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **environment},
+                start_new_session=True,
+            )
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> int:
+        """Ask it to end; its exit code."""
+        self.signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@contextlib.contextmanager
+def worker(url: str, home: Path, environment: dict[str, str] | None = None, **options: Any) -> Iterator[Running]:
+    """One that runs until the end of the block; nothing of its runs goes on afterwards."""
+    running = Running(url, home, environment or {}, options)
+    try:
+        yield running
+    finally:
+        running.signal(signal.SIGCONT)
+        running.kill()
+        for pid in trainings(home):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
+
+def trainings(home: Path) -> list[int]:
+    """Processes that train in run folders of this home, by their command lines."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (path / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if "--attempt" in words and any(word.startswith(f"{home}/runs/") for word in words):
+                found.append(int(path.name))
+    return found
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """What the condition gives once it is true."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.02)
+    return value
+
+
+def ended(store: JobStore, job: Job | str, seconds: float = 120.0) -> Job:
+    """The job once it has ended."""
+    name = job if isinstance(job, str) else job.id
+
+    def look() -> Job | None:
+        found = store.get(name)
+        return found if found.ended else None
+
+    found: Job = wait_for(look, seconds)
+    return found
+
+
+def states(store: JobStore, job: Job | str) -> list[str]:
+    """Those that it went through."""
+    name = job if isinstance(job, str) else job.id
+    return [event.data["state"] for event in store.events(name, limit=100_000) if event.kind == "state"]
+
+
+def submit(store: JobStore, config: TrainingConfig | None = None, **trainer: Any) -> Job:
+    """A new job, of `restless()` by default, with these changes to its trainer."""
+    config = config or restless()
+    config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, **trainer))
+    return store.create(to_dict(config))[0]
+
+
+def submit_quick(store: JobStore, steps: int = 20, seed: int = 0, devices: int = 1) -> Job:
+    """A new job for the stand-in of a training."""
+    config = dataclasses.replace(small(max_steps=steps, devices=devices, batch_size=120), seed=seed)
+    return store.create(to_dict(config))[0]
+
+
+def starts(running: Running, job: Job) -> list[dict[str, Any]]:
+    """Those of its trainings, as the stand-in writes them down."""
+    path = running.home / "runs" / job.id / "starts.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

@@ -1,0 +1,120 @@
+"""What a worker and the training process that it started tell each other, in small files of the run folder.
+
+attempt.json    {"attempt": 3}: the start to which the run folder belongs. A process that an earlier start began publishes
+                nothing more, unless the later one adopted it: {"attempt": 4, "adopted": 3}; see `Owner`
+control.json    {"ask": "stop" or "pause", "attempt": 3}: what the process is asked to do between two batches
+progress.json   how far it is; see `training.progress`
+"""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from training.runs import write_json
+
+Ask = Literal["stop", "pause"]
+
+
+class Fenced(Exception):
+    """The run folder belongs to a later attempt, or another process trains in it."""
+
+
+class Attempt:
+    """One start of a job, as the process that was started sees it.
+
+    Args:
+        run: its folder.
+        number: counts the starts of the job.
+    """
+
+    def __init__(self, run: Path, number: int) -> None:
+        self.run = run
+        self.started = self.number = number
+        self._owner, self._control = Watched(run / "attempt.json"), Watched(run / "control.json")
+
+    def check(self) -> None:
+        """Raises `Fenced` where a later attempt has the run folder; one that adopted this process gives it its number."""
+        owner = self._owner.read()
+        if owner is None or owner["attempt"] <= self.started:
+            return
+        if owner.get("adopted") != self.started:
+            raise Fenced(f"attempt {owner['attempt']} has the run folder {self.run}, this is attempt {self.started}")
+        self.number = owner["attempt"]
+
+    def asked(self) -> Ask | None:
+        """What this attempt is asked to do."""
+        self.check()
+        control = self._control.read()
+        return control["ask"] if control is not None and control["attempt"] == self.number else None
+
+
+def checking(attempt: Attempt | None) -> Callable[[], None]:
+    """What raises `Fenced` where a later attempt has the run folder; nothing, where no worker started the run."""
+    return (lambda: None) if attempt is None else attempt.check
+
+
+class Watched:
+    """The JSON of a small file that others replace; it is read again when it was, and else costs a look at its inode."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen: tuple[int, ...] | None = None
+        self._values: dict[str, Any] | None = None
+
+    def read(self) -> dict[str, Any] | None:
+        """None where there is no such file."""
+        try:
+            status = os.stat(self.path)
+            seen = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if seen != self._seen:
+                self._values = json.loads(self.path.read_text())
+                self._seen = seen
+        except FileNotFoundError:
+            self._seen = self._values = None
+        return self._values
+
+
+class Owner(NamedTuple):
+    """To whom a run folder belongs."""
+
+    attempt: int
+    adopted: int | None
+    """The number with which the process was started that may go on."""
+    checkpoint: str | None
+    """By what the checkpoint is known that the process began with."""
+
+    @property
+    def began(self) -> int:
+        """The number with which the process was started that may be running."""
+        return self.attempt if self.adopted is None else self.adopted
+
+
+def own(run: Path, attempt: int, adopted: int | None = None, checkpoint: str | None = None) -> None:
+    """Write to whom the run folder belongs from now on; see `Owner`.
+
+    Raises:
+        Fenced: it belongs to a later attempt.
+    """
+    before = owner(run)
+    if before is not None and before.attempt > attempt:
+        raise Fenced(f"attempt {before.attempt} has the run folder {run}, this is attempt {attempt}")
+    values = Owner(attempt, adopted, checkpoint)._asdict()
+    write_json(run / "attempt.json", {name: value for name, value in values.items() if value is not None})
+
+
+def owner(run: Path) -> Owner | None:
+    """To whom the run folder belongs."""
+    found = Watched(run / "attempt.json").read()
+    return None if found is None else Owner(found["attempt"], found.get("adopted"), found.get("checkpoint"))
+
+
+def ask(run: Path, what: Ask, attempt: int) -> None:
+    """Ask the process of this attempt for something; it looks between two batches."""
+    write_json(run / "control.json", {"ask": what, "attempt": attempt})
+
+
+def ask_nothing(run: Path) -> None:
+    """Forget what was asked of an earlier attempt."""
+    (run / "control.json").unlink(missing_ok=True)

@@ -1,0 +1,163 @@
+"""A job that a worker has, and the process that trains it: what can be done for them without the database."""
+
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.attempts import Ask, Watched, ask, ask_nothing, own, owner
+from training.jobs.devices import Device
+from training.jobs.executor import Executor
+from training.jobs.identity import Process
+from training.jobs.job import Job
+from training.jobs.news import News
+from training.jobs.outcome import GONE, MOVED, UNBEGUN, Code, Outcome, closing, judge, last_words
+
+MOMENT = 1.0
+"""Seconds that everybody has to hear of a signal that ends all."""
+
+PATIENCE = 5.0
+"""Seconds that a process may take to pause by itself before it is interrupted."""
+
+
+class Charge:
+    """Whatever is done here is done only as long as the run folder says that this attempt has it."""
+
+    def __init__(self, job: Job, run: Path, executor: Executor, grace: float) -> None:
+        self.job = job
+        """As it was when it was last read."""
+        self.run = run
+        self.executor = executor
+        self.grace = grace
+        """Seconds from the first word to the kill."""
+        self.process: Process | None = None
+        self.gpus: list[str] = []
+        self.began = job.attempt
+        """The number with which the process was started."""
+        self.checkpoint: str | None = None
+        """By what the one is known that the process began with."""
+        self.code: Code | None = None
+        """How the process ended."""
+        self.ended = 0.0
+        """When, or when it was last seen."""
+        self.is_recorded = False
+        """Its row has the process."""
+        self.is_paused = False
+        self.is_lost = False
+        """Another attempt has it."""
+        self.news = News(run)
+        self.beaten = time.monotonic()
+        self._control = Watched(run / "control.json")
+        self._since: float | None = None
+        self._is_interrupted = False
+
+    def start(self, devices: Sequence[Device]) -> None:
+        """Start the process.
+
+        Raises:
+            OSError: that is not possible.
+            Fenced: a later attempt has the run folder.
+        """
+        ask_nothing(self.run)
+        self.checkpoint = known(self._last)
+        own(self.run, self.job.attempt, checkpoint=self.checkpoint)
+        self.process = self.executor.submit(self.run, self.job.attempt, devices)
+
+    def adopt(self, process: Process | None, moved: bool) -> None:
+        """Take a process over that was started as an earlier attempt, or, where there is none, see to it that there will be
+        none: one that comes late finds that it was superseded.
+
+        Args:
+            process: if there is one.
+            moved: whoever had the job was in another place.
+
+        Raises:
+            Fenced: a later attempt has the run folder.
+        """
+        before = owner(self.run)
+        if before is not None:
+            self.began, self.checkpoint = before.began, before.checkpoint
+        own(self.run, self.job.attempt, None if process is None else self.began, self.checkpoint)
+        self.process, self.gpus = process, self.job.gpus
+        if process is None:
+            self.code = MOVED if moved else GONE if self.job.pid is not None else UNBEGUN
+
+    def watch(self, now: float) -> None:
+        """See whether the process has ended, and ask it for what is wanted of it."""
+        if self.process is None or self.code is not None or self.is_lost:
+            return
+        self.code = self.executor.poll(self.process)
+        self.ended = now
+        if self.code is None:
+            self._urge(now)
+
+    def has_ended(self, now: float) -> bool:
+        """Whether the process has ended, and it is clear why: a signal may be on its way to this worker, too."""
+        if self.code in (130, -signal.SIGINT, -signal.SIGTERM) and not self.is_paused:
+            return now >= self.ended + MOMENT
+        return self.code is not None
+
+    def pause(self) -> None:
+        """Let it go on later."""
+        self.is_paused = True
+
+    def let_go(self) -> None:
+        """Another worker has the job. The process is that one's, too, unless nobody can have adopted it."""
+        found = owner(self.run)
+        if self.process is not None and self.code is None and (found is None or found.attempt <= self.job.attempt):
+            self.executor.stop(self.process, "kill")
+
+    @property
+    def has_progressed(self) -> bool:
+        """There is another checkpoint than the one that the process began with."""
+        return known(self._last) not in (None, self.checkpoint)
+
+    def outcome(self) -> Outcome:
+        """What becomes of the job, once its process has ended."""
+        assert self.code is not None
+        record = closing(self.run, self.began, self.job.attempt)
+        return judge(self.code, record, self.is_paused, last_words(self.executor.logs(self.run)))
+
+    @property
+    def _last(self) -> Path:
+        return self.run / "checkpoints" / "last.ckpt"
+
+    def _urge(self, now: float) -> None:
+        """First a word, then an interrupt, then the end; a stop takes as long as its test does."""
+        cancels = self.job.asked == "cancel"
+        if not (self.is_paused or cancels):
+            if self.job.asked == "stop":
+                self._ask("stop")
+            return
+        if self._is_superseded():
+            return
+        assert self.process is not None
+        if self._since is None:
+            self._since = now
+        if not cancels:
+            self._ask("pause")
+        listens = not cancels and self.news.progress is not None  # and not still imports
+        if not self._is_interrupted and now >= self._since + listens * min(PATIENCE, self.grace / 2):
+            self.executor.stop(self.process, "interrupt")
+            self._is_interrupted = True
+        if now >= self._since + self.grace:
+            self.executor.stop(self.process, "kill")
+
+    def _ask(self, what: Ask) -> None:
+        wanted = {"ask": what, "attempt": self.job.attempt}
+        if self._control.read() != wanted and not self._is_superseded():
+            ask(self.run, what, self.job.attempt)
+
+    def _is_superseded(self) -> bool:
+        found = owner(self.run)
+        self.is_lost = found is not None and found.attempt > self.job.attempt
+        return self.is_lost
+
+
+def known(checkpoint: Path) -> str | None:
+    """By what a checkpoint is known: another one in its place has another inode or time."""
+    try:
+        status = checkpoint.stat()
+    except FileNotFoundError:
+        return None
+    return f"{status.st_ino}-{status.st_mtime_ns}"

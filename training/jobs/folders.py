@@ -1,0 +1,24 @@
+"""The run folders of jobs: `runs/<job id>/`."""
+
+import contextlib
+import shutil
+from pathlib import Path
+
+HIDDEN = ".deleted."
+"""How the names of folders begin that are being removed; nothing reads hidden folders."""
+
+
+def run_folder(runs: Path, job_id: str) -> Path:
+    """Where a job's run lies."""
+    return runs / job_id
+
+
+def remove_run(runs: Path, job_id: str) -> None:
+    """Remove a job's run folder, if there is one: all of it is gone at once for those who look, and then from the disk.
+
+    What is left of a removal that was cut short is removed, too.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        run_folder(runs, job_id).rename(runs / f"{HIDDEN}{job_id}")
+    for folder in runs.glob(f"{HIDDEN}*"):
+        shutil.rmtree(folder, ignore_errors=True)  # another process may be removing it as well

@@ -1,0 +1,66 @@
+"""Who a process is: its number alone is given to others once it is gone."""
+
+import os
+import platform
+import secrets
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Process(NamedTuple):
+    """A process of this place; no other one ever has both numbers here."""
+
+    pid: int
+    started: str
+    """Clock ticks since the machine was started."""
+
+
+def place() -> str:
+    """Where process numbers mean what they mean here: this start of this machine, this namespace of processes."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot}:{os.stat('/proc/self/ns/pid').st_ino}"
+
+
+def find(pid: int) -> Process | None:
+    """The process that has this number now, also where it has ended and was not waited for."""
+    found = _state(pid)
+    return found and Process(pid, found[1])
+
+
+def is_alive(process: Process) -> bool:
+    """Whether it has not ended."""
+    found = _state(process.pid)
+    return found is not None and found[1] == process.started and found[0] not in "ZX"
+
+
+def _state(pid: int) -> tuple[str, str] | None:
+    """A letter, Z for one that has ended, and when the process was started."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    state, *fields = text.rpartition(")")[2].split()  # the name before it may hold anything
+    return state, fields[18]
+
+
+def arguments(process: Process) -> list[str]:
+    """Its command line; empty where it is gone."""
+    try:
+        text = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return text.rstrip("\0").split("\0") if is_alive(process) else []
+
+
+def new_worker() -> str:
+    """A name for a worker in this process, which no other one ever has: HOST/PID.STARTED.CHANCE."""
+    me = find(os.getpid())
+    assert me is not None
+    return f"{platform.node()}/{me.pid}.{me.started}.{secrets.token_hex(2)}"
+
+
+def worker_process(name: str) -> Process | None:
+    """The process of the worker that has this name, if it is a name of `new_worker`'s; of the worker's own place."""
+    pid, _, rest = name.rpartition("/")[2].partition(".")
+    started, _, chance = rest.partition(".")
+    return Process(int(pid), started) if pid.isdigit() and started.isdigit() and chance else None

@@ -1,0 +1,82 @@
+"""What has happened in a run folder since one last looked: numbers of validations, pictures, progress."""
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from training.attempts import Watched
+from training.jobs.job import Kind
+
+SECONDS = 2.0
+"""Between two events of progress."""
+
+SAMPLE = re.compile(r"step-(\d+)\.png")
+
+
+class News:
+    """Of one start of a job. What was found waits in `events` until somebody has written it down and clears it."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.events: list[tuple[Kind, dict[str, Any]]] = []
+        self.progress: dict[str, Any] | None = None
+        """The last of this start."""
+        self._file, self._told = Watched(run / "progress.json"), 0.0
+        self._lines = Lines(run / "metrics.jsonl")
+        self._samples: set[str] = set()
+
+    def look(self, began: int, attempt: int, at_once: bool = False) -> None:
+        """Read what is new.
+
+        Args:
+            began: the number with which the process was started.
+            attempt: that of the job, of those who have it.
+            at_once: also what would be told later.
+        """
+        if self._is_new(began, attempt) and (at_once or time.monotonic() >= self._told + SECONDS):
+            assert self.progress is not None
+            self.events.append(("progress", self.progress))
+            self._told = time.monotonic()
+        if self.progress is not None:  # before, it may still drop lines that it will repeat
+            self.events += [("metrics", line) for line in self._lines.read()]
+            self.events += [("sample", sample) for sample in self._new_samples()]
+
+    def _is_new(self, began: int, attempt: int) -> bool:
+        found = self._file.read()
+        if found is None or not began <= found["attempt"] <= attempt or found == self.progress:
+            return False
+        self.progress = found
+        return True
+
+    def _new_samples(self) -> list[dict[str, Any]]:
+        names = {path.name for path in (self.run / "samples").glob("step-*.png")} - self._samples
+        self._samples |= names
+        found = [(int(match[1]), name) for name in names if (match := SAMPLE.fullmatch(name))]
+        return [{"file": name, "step": step} for step, name in sorted(found)]
+
+
+class Lines:
+    """The lines of JSON in a file that grows, or is replaced and then begins anew."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._inode, self._place = 0, 0
+
+    def read(self) -> list[dict[str, Any]]:
+        """Those that came since the last call; one that is not complete comes when it is."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return []
+        if status.st_ino != self._inode or status.st_size < self._place:
+            self._inode, self._place = status.st_ino, 0
+        if status.st_size == self._place:
+            return []
+        with self.path.open("rb") as file:
+            file.seek(self._place)
+            whole = file.read().rpartition(b"\n")[0]
+        if whole:
+            self._place += len(whole) + 1
+        return [json.loads(line) for line in whole.splitlines()]

@@ -1,0 +1,57 @@
+"""The tables, made or brought to this program's version by Alembic."""
+
+import contextlib
+import threading
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from training.jobs.database import Database, prepare_sqlite
+
+_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it works on in its modules
+PATIENCE = 60.0
+"""Seconds for another process's upgrade."""
+VERSION_TABLE = "jobs_version"
+_LOCK = 0x73746E  # PostgreSQL's advisory lock that upgrades take
+
+
+def upgrade(database: Database, version: str = "head") -> None:
+    """Create the tables or bring them to a version, in one transaction: all of it or nothing. Processes that start at once
+    wait for each other.
+
+    Raises:
+        ValueError: a newer program has upgraded them.
+    """
+    if database.url.drivername == "sqlite":
+        prepare_sqlite(database.url, PATIENCE)
+    config = Config()
+    config.set_main_option("script_location", "training.jobs:migrations")
+    script = ScriptDirectory.from_config(config)
+    with database.read() as connection:
+        if version_of(connection) == script.get_current_head():
+            return
+    patient = Database(database.url, PATIENCE)
+    with contextlib.closing(patient), _ONE_AT_A_TIME, patient.write() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        _check(connection, script)
+        config.attributes.update(connection=connection, version_table=VERSION_TABLE)
+        command.upgrade(config, version)
+
+
+def version_of(connection: Connection) -> str | None:
+    """The version of the tables, None where there are none."""
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+
+
+def _check(connection: Connection, script: ScriptDirectory) -> None:
+    current = version_of(connection)
+    known = [revision.revision for revision in script.walk_revisions()]
+    if current is not None and current not in known:
+        raise ValueError(
+            f"database must be of version {known[0]} or older, got {current}: a newer stn has upgraded it. Install that "
+            "version again, or give STN_DATABASE another database"
+        )

@@ -1,0 +1,264 @@
+"""The process that runs training jobs: claims them, starts their trainings, watches over them, and writes down what comes.
+
+It never compares times of day. What it does to a job it does as an attempt, which the database and the run folder check; so
+a worker that was taken for gone, and wakes, changes nothing. A training outlives its worker, and the next one adopts it.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from stn.config import from_dict
+from training.attempts import Fenced
+from training.config import TrainingConfig
+from training.jobs.adoption import find_process
+from training.jobs.charge import Charge
+from training.jobs.devices import Device, Devices, find_gpus, give_back
+from training.jobs.folders import run_folder
+from training.jobs.identity import new_worker, place
+from training.jobs.job import Job, LeaseLost, StoreUnavailable
+from training.jobs.leases import Leases
+from training.jobs.local import PROGRAM, Local
+from training.jobs.settling import Register, Settling
+from training.jobs.store import JobStore
+from training.runs import prepare_run
+
+log = logging.getLogger(__name__)
+
+TICK, CLAIM, LOOK = 0.1, 0.2, 0.5
+"""Seconds between two looks at the processes, for jobs that wait, and at the jobs that workers have."""
+
+REST = 0.5
+"""Seconds until a database is asked again that did not answer."""
+
+FAREWELL = 5.0
+"""Seconds for which a worker that ends tries to write down that it did, where the database does not answer."""
+
+
+class Worker:
+    """Runs jobs until a signal ends it.
+
+    Args:
+        store: the jobs.
+        home: has the run folders, in `runs/`.
+        slots: trainings at a time on a machine without GPUs.
+        lease: seconds of silence after which another worker's job is taken over.
+        retries: after so many crashes without a new checkpoint, a job has failed at the next.
+        first_wait: seconds before it is tried again after the first crash; twice as many after the next.
+        grace: seconds that a training may take to end before it is killed.
+        gives_way: where there are no GPUs, trainings let everybody else on the machine go first.
+        register: makes the model of a run folder one that is served, and returns its version.
+        program: what is started instead of `python -m training`.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        home: Path,
+        *,
+        slots: int = 1,
+        lease: float = 15.0,
+        retries: int = 5,
+        first_wait: float = 1.0,
+        grace: float = 20.0,
+        gives_way: bool = True,
+        register: Register | None = None,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
+        self.store = store
+        self.runs = home.absolute() / "runs"
+        self.grace = grace
+        self.beat = lease / 7.5
+        self.name, self.place = new_worker(), place()
+        self.devices = Devices(home.absolute() / "devices", self.place, find_gpus(os.environ), slots)
+        self.executor = Local(self.devices, program, gives_way and not self.devices.gpus)
+        self.leases = Leases(lease, self.place)
+        self.settling = Settling(store, retries, first_wait, register)
+        self.charges: dict[str, Charge] = {}
+        self._end = threading.Event()
+        self._left: list[Charge] = []  # of which only the end is of interest, since it is our child
+        self._claim, self._look, self._rest = Every(CLAIM), Every(LOOK), 0.0
+        self._answers = True
+
+    def run(self) -> int:
+        """The exit code: 0 after a signal, when what it trained is paused and waits for the next worker."""
+        where = f"{len(self.devices.gpus)} GPUs" if self.devices.gpus else f"{self.devices.total} at a time on the CPU"
+        log.info("worker %s runs the jobs in %s, %s", self.name, self.runs, where)
+        with _ended_by_signals(self._end):
+            while not self._end.wait(TICK):
+                self._tick()
+            self._pause_all()
+        return 0
+
+    def _pause_all(self) -> None:
+        """Returns when nothing runs any more and all of it is written down, where the database answers."""
+        ended = time.monotonic()
+        while self.charges and time.monotonic() < ended + FAREWELL:
+            for charge in self.charges.values():
+                charge.pause()
+            self._tick()
+            if any(charge.code is None for charge in self.charges.values()):
+                ended = time.monotonic()
+            time.sleep(TICK)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        for charge in (*self.charges.values(), *self._left):
+            charge.watch(now)
+        self._left = [charge for charge in self._left if charge.code is None]
+        if now < self._rest:
+            return
+        try:
+            self._with_store(now)
+            self._answered(None)
+        except StoreUnavailable as error:
+            self._answered(error)
+            self._rest = time.monotonic() + REST
+
+    def _answered(self, error: StoreUnavailable | None) -> None:
+        """Say when that changes."""
+        if self._answers and error is not None:
+            log.warning("%s; what is trained goes on", error)
+        if not self._answers and error is None:
+            log.info("the database of jobs answers again")
+        self._answers = error is None
+
+    def _with_store(self, now: float) -> None:
+        others = self._look_at_all() if self._look.is_due(now) else None
+        for charge in [*self.charges.values()]:
+            with self._still_ours(charge):
+                self._write_down(charge, now)
+        if self._end.is_set():
+            return
+        if others is not None:
+            self._take_over(others)
+        if self._claim.is_due(now):
+            while self._claim_one():
+                pass
+
+    @contextmanager
+    def _still_ours(self, charge: Charge) -> Iterator[None]:
+        try:
+            yield
+        except LeaseLost as error:
+            log.warning("job %s is no longer this worker's: %s", charge.job.id, error)
+            charge.let_go()
+            self._left.append(charge)
+            del self.charges[charge.job.id]
+
+    def _look_at_all(self) -> list[Job]:
+        """See what was asked of our jobs; those of other workers."""
+        others = []
+        for job in self.store.held():
+            if job.worker != self.name:
+                others.append(job)
+            elif job.id not in self.charges:  # claimed or taken over, but the answer was lost
+                self._adopt(job)
+            elif job.attempt == self.charges[job.id].job.attempt:
+                self.charges[job.id].job = job
+        return others
+
+    def _take_over(self, others: list[Job]) -> None:
+        """What workers had that are gone."""
+        for job in self.leases.expired(others, time.monotonic()):
+            with contextlib.suppress(LeaseLost):  # another worker was first, or the silence is over
+                self._adopt(self.store.take_over(job, self.name, self.place), job.place)
+
+    def _adopt(self, job: Job, where: str | None = None) -> None:
+        """Go on with a job that somebody else began, or see that it is begun again.
+
+        Args:
+            where: the place of who had it, if that is known.
+        """
+        run = run_folder(self.runs, job.id)
+        run.mkdir(parents=True, exist_ok=True)
+        process = find_process(job, run)
+        charge = self.charges[job.id] = Charge(job, run, self.executor, self.grace)
+        try:
+            charge.adopt(process, moved=where not in (None, self.place))
+        except Fenced as error:
+            charge.is_lost = True
+            log.warning("%s", error)
+        log.info(
+            "job %s, attempt %d: %s", job.id, job.attempt, f"adopted {process.pid}" if process else "found no process"
+        )
+
+    def _write_down(self, charge: Charge, now: float) -> None:
+        """What has come of a job since it was last written down."""
+        if charge.is_lost:
+            raise LeaseLost(f"a later attempt has the run folder {charge.run}")
+        if charge.process is not None and not charge.is_recorded:
+            charge.job = self.store.begun(charge.job, *charge.process, charge.gpus)
+            charge.is_recorded = True
+        has_ended = charge.has_ended(now)
+        charge.news.look(charge.began, charge.job.attempt, at_once=has_ended)
+        if charge.news.events:
+            progress = charge.news.progress or {}
+            numbers = {name: progress.get(name) for name in ("step", "steps", "eta_seconds")}
+            charge.job = self.store.record(charge.job, charge.news.events, **numbers, state="running")
+            charge.news.events.clear()
+        if has_ended:
+            self.settling.settle(charge)
+            del self.charges[charge.job.id]
+        elif now >= charge.beaten + self.beat:
+            charge.job = self.store.beat(charge.job)
+            charge.beaten = time.monotonic()
+
+    def _claim_one(self) -> bool:
+        free = self.devices.take_free()
+        try:
+            job = self.store.claim(self.name, self.place, len(free), self.devices.total) if free else None
+            if job is not None:
+                self._start(job, free[: job.devices])
+            return job is not None
+        finally:
+            give_back(free)  # the training process has inherited its own
+
+    def _start(self, job: Job, devices: Sequence[Device]) -> None:
+        run = run_folder(self.runs, job.id)
+        charge = Charge(job, run, self.executor, self.grace)
+        charge.gpus = [device.name for device in devices] if self.devices.gpus else []
+        try:
+            prepare_run(run, from_dict(TrainingConfig, job.config))
+            charge.start(devices)
+        except Fenced as error:
+            self.settling.put_off(job, str(error))
+        except ValueError as error:
+            self.settling.fail(job, str(error), "mistake")
+        except OSError as error:
+            self.settling.fail(job, str(error), "resources")
+        else:
+            self.charges[job.id] = charge
+            log.info("job %s, attempt %d: process %s", job.id, job.attempt, charge.process and charge.process.pid)
+
+
+class Every:
+    """Whether so many seconds have passed since it last said so."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._last = -seconds
+
+    def is_due(self, now: float) -> bool:
+        if now < self._last + self.seconds:
+            return False
+        self._last = now
+        return True
+
+
+@contextmanager
+def _ended_by_signals(end: threading.Event) -> Iterator[None]:
+    """SIGTERM and Ctrl-C set this, and do nothing else, meanwhile."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: end.set()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
