@@ -4,13 +4,14 @@ import sys
 import pytest
 
 MODULES = [
-    "stn.config",
-    "stn.model_info",
-    "stn.whole_file",
     "service.commands.cli",
     "service.commands.worker",
     "service.datasets.check",
     "service.predicting.images",
+    "stn.config",
+    "stn.model_info",
+    "stn.whole_file",
+    "training.attempts",
     "training.child",
     "training.config",
     "training.decoding",
@@ -18,9 +19,9 @@ MODULES = [
     "training.jobs.store",
     "training.jobs.worker",
     "training.own_pictures",
+    "training.plain_png",
     "training.presets",
     "training.recipes",
-    "training.plain_png",
     "training.runs",
 ]
 
