@@ -53,13 +53,14 @@ class PostgreSQL:
             self.process = None
 
     def database(self) -> str:
-        """The URL of a new, empty database."""
+        """The URL of what is an empty database to its user: a schema of that user's own, which is made faster."""
         import psycopg
 
         name = f"jobs{next(self._numbers)}"
         with psycopg.connect(f"host={self.folder} user=stn dbname=postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return f"postgresql+psycopg://stn@/{name}?host={self.folder}"
+            connection.execute(f"CREATE ROLE {name} LOGIN")
+            connection.execute(f"CREATE SCHEMA AUTHORIZATION {name}")
+        return f"postgresql+psycopg://{name}@/postgres?host={self.folder}"
 
     def log(self) -> str:
         return (self.folder / "log.txt").read_text(errors="replace")

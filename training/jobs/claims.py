@@ -97,9 +97,10 @@ def record(
 
 
 def last_step(connection: Connection, job_id: str, kind: Kind) -> int | None:
-    """The largest step of the job's events of this kind."""
+    """The step of the job's last event of this kind, which none before it exceeds."""
     step = events.c.data["step"].as_integer()
-    return connection.scalar(select(func.max(step)).where(events.c.job == job_id, events.c.kind == kind))
+    of_kind = select(step).where(events.c.job == job_id, events.c.kind == kind)
+    return connection.scalar(of_kind.order_by(events.c.id.desc()).limit(1))
 
 
 def interrupt(

@@ -130,12 +130,15 @@ class Worker:
         self._answers = error is None
 
     def _with_store(self, now: float) -> None:
-        if self._look.is_due(now):
-            self._look_at_all()
+        others = self._look_at_all() if self._look.is_due(now) else None
         for charge in [*self.charges.values()]:
             with self._still_ours(charge):
                 self._write_down(charge, now)
-        if not self._end.is_set() and self._claim.is_due(now):
+        if self._end.is_set():
+            return
+        if others is not None:
+            self._take_over(others)
+        if self._claim.is_due(now):
             while self._claim_one():
                 pass
 
@@ -149,8 +152,8 @@ class Worker:
             self._left.append(charge)
             del self.charges[charge.job.id]
 
-    def _look_at_all(self) -> None:
-        """What was asked of our jobs, and whose worker is gone."""
+    def _look_at_all(self) -> list[Job]:
+        """See what was asked of our jobs; those of other workers."""
         others = []
         for job in self.store.held():
             if job.worker != self.name:
@@ -159,7 +162,11 @@ class Worker:
                 self._adopt(job)
             elif job.attempt == self.charges[job.id].job.attempt:
                 self.charges[job.id].job = job
-        for job in () if self._end.is_set() else self.leases.expired(others, time.monotonic()):
+        return others
+
+    def _take_over(self, others: list[Job]) -> None:
+        """What workers had that are gone."""
+        for job in self.leases.expired(others, time.monotonic()):
             with contextlib.suppress(LeaseLost):  # another worker was first, or the silence is over
                 self._adopt(self.store.take_over(job, self.name, self.place), job.place)
 

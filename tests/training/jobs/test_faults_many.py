@@ -4,6 +4,7 @@ With a stand-in for the training in the default run, and with real trainings in 
 """
 
 import contextlib
+import itertools
 import random
 import threading
 import time
@@ -118,5 +119,5 @@ def test_whatever_three_clients_ask_for_every_job_ends_in_a_lawful_state_and_non
 def lawful(store: JobStore, job: Job) -> None:
     """Every change of its state is one of those that there are."""
     went = states(store, job)
-    for before, after in zip(went, went[1:], strict=False):
+    for before, after in itertools.pairwise(went):
         assert before == after or after in NEXT[before], went
