@@ -32,13 +32,12 @@ async def get_events(
         int, Query(ge=1, le=PAGE, description="Most events of a page; not of a stream.", examples=[100])
     ] = 100,
     last: Annotated[
-        int | None,
+        str | None,
         Header(
             alias="Last-Event-ID",
-            ge=0,
-            le=schemas.LARGEST,
+            pattern=r"^[0-9]{1,9}$",
             description="The same as `after`, and stronger: browsers send it where they connect again.",
-            examples=[1],
+            examples=["1"],
         ),
     ] = None,
 ) -> Response:
@@ -48,7 +47,7 @@ async def get_events(
     and in order, with a comment every 15 seconds where there is none; when the job has ended, the event `end` is the last. A
     stream that breaks off goes on after `Last-Event-ID`.
     """
-    position = after if last is None else last
+    position = after if last is None else int(last)
     if preferred(request.headers.get("accept", ""), (_JSON, EVENTS)) == EVENTS:
         feed = feed_of(request)
         tail = await feed.attach(id)
