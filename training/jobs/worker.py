@@ -4,7 +4,6 @@ It never compares times of day. What it does to a job it does as an attempt, whi
 a worker that was taken for gone, and wakes, changes nothing. A training outlives its worker, and the next one adopts it.
 """
 
-import contextlib
 import logging
 import os
 import threading
@@ -129,7 +128,8 @@ class Worker:
         self._answers = error is None
 
     def _with_store(self, now: float) -> None:
-        others = self._look_at_all() if self._look.is_due(now) else None
+        # Where it did not answer, something has to ask it.
+        others = self._look_at_all() if self._look.is_due(now) or not self._answers else None
         for charge in [*self.charges.values()]:
             with self._still_ours(charge):
                 if self.ledger.write(charge, now):
@@ -171,8 +171,14 @@ class Worker:
     def _take_over(self, others: list[Job]) -> None:
         """What workers had that are gone."""
         for job in self.leases.expired(others, time.monotonic()):
-            with contextlib.suppress(LeaseLost):  # another worker was first, or the silence is over
-                self._adopt(self.store.take_over(job, self.name, self.place), job.place)
+            try:
+                mine = self.store.take_over(job, self.name, self.place)
+            except LeaseLost:  # another worker was first, or the silence is over
+                continue
+            except StoreUnavailable:
+                self.leases.forget()
+                raise
+            self._adopt(mine, job.place)
 
     def _adopt(self, job: Job, where: str | None = None) -> None:
         """Go on with a job that somebody else began, or see that it is begun again.
