@@ -36,21 +36,55 @@ class Stages:
     """Images in its batch."""
 
 
+@runtime_checkable
+class Reply(Protocol):
+    """Who waits for an answer; a future is one."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, answer: Any, /) -> None: ...
+
+    def set_exception(self, error: Exception, /) -> None: ...
+
+
 @dataclass(slots=True, eq=False)
 class Work:
     """The images of one request."""
 
     images: Sequence[np.ndarray]
     encode: Callable[[Outputs, Stages], Any]
-    future: "asyncio.Future[Any]"
+    reply: Reply
     deadline: float
     """On `time.monotonic`."""
     details: bool
     stages: Stages
+    loop: asyncio.AbstractEventLoop
+    """On whose thread it is answered."""
+    read: Callable[[], np.ndarray] | None = None
+    """What gives its only image in its turn, where that was not read before."""
+
+    @property
+    def size(self) -> int:
+        """Images."""
+        return 1 if self.read is not None else len(self.images)
 
     def is_wanted(self) -> bool:
         """Whether anybody still waits for it."""
-        return not self.future.done() and time.monotonic() < self.deadline
+        return not self.reply.done() and time.monotonic() < self.deadline
+
+    def is_read(self) -> bool:
+        """Whether its images are here, after it was tried to read what was not; otherwise it is answered why."""
+        if self.read is None:
+            return True
+        began = time.perf_counter()
+        try:
+            self.images = (self.read(),)
+        except Exception as error:  # noqa: BLE001 - whoever asked must hear of it, and the others get their answers
+            self.reply.set_exception(error)
+            return False
+        self.stages.arrived += time.perf_counter() - began  # reading is no waiting
+        self.read = None
+        return True
 
 
 def infer(network: Network, name: str, batch: Sequence[Work]) -> Outputs:
@@ -85,12 +119,12 @@ def encode(batch: Sequence[Work], outputs: Outputs) -> list[Any]:
 def settle(batch: Sequence[Work], answers: Sequence[Any]) -> None:
     """Hand each its answer, or the error; on the thread of their event loop."""
     for work, answer in zip(batch, answers, strict=True):
-        if work.future.done():
+        if work.reply.done():
             continue
         if isinstance(answer, Exception):
-            work.future.set_exception(answer)
+            work.reply.set_exception(answer)
         else:
-            work.future.set_result(answer)
+            work.reply.set_result(answer)
 
 
 def too_late() -> Problem:
@@ -101,18 +135,18 @@ def too_late() -> Problem:
 
 def gather(images: Sequence[np.ndarray]) -> Float32[np.ndarray, "b c h w"]:
     """The images in one array, in [0, 1]."""
+    if all(image.dtype == np.uint8 for image in images):
+        stacked = np.concatenate(images).reshape(len(images), *images[0].shape)
+        return np.divide(stacked, np.float32(255))
     batch = np.empty((len(images), *images[0].shape), np.float32)
     for index, image in enumerate(images):
-        if image.dtype == np.uint8:
-            np.divide(image, np.float32(255), out=batch[index])
-        else:
-            batch[index] = image
+        batch[index] = image / np.float32(255) if image.dtype == np.uint8 else image
     return batch
 
 
 def _encoded(work: Work, outputs: Outputs) -> Any:
     try:
-        if work.future.done():
+        if work.reply.done():
             return None
         if not work.is_wanted():
             return too_late()

@@ -5,8 +5,9 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
+import numpy as np
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request, Response
 from opentelemetry.trace import Span
@@ -20,7 +21,8 @@ from service.openapi.predict import REQUEST, RESPONSES, TIMEOUT
 from service.predicting.answers import Answer, Entry, json_answer, npz_answer, png_answer
 from service.predicting.bodies import images_in, read_body
 from service.predicting.images import Picture, check_pixels, is_small, read_picture
-from service.predicting.options import PredictOptions, kind_of
+from service.predicting.options import Kind, PredictOptions, kind_of
+from service.predicting.outputs import Outputs
 from service.predicting.work import Stages, too_late
 from service.problems import Problem
 from service.schemas import Predictions
@@ -57,23 +59,16 @@ class PredictService:
             ClientDisconnect: the client went away.
         """
         deadline = self.deadline(headers)
-        settings = self.settings
         served = await self.served(options.model, options.version, deadline)
         logs.model.set(served.name)
         served.predictor.check_room(1)
         body = await read_body(receive)
-        read = time.perf_counter()
-        kind = kind_of(headers.get(b"accept", b""))
-        bodies = images_in(body, headers.get(b"content-type", b"").decode("latin-1"), settings.max_images)
-        if kind == "image/png" and len(bodies) != 1:
-            raise Problem(406, f"Accept: image/png answers one image at a time, got {len(bodies)}")
-        images = [image for image in bodies if isinstance(image, bytes)]
-        check_pixels(images, settings.max_pixels, settings.max_request_pixels)
-        decode = partial(_entries, bodies, served, settings.max_pixels)
-        small = len(body) <= SMALL_BYTES and all(map(is_small, images))
-        entries = decode() if small else await self.in_thread(decode, deadline)
-        span = noted_decoding(read)
-        encode = partial(_ANSWERS[kind], served, entries)
+        began = time.perf_counter()
+        asked = self._read(headers, body)
+        decode = partial(_entries, asked.bodies, served, self.settings.max_pixels)
+        entries = decode() if asked.is_small else await self.in_thread(decode, deadline)
+        span = noted_decoding(began)
+        encode = partial(_ANSWERS[asked.kind], served, entries)
         pictures = [entry.pixels for entry in entries if isinstance(entry, Picture)]
         if not pictures:
             return encode(None, options)
@@ -81,6 +76,56 @@ class PredictService:
             pictures, lambda outputs, stages: timed(encode(outputs, options), stages, span), deadline, options.details
         )
         return await (unless_gone(future, receive) if self.may_wait(served) else future)
+
+    def at_once(
+        self,
+        headers: dict[bytes, bytes],
+        options: PredictOptions,
+        body: bytes,
+        told: Callable[[Answer | Exception], None],
+    ) -> bool:
+        """Whether the same is done for a body that is here and holds one picture, in the next turn of the event loop.
+
+        Otherwise it has not begun: `answer` would wait for a model or a thread, or look whether the client goes away.
+
+        Args:
+            told: called in that turn with the answer, or with what `answer` raises.
+        """
+        deadline = self.deadline(headers)
+        served = self.models.find(options.model, options.version)
+        if served is None or self.may_wait(served) or len(body) > SMALL_BYTES:
+            return False
+        logs.model.set(served.name)
+        served.predictor.check_room(1)
+        began = time.perf_counter()
+        asked = self._read(headers, body)
+        if not asked.is_small or len(asked.bodies) != 1:
+            return False
+        taken = time.perf_counter() - began
+        entries: list[Entry] = []
+
+        def read() -> np.ndarray:
+            began = time.perf_counter() - taken
+            entries.extend(_entries(asked.bodies, served, self.settings.max_pixels))
+            noted_decoding(began)
+            (picture,) = entries
+            assert isinstance(picture, Picture)  # of a picture that stands alone, a problem is raised
+            return picture.pixels
+
+        def encode(outputs: Outputs, stages: Stages) -> Answer:
+            return timed(_ANSWERS[asked.kind](served, entries, outputs, options), stages, None)
+
+        served.predictor.tell(read, encode, told, deadline, options.details)
+        return True
+
+    def _read(self, headers: dict[bytes, bytes], body: bytes) -> "_Asked":
+        kind = kind_of(headers.get(b"accept", b""))
+        bodies = images_in(body, headers.get(b"content-type", b"").decode("latin-1"), self.settings.max_images)
+        if kind == "image/png" and len(bodies) != 1:
+            raise Problem(406, f"Accept: image/png answers one image at a time, got {len(bodies)}")
+        images = [image for image in bodies if isinstance(image, bytes)]
+        check_pixels(images, self.settings.max_pixels, self.settings.max_request_pixels)
+        return _Asked(kind, bodies, len(body) <= SMALL_BYTES and all(map(is_small, images)))
 
     async def served(self, name: str | None, version: int | None, deadline: float) -> Served:
         """This version of this model, which is loaded where it is not in memory; a Problem 504 where that takes too long."""
@@ -135,6 +180,16 @@ async def within(deadline: float, work: Awaitable[Answered]) -> Answered:
             return await work
     except TimeoutError:
         raise too_late() from None
+
+
+class _Asked(NamedTuple):
+    """What a request asks for, once its body was read."""
+
+    kind: Kind
+    bodies: Sequence[bytes | Problem]
+    """Its pictures."""
+    is_small: bool
+    """Whether they are decoded where they were read."""
 
 
 def _entries(bodies: Sequence[bytes | Problem], served: Served, max_pixels: int) -> list[Entry]:
