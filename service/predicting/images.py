@@ -66,14 +66,14 @@ def read_picture(data: bytes, wanted: InputConfig, max_pixels: int) -> Picture:
     Raises:
         Problem: 400 for no bytes, 413 for too many pixels, 415 for another format, 422 for a damaged picture.
     """
-    if wanted.channels == 1 and wanted.height * wanted.width <= max_pixels:
-        pixels = plain_grey_pixels(data, wanted.size)
-        if pixels is not None:
-            return Picture(pixels[None], wanted.width, wanted.height, 0.0, 0.0, 1.0, 1.0)
     if not data:
         raise Problem(400, "the image is empty: send the bytes of a picture")
     if in_too_many_pieces(data):
         raise Problem(422, "the image is in far more pieces than any program writes: save it anew")
+    if wanted.channels == 1 and wanted.height * wanted.width <= max_pixels:
+        pixels = plain_grey_pixels(data, wanted.size)
+        if pixels is not None:
+            return Picture(pixels[None], wanted.width, wanted.height, 0.0, 0.0, 1.0, 1.0)
     try:
         image = decode(data, FORMATS, max_pixels)
     except UnreadablePicture as error:

@@ -22,6 +22,8 @@ class Turns:
     def __init__(self, network: Network, max_batch: int, name: str) -> None:
         self._network, self._max_batch, self._name = network, max_batch, name
         self._waiting: deque[Work] = deque()
+        self._seen = 0
+        """Of what waits, what had come when it was looked last."""
 
     def put(self, work: Work) -> None:
         """Let it be done in the next turn."""
@@ -36,6 +38,12 @@ class Turns:
         """There is nothing to wait for: with the loop, its turns end."""
 
     def _take_turn(self) -> None:
+        if self._seen < len(self._waiting) < self._max_batch:
+            # While these were read others may have come. The loop looks at its sockets, and does not wait.
+            self._seen = len(self._waiting)
+            asyncio.get_running_loop().call_soon(self._take_turn)
+            return
+        self._seen = 0
         batch = [work for work in self._next_batch() if work.is_read()]
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._take_turn)

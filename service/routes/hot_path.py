@@ -55,11 +55,7 @@ class HotPath:
     def takes(self, scope: Scope) -> bool:
         """Whether `at_once` may be asked to answer this request."""
         return (
-            scope["path"] == PATH
-            and scope["method"] == "POST"
-            and not self.state.draining
-            and not self.state.tracing
-            and _OF_PROXIES.isdisjoint([name for name, _ in scope["headers"]])
+            scope["path"] == PATH and scope["method"] == "POST" and not self.state.draining and not self.state.tracing
         )
 
     def at_once(self, request: WholeRequest) -> None:
@@ -69,6 +65,9 @@ class HotPath:
 
     def _at_once(self, request: WholeRequest, context: contextvars.Context) -> None:
         exchange = _Exchange(request.scope)
+        if not _OF_PROXIES.isdisjoint(exchange.headers):
+            request.run(request.app)
+            return
         try:
             self._admit(exchange)
             if not self._begin(exchange, request, context):
