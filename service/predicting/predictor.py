@@ -13,7 +13,7 @@ from service.observing import metrics
 from service.predicting.outputs import Outputs
 from service.predicting.threads import Threads
 from service.predicting.turns import Turns
-from service.predicting.work import Network, Stages, Work, gather, too_late
+from service.predicting.work import Network, Stages, Unread, Work, gather, too_late
 from service.problems import Problem
 
 Answer = TypeVar("Answer")
@@ -88,7 +88,7 @@ class Predictor:
 
     def tell(
         self,
-        read: Callable[[], np.ndarray],
+        unread: Unread,
         encode: Callable[[Outputs, Stages], Answer],
         told: Callable[[Answer | Exception], None],
         deadline: float,
@@ -97,14 +97,14 @@ class Predictor:
         """As `submit` where all is done on the event loop, with one image that is still to be read, and without a future.
 
         Args:
-            read: gives the image, in its turn.
+            unread: what the image is made of, in its turn.
             told: called in the same turn with what `encode` made, or with the error.
         """
         self.check_room(1)
         self.unanswered += 1
         reply = _Told(self, told)
         loop = asyncio.get_running_loop()
-        self._worker.put(Work((), encode, reply, deadline, details, Stages(), loop, read))
+        self._worker.put(Work((), encode, reply, deadline, details, Stages(), loop, unread))
 
     def run(self, images: Sequence[np.ndarray], details: bool = False) -> Outputs:
         """The outputs for these images, at once and on this thread; for programs without an event loop."""

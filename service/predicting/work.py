@@ -47,6 +47,18 @@ class Reply(Protocol):
     def set_exception(self, error: Exception, /) -> None: ...
 
 
+@runtime_checkable
+class Unread(Protocol):
+    """The only image of a request, which is still to be read: in two steps, for each of which all of a batch take turns."""
+
+    def find(self) -> None:
+        """Find the picture in the body."""
+
+    def decode(self) -> np.ndarray:
+        """The image, after it was found."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Work:
     """The images of one request."""
@@ -60,30 +72,38 @@ class Work:
     stages: Stages
     loop: asyncio.AbstractEventLoop
     """On whose thread it is answered."""
-    read: Callable[[], np.ndarray] | None = None
-    """What gives its only image in its turn, where that was not read before."""
+    unread: Unread | None = None
+    """What its only image is made of, where it is read in its turn."""
 
     @property
     def size(self) -> int:
         """Images."""
-        return 1 if self.read is not None else len(self.images)
+        return len(self.images) if self.unread is None else 1
 
     def is_wanted(self) -> bool:
         """Whether anybody still waits for it."""
         return not self.reply.done() and time.monotonic() < self.deadline
 
-    def is_read(self) -> bool:
-        """Whether its images are here, after it was tried to read what was not; otherwise it is answered why."""
-        if self.read is None:
-            return True
+    def is_found(self) -> bool:
+        """Whether what is unread was found; where that failed it is answered why."""
+        return self.unread is None or self._attempt(self.unread.find)
+
+    def is_decoded(self) -> bool:
+        """Whether its images are here; where that failed it is answered why."""
+        return self.unread is None or self._attempt(self._decode)
+
+    def _decode(self) -> None:
+        assert self.unread is not None
+        self.images = (self.unread.decode(),)
+
+    def _attempt(self, step: Callable[[], None]) -> bool:
         began = time.perf_counter()
         try:
-            self.images = (self.read(),)
+            step()
         except Exception as error:  # noqa: BLE001 - whoever asked must hear of it, and the others get their answers
             self.reply.set_exception(error)
             return False
-        self.stages.arrived += time.perf_counter() - began  # reading is no waiting
-        self.read = None
+        self.stages.arrived += time.perf_counter() - began  # this is no waiting
         return True
 
 

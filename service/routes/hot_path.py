@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from starlette.datastructures import State
@@ -18,7 +18,7 @@ from service.observing.middleware import request_id_of
 from service.predicting.answers import Answer
 from service.predicting.options import options_of
 from service.problems import Problem, problem_body
-from service.routes.predict import PredictService
+from service.routes.predict import MustWait, PredictService
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +42,14 @@ class HotPath:
 
     def __init__(self, app: ASGIApp, state: State) -> None:
         self.app, self.state = app, state
+        self._offered: list[tuple[WholeRequest, float]] = []
+        """With the time of each, on `time.perf_counter`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
-        exchange = _Exchange(scope)
+        exchange = _Exchange(scope, time.perf_counter())
         if self.state.tracing:
             tracing.begin(exchange.request_id, f"POST {PATH}", PATH)
         await self._reply(exchange, self._admit_and_answer(exchange, receive), send)
@@ -59,41 +61,50 @@ class HotPath:
         )
 
     def at_once(self, request: WholeRequest) -> None:
-        """Answer it in the next turn of the event loop; or have it answered by a task, which may wait."""
-        context = contextvars.copy_context()
-        context.run(self._at_once, request, context)
+        """Answer it in a turn of the event loop; or have it answered by a task, which may wait."""
+        self._offered.append((request, time.perf_counter()))
+        if len(self._offered) == 1:
+            asyncio.get_running_loop().call_soon(self._take)
 
-    def _at_once(self, request: WholeRequest, context: contextvars.Context) -> None:
-        exchange = _Exchange(request.scope)
+    def _take(self) -> None:
+        """Begin with all that were offered while the sockets were read."""
+        offered, self._offered = self._offered, []
+        for request, arrived in offered:
+            context = contextvars.copy_context()
+            context.run(self._at_once, request, arrived, context)
+
+    def _at_once(self, request: WholeRequest, arrived: float, context: contextvars.Context) -> None:
+        exchange = _Exchange(request.scope, arrived)
         if not _OF_PROXIES.isdisjoint(exchange.headers):
             request.run(request.app)
             return
+
+        def told(answer: Answer | Exception) -> None:
+            context.run(self._end, exchange, request, answer)
+
         try:
             self._admit(exchange)
-            if not self._begin(exchange, request, context):
-                request.run(partial(self._go_on, exchange))
+            self._begin(exchange, request, told)
         except Exception as error:  # noqa: BLE001 - it is answered, or logged, where all are
-            request.run(partial(self._fail, exchange, error))
+            self._end(exchange, request, error)
 
-    def _begin(self, exchange: "_Exchange", request: WholeRequest, context: contextvars.Context) -> bool:
+    def _begin(self, exchange: "_Exchange", request: WholeRequest, told: Callable[[Answer | Exception], None]) -> None:
         service: PredictService = self.state.predict
         body, data = self.state.bodies.begin(request.scope, request.receive), request.body
         try:
             body.count(len(data))
-
-            def told(answer: Answer | Exception) -> None:
-                context.run(self._end, exchange, request, answer)
-
-            return service.at_once(exchange.headers, options_of(request.scope["query_string"]), data, told)
+            service.at_once(exchange.headers, options_of(request.scope["query_string"]), data, told)
         finally:
             body.end()  # from here on it is one of the images that wait
 
     def _end(self, exchange: "_Exchange", request: WholeRequest, answer: Answer | Exception) -> None:
-        if isinstance(answer, Exception):
-            request.run(partial(self._fail, exchange, answer))
-        else:
+        if isinstance(answer, Answer):
             request.respond(answer.status, _headers(answer, exchange.request_id), answer.body)
             exchange.note(answer.status)
+        elif isinstance(answer, MustWait):
+            request.run(partial(self._go_on, exchange))
+        else:
+            request.run(partial(self._fail, exchange, answer))
 
     async def _go_on(self, exchange: "_Exchange", _scope: Scope, receive: Receive, send: Send) -> None:
         """An application for what was admitted, and cannot be answered at once."""
@@ -162,8 +173,8 @@ class _Exchange:
 
     __slots__ = ("headers", "request_id", "scope", "started")
 
-    def __init__(self, scope: Scope) -> None:
-        self.started = time.perf_counter()
+    def __init__(self, scope: Scope, started: float) -> None:
+        self.started = started
         self.scope = scope
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.request_id = request_id_of(self.headers)

@@ -10,6 +10,7 @@ from typing import Annotated, NamedTuple, TypeVar
 import numpy as np
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request, Response
+from jaxtyping import UInt8
 from opentelemetry.trace import Span
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
@@ -64,7 +65,7 @@ class PredictService:
         served.predictor.check_room(1)
         body = await read_body(receive)
         began = time.perf_counter()
-        asked = self._read(headers, body)
+        asked = self.read(headers, body)
         decode = partial(_entries, asked.bodies, served, self.settings.max_pixels)
         entries = decode() if asked.is_small else await self.in_thread(decode, deadline)
         span = noted_decoding(began)
@@ -83,42 +84,26 @@ class PredictService:
         options: PredictOptions,
         body: bytes,
         told: Callable[[Answer | Exception], None],
-    ) -> bool:
-        """Whether the same is done for a body that is here and holds one picture, in the next turn of the event loop.
-
-        Otherwise it has not begun: `answer` would wait for a model or a thread, or look whether the client goes away.
+    ) -> None:
+        """The same for a body that is here and holds one picture, in the next turn of the event loop.
 
         Args:
             told: called in that turn with the answer, or with what `answer` raises.
+
+        Raises:
+            MustWait: `answer` would wait for a model or a thread, or look whether the client goes away, or there are
+                several pictures. It may be told as well, instead of an answer.
         """
         deadline = self.deadline(headers)
         served = self.models.find(options.model, options.version)
         if served is None or self.may_wait(served) or len(body) > SMALL_BYTES:
-            return False
+            raise MustWait
         logs.model.set(served.name)
-        served.predictor.check_room(1)
-        began = time.perf_counter()
-        asked = self._read(headers, body)
-        if not asked.is_small or len(asked.bodies) != 1:
-            return False
-        taken = time.perf_counter() - began
-        entries: list[Entry] = []
+        alone = _Alone(self, served, headers, options, body)
+        served.predictor.tell(alone, alone.encode, told, deadline, options.details)
 
-        def read() -> np.ndarray:
-            began = time.perf_counter() - taken
-            entries.extend(_entries(asked.bodies, served, self.settings.max_pixels))
-            noted_decoding(began)
-            (picture,) = entries
-            assert isinstance(picture, Picture)  # of a picture that stands alone, a problem is raised
-            return picture.pixels
-
-        def encode(outputs: Outputs, stages: Stages) -> Answer:
-            return timed(_ANSWERS[asked.kind](served, entries, outputs, options), stages, None)
-
-        served.predictor.tell(read, encode, told, deadline, options.details)
-        return True
-
-    def _read(self, headers: dict[bytes, bytes], body: bytes) -> "_Asked":
+    def read(self, headers: dict[bytes, bytes], body: bytes) -> "_Asked":
+        """What is asked for; the Problems are those of `answer`."""
         kind = kind_of(headers.get(b"accept", b""))
         bodies = images_in(body, headers.get(b"content-type", b"").decode("latin-1"), self.settings.max_images)
         if kind == "image/png" and len(bodies) != 1:
@@ -180,6 +165,45 @@ async def within(deadline: float, work: Awaitable[Answered]) -> Answered:
             return await work
     except TimeoutError:
         raise too_late() from None
+
+
+class MustWait(Exception):
+    """A request cannot be answered at once."""
+
+
+class _Alone:
+    """The only picture of a request, from its body to its answer, in steps that wait for nothing."""
+
+    __slots__ = ("_asked", "_body", "_entries", "_headers", "_options", "_seconds", "_served", "_service")
+
+    def __init__(
+        self,
+        service: PredictService,
+        served: Served,
+        headers: dict[bytes, bytes],
+        options: PredictOptions,
+        body: bytes,
+    ) -> None:
+        self._service, self._served = service, served
+        self._headers, self._options, self._body = headers, options, body
+
+    def find(self) -> None:
+        began = time.perf_counter()
+        self._asked = self._service.read(self._headers, self._body)
+        if not self._asked.is_small or len(self._asked.bodies) != 1:
+            raise MustWait
+        self._seconds = time.perf_counter() - began
+
+    def decode(self) -> UInt8[np.ndarray, "c h w"]:
+        began = time.perf_counter()
+        self._entries = _entries(self._asked.bodies, self._served, self._service.settings.max_pixels)
+        noted_decoding(began - self._seconds)
+        (picture,) = self._entries
+        assert isinstance(picture, Picture)  # for a problem with a picture that stands alone is raised
+        return picture.pixels
+
+    def encode(self, outputs: Outputs, stages: Stages) -> Answer:
+        return timed(_ANSWERS[self._asked.kind](self._served, self._entries, outputs, self._options), stages, None)
 
 
 class _Asked(NamedTuple):
