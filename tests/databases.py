@@ -45,21 +45,22 @@ class PostgreSQL:
             assert self.process.poll() is None and time.monotonic() < end, self.log()
             time.sleep(0.05)
 
-    def stop(self) -> None:
-        """As an administrator does it: connections are cut."""
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """As an administrator does it: connections are cut. With SIGQUIT nothing is tidied up."""
         if self.process is not None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(how)
             self.process.wait(60)
             self.process = None
 
     def database(self) -> str:
-        """The URL of a new, empty database."""
+        """The URL of what is an empty database to its user: a schema of that user's own, which is made faster."""
         import psycopg
 
         name = f"jobs{next(self._numbers)}"
         with psycopg.connect(f"host={self.folder} user=stn dbname=postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return f"postgresql+psycopg://stn@/{name}?host={self.folder}"
+            connection.execute(f"CREATE ROLE {name} LOGIN")
+            connection.execute(f"CREATE SCHEMA AUTHORIZATION {name}")
+        return f"postgresql+psycopg://{name}@/postgres?host={self.folder}"
 
     def log(self) -> str:
         return (self.folder / "log.txt").read_text(errors="replace")
@@ -109,7 +110,7 @@ def postgresql() -> Iterator[PostgreSQL]:
         server.start()
         yield server
     finally:
-        server.stop()
+        server.stop(signal.SIGQUIT)
         shutil.rmtree(server.folder, ignore_errors=True)
 
 

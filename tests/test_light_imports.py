@@ -15,6 +15,7 @@ MODULES = [
     "training.decoding",
     "training.experiments.cells",
     "training.jobs.worker",
+    "training.jobs.store",
     "training.presets",
     "training.recipes",
     "training.plain_png",

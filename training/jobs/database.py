@@ -112,23 +112,25 @@ def _engine(url: URL, patience: float) -> Engine:
         engine = create_engine(url, creator=lambda: _open_sqlite(url, patience), **common)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
+    milliseconds = round(patience * 1000)
     limits = {
-        "lock_timeout": round(patience * 1000),
-        "statement_timeout": round(2 * patience * 1000),
-        "idle_in_transaction_session_timeout": round(2 * patience * 1000),  # of a process that stands still, with locks
+        "lock_timeout": milliseconds,
+        "statement_timeout": 2 * milliseconds,
+        "idle_in_transaction_session_timeout": 2 * milliseconds,  # of a process that stands still: its locks are freed
     }
     defaults = {
         "application_name": "stn",
         "connect_timeout": str(max(2, math.ceil(patience))),
-        "options": " ".join(f"-c {name}={milliseconds}" for name, milliseconds in limits.items()),
+        "options": " ".join(f"-c {name}={limit}" for name, limit in limits.items()),
     }
     try:
-        from training.jobs import impatient
+        from training.jobs.impatient import connect
+
+        engine = create_engine(url.set(query={**defaults, **url.query}), pool_pre_ping=True, **common)
     except ImportError as error:
         raise ValueError(f"database needs a package for PostgreSQL: pip install 'stn[postgresql]' ({error})") from None
-    engine = create_engine(url.set(query={**defaults, **url.query}), pool_pre_ping=True, **common)
-    connect = impatient.connect(3 * patience)
-    event.listen(engine, "do_connect", lambda _, __, args, options: connect(*args, **options))
+    opening = connect(3 * patience)
+    event.listen(engine, "do_connect", lambda _, __, args, options: opening(*args, **options))
     return engine
 
 

@@ -1,10 +1,15 @@
 """Connections to PostgreSQL that do not wait for ever for a server that is frozen or cut off and says nothing."""
 
+import selectors
 import time
 from collections.abc import Callable, Generator
 from typing import Any
 
 import psycopg
+from psycopg.waiting import Ready, Wait
+
+LOOK = 0.1
+"""Seconds between looks at the time."""
 
 
 def connect(seconds: float) -> Callable[..., Any]:
@@ -14,21 +19,21 @@ def connect(seconds: float) -> Callable[..., Any]:
     """
 
     class Connection(psycopg.Connection[Any]):
-        def wait(self, gen: Generator[Any, Any, Any], *_: Any, **__: Any) -> Any:
-            """Every answer is waited for here; psycopg wakes the generator ten times a second."""
-            return super().wait(self._within(gen))
-
-        def _within(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        def wait(self, gen: Generator[Wait, Ready, Any], *_: Any, **__: Any) -> Any:
+            """Psycopg waits for every answer here: for what the generator yields, which takes what is ready by then."""
             end = time.monotonic() + seconds
-            try:
-                waits_for = next(gen)
-                while True:
-                    ready = yield waits_for
-                    if not ready and time.monotonic() > end:
-                        self.pgconn.finish()  # it is in no known state
-                        raise psycopg.OperationalError(f"no answer in {seconds:g} seconds")
-                    waits_for = gen.send(ready)
-            except StopIteration as done:
-                return done.value
+            with selectors.PollSelector() as selector:
+                try:
+                    key = selector.register(self.pgconn.socket, next(gen))
+                    while True:
+                        found = selector.select(LOOK)
+                        if not found and time.monotonic() > end:
+                            self.pgconn.finish()  # it is in no known state
+                            raise psycopg.OperationalError(f"no answer in {seconds:g} seconds")
+                        wanted = gen.send(Ready(found[0][1] if found else 0))
+                        if wanted != key.events and self.pgconn.status == psycopg.pq.ConnStatus.OK:
+                            key = selector.modify(self.pgconn.socket, wanted)
+                except StopIteration as done:
+                    return done.value
 
     return Connection.connect

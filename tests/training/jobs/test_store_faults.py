@@ -12,9 +12,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import select
 
 from tests.databases import PostgreSQL
 from tests.training.jobs.rows import PLACE, WORKER, again, config, running
+from training.jobs.database import Database
+from training.jobs.rows import lock
 from training.jobs.store import JobStore, StoreUnavailable
 
 
@@ -66,12 +69,33 @@ def test_a_frozen_server_is_waited_for_a_while(impatient: JobStore, postgresql: 
 
 def test_a_row_that_stays_locked(impatient: JobStore, postgresql: PostgreSQL) -> None:
     first, second = (impatient.create(config())[0] for _ in range(2))
-    with psycopg.connect(f"host={postgresql.folder} user=stn dbname={impatient.url.database}") as connection:
+    with psycopg.connect(f"host={postgresql.folder} user={impatient.url.username} dbname=postgres") as connection:
         connection.execute("SELECT * FROM jobs WHERE id = %s FOR UPDATE", [first.id])
         with pytest.raises(StoreUnavailable, match="lock timeout"):
             impatient.cancel(first.id)
         assert again(impatient).id == second.id
     assert impatient.cancel(first.id).state == "cancelled"
+
+
+def test_a_process_that_stands_still_with_a_row_locked_loses_it(impatient: JobStore) -> None:
+    job, _ = impatient.create(config())
+
+    def stand_still() -> None:
+        with contextlib.closing(Database(impatient.url, patience=0.5)) as database, database.write() as connection:
+            assert lock(connection, job.id) == job
+            time.sleep(1.3)  # as after SIGSTOP; twice its patience is the limit
+            assert impatient.cancel(job.id).state == "cancelled"
+            connection.execute(select(1))
+
+    with pytest.raises(StoreUnavailable, match="idle-in-transaction timeout"):
+        stand_still()
+
+
+def test_a_server_that_dies_loses_nothing(impatient: JobStore, postgresql: PostgreSQL) -> None:
+    job = running(impatient)
+    postgresql.stop(signal.SIGQUIT)
+    postgresql.start()
+    assert impatient.get(job.id) == job and len(impatient.events(job.id)) == 3
 
 
 def test_a_file_that_another_process_locks(file: Path) -> None:
