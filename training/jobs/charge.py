@@ -1,5 +1,6 @@
 """A job that a worker has, and the process that trains it: what can be done for them without the database."""
 
+import contextlib
 import signal
 import time
 from collections.abc import Sequence
@@ -45,6 +46,8 @@ class Charge:
         self.is_paused = False
         self.is_lost = False
         """Another attempt has it."""
+        self.trouble = ""
+        """What hinders its being written down."""
         self.news = News(run)
         self.beaten = time.monotonic()
         self._control = Watched(run / "control.json")
@@ -93,7 +96,7 @@ class Charge:
 
     def has_ended(self, now: float) -> bool:
         """Whether the process has ended, and it is clear why: a signal may be on its way to this worker, too."""
-        if self.code in (130, -signal.SIGINT, -signal.SIGTERM) and not self.is_paused:
+        if self.code in (130, -signal.SIGINT, -signal.SIGTERM) and not (self.is_paused or self._is_interrupted):
             return now >= self.ended + MOMENT
         return self.code is not None
 
@@ -146,7 +149,8 @@ class Charge:
     def _ask(self, what: Ask) -> None:
         wanted = {"ask": what, "attempt": self.job.attempt}
         if self._control.read() != wanted and not self._is_superseded():
-            ask(self.run, what, self.job.attempt)
+            with contextlib.suppress(OSError):  # a full disk; it is tried again
+                ask(self.run, what, self.job.attempt)
 
     def _is_superseded(self) -> bool:
         found = owner(self.run)

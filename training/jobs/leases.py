@@ -36,6 +36,10 @@ class Leases:
         }
         return [job for job in jobs if self._is_gone(job) or now - self._seen[job.id][1] >= self.seconds]
 
+    def forget(self) -> None:
+        """Begin to count anew: who cannot write cannot give a sign of life."""
+        self._seen.clear()
+
     def _is_gone(self, job: Job) -> bool:
         process = worker_process(job.worker or "") if job.place == self.place else None
         return process is not None and not is_alive(process)

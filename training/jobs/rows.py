@@ -84,6 +84,5 @@ def _one(connection: Connection, job_id: str, query: Executable) -> Job:
 def _job(row: Mapping[Any, Any]) -> Job:
     values = {name: row[name] for name in Job.__dataclass_fields__}
     scores = values["scores"] and {name: float(value) for name, value in values["scores"].items() if value is not None}
-    eta = values["eta_seconds"]  # SQLite returns 0.0 as 0 where it was just written
-    values["eta_seconds"] = None if eta is None else float(eta)
-    return Job(**{**values, "owner": values["owner"] or None, "scores": scores})
+    eta = None if values["eta_seconds"] is None else float(values["eta_seconds"])  # SQLite returns 0 for 0.0
+    return Job(**{**values, "owner": values["owner"] or None, "scores": scores, "eta_seconds": eta})

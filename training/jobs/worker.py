@@ -4,10 +4,8 @@ It never compares times of day. What it does to a job it does as an attempt, whi
 a worker that was taken for gone, and wakes, changes nothing. A training outlives its worker, and the next one adopts it.
 """
 
-import contextlib
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -21,11 +19,12 @@ from training.jobs.adoption import find_process
 from training.jobs.charge import Charge
 from training.jobs.devices import Device, Devices, find_gpus, give_back
 from training.jobs.folders import run_folder
-from training.jobs.identity import new_worker, place
+from training.jobs.identity import Process, new_worker, place
 from training.jobs.job import Job, LeaseLost, StoreUnavailable
 from training.jobs.leases import Leases
+from training.jobs.ledger import Ledger, Register
 from training.jobs.local import PROGRAM, Local
-from training.jobs.settling import Register, Settling
+from training.jobs.moments import Every, ended_by_signals
 from training.jobs.store import JobStore
 from training.runs import prepare_run
 
@@ -74,15 +73,14 @@ class Worker:
         self.store = store
         self.runs = home.absolute() / "runs"
         self.grace = grace
-        self.beat = lease / 7.5
         self.name, self.place = new_worker(), place()
         self.devices = Devices(home.absolute() / "devices", self.place, find_gpus(os.environ), slots)
         self.executor = Local(self.devices, program, gives_way and not self.devices.gpus)
         self.leases = Leases(lease, self.place)
-        self.settling = Settling(store, retries, first_wait, register)
+        self.ledger = Ledger(store, lease / 7.5, retries, first_wait, register)
         self.charges: dict[str, Charge] = {}
         self._end = threading.Event()
-        self._left: list[Charge] = []  # of which only the end is of interest, since it is our child
+        self._left: list[Process] = []  # our children all the same: somebody has to see them end
         self._claim, self._look, self._rest = Every(CLAIM), Every(LOOK), 0.0
         self._answers = True
 
@@ -90,7 +88,7 @@ class Worker:
         """The exit code: 0 after a signal, when what it trained is paused and waits for the next worker."""
         where = f"{len(self.devices.gpus)} GPUs" if self.devices.gpus else f"{self.devices.total} at a time on the CPU"
         log.info("worker %s runs the jobs in %s, %s", self.name, self.runs, where)
-        with _ended_by_signals(self._end):
+        with ended_by_signals(self._end):
             while not self._end.wait(TICK):
                 self._tick()
             self._pause_all()
@@ -109,9 +107,9 @@ class Worker:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        for charge in (*self.charges.values(), *self._left):
+        for charge in self.charges.values():
             charge.watch(now)
-        self._left = [charge for charge in self._left if charge.code is None]
+        self._left = [process for process in self._left if self.executor.poll(process) is None]
         if now < self._rest:
             return
         try:
@@ -130,10 +128,12 @@ class Worker:
         self._answers = error is None
 
     def _with_store(self, now: float) -> None:
-        others = self._look_at_all() if self._look.is_due(now) else None
+        # Where it did not answer, something has to ask it.
+        others = self._look_at_all() if self._look.is_due(now) or not self._answers else None
         for charge in [*self.charges.values()]:
             with self._still_ours(charge):
-                self._write_down(charge, now)
+                if self.ledger.write(charge, now):
+                    del self.charges[charge.job.id]
         if self._end.is_set():
             return
         if others is not None:
@@ -149,8 +149,12 @@ class Worker:
         except LeaseLost as error:
             log.warning("job %s is no longer this worker's: %s", charge.job.id, error)
             charge.let_go()
-            self._left.append(charge)
+            self._left += [] if charge.process is None else [charge.process]
             del self.charges[charge.job.id]
+        except OSError as error:  # of its run folder; the other jobs go on
+            if str(error) != charge.trouble:
+                charge.trouble = str(error)
+                log.warning("job %s: %s", charge.job.id, error)
 
     def _look_at_all(self) -> list[Job]:
         """See what was asked of our jobs; those of other workers."""
@@ -167,8 +171,14 @@ class Worker:
     def _take_over(self, others: list[Job]) -> None:
         """What workers had that are gone."""
         for job in self.leases.expired(others, time.monotonic()):
-            with contextlib.suppress(LeaseLost):  # another worker was first, or the silence is over
-                self._adopt(self.store.take_over(job, self.name, self.place), job.place)
+            try:
+                mine = self.store.take_over(job, self.name, self.place)
+            except LeaseLost:  # another worker was first, or the silence is over
+                continue
+            except StoreUnavailable:
+                self.leases.forget()
+                raise
+            self._adopt(mine, job.place)
 
     def _adopt(self, job: Job, where: str | None = None) -> None:
         """Go on with a job that somebody else began, or see that it is begun again.
@@ -177,38 +187,19 @@ class Worker:
             where: the place of who had it, if that is known.
         """
         run = run_folder(self.runs, job.id)
-        run.mkdir(parents=True, exist_ok=True)
+        charge = Charge(job, run, self.executor, self.grace)
         process = find_process(job, run)
-        charge = self.charges[job.id] = Charge(job, run, self.executor, self.grace)
         try:
+            run.mkdir(parents=True, exist_ok=True)
             charge.adopt(process, moved=where not in (None, self.place))
-        except Fenced as error:
-            charge.is_lost = True
-            log.warning("%s", error)
-        log.info(
-            "job %s, attempt %d: %s", job.id, job.attempt, f"adopted {process.pid}" if process else "found no process"
-        )
-
-    def _write_down(self, charge: Charge, now: float) -> None:
-        """What has come of a job since it was last written down."""
-        if charge.is_lost:
-            raise LeaseLost(f"a later attempt has the run folder {charge.run}")
-        if charge.process is not None and not charge.is_recorded:
-            charge.job = self.store.begun(charge.job, *charge.process, charge.gpus)
-            charge.is_recorded = True
-        has_ended = charge.has_ended(now)
-        charge.news.look(charge.began, charge.job.attempt, at_once=has_ended)
-        if charge.news.events:
-            progress = charge.news.progress or {}
-            numbers = {name: progress.get(name) for name in ("step", "steps", "eta_seconds")}
-            charge.job = self.store.record(charge.job, charge.news.events, **numbers, state="running")
-            charge.news.events.clear()
-        if has_ended:
-            self.settling.settle(charge)
-            del self.charges[charge.job.id]
-        elif now >= charge.beaten + self.beat:
-            charge.job = self.store.beat(charge.job)
-            charge.beaten = time.monotonic()
+        except (Fenced, OSError) as error:
+            if process is not None and isinstance(error, OSError):
+                self.executor.stop(process, "kill")
+            self.ledger.put_off(job, str(error))
+        else:
+            self.charges[job.id] = charge
+            found = f"adopted process {process.pid}" if process else "found no process"
+            log.info("job %s, attempt %d: %s", job.id, job.attempt, found)
 
     def _claim_one(self) -> bool:
         free = self.devices.take_free()
@@ -228,37 +219,11 @@ class Worker:
             prepare_run(run, from_dict(TrainingConfig, job.config))
             charge.start(devices)
         except Fenced as error:
-            self.settling.put_off(job, str(error))
+            self.ledger.put_off(job, str(error))
         except ValueError as error:
-            self.settling.fail(job, str(error), "mistake")
+            self.ledger.fail(job, str(error), "mistake")
         except OSError as error:
-            self.settling.fail(job, str(error), "resources")
+            self.ledger.fail(job, str(error), "resources")
         else:
             self.charges[job.id] = charge
             log.info("job %s, attempt %d: process %s", job.id, job.attempt, charge.process and charge.process.pid)
-
-
-class Every:
-    """Whether so many seconds have passed since it last said so."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._last = -seconds
-
-    def is_due(self, now: float) -> bool:
-        if now < self._last + self.seconds:
-            return False
-        self._last = now
-        return True
-
-
-@contextmanager
-def _ended_by_signals(end: threading.Event) -> Iterator[None]:
-    """SIGTERM and Ctrl-C set this, and do nothing else, meanwhile."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: end.set()) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

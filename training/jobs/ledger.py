@@ -1,0 +1,106 @@
+"""What comes of the jobs that a worker has, written down: signs of life, numbers, ends."""
+
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from training.jobs.charge import Charge
+from training.jobs.job import Job, LeaseLost
+from training.jobs.outcome import Outcome, wait_before
+from training.jobs.states import Failure
+from training.jobs.store import JobStore
+
+log = logging.getLogger(__name__)
+
+Register = Callable[[Job, Path], int]
+"""Makes the model of a run folder one that is served, once however often it is called, and returns its version."""
+
+
+class Ledger:
+    """Writes into the store what a worker knows of its jobs.
+
+    Every method may raise StoreUnavailable, and is then repeated; `write` also LeaseLost, where another worker has the job.
+
+    Args:
+        store: the jobs.
+        beat: seconds between two signs of life.
+        retries: after so many crashes without a new checkpoint, a job has failed at the next.
+        first_wait: seconds before it is tried again after the first of them.
+        register: see `Register`; None where nothing is served.
+    """
+
+    def __init__(
+        self, store: JobStore, beat: float, retries: int, first_wait: float, register: Register | None
+    ) -> None:
+        self.store, self.beat = store, beat
+        self.retries, self.first_wait, self.register = retries, first_wait, register
+
+    def write(self, charge: Charge, now: float) -> bool:
+        """Write down what has come of a job since the last time; whether it is no longer the worker's, since it has ended or
+        is tried again."""
+        if charge.is_lost:
+            raise LeaseLost(f"a later attempt has the run folder {charge.run}")
+        if charge.process is not None and not charge.is_recorded:
+            charge.job = self.store.begun(charge.job, *charge.process, charge.gpus)
+            charge.is_recorded = True
+        has_ended = charge.has_ended(now)
+        charge.news.look(charge.began, charge.job.attempt, at_once=has_ended)
+        if charge.news.events:
+            progress = charge.news.progress or {}
+            numbers = {name: progress.get(name) for name in ("step", "steps", "eta_seconds")}
+            charge.job = self.store.record(charge.job, charge.news.events, **numbers, state="running")
+            charge.news.events.clear()
+        if has_ended:
+            self._settle(charge)
+        elif now >= charge.beaten + self.beat:
+            charge.job = self.store.beat(charge.job)
+            charge.beaten = now
+        return has_ended
+
+    def fail(self, job: Job, reason: str, failure: Failure) -> None:
+        """Write down that a job cannot even be started; nothing, where another worker has it."""
+        with contextlib.suppress(LeaseLost):
+            _log(self.store.finish(job, "failed", reason, failure=failure))
+
+    def put_off(self, job: Job, reason: str) -> None:
+        """Write down that a job cannot be started now; nothing, where another worker has it."""
+        with contextlib.suppress(LeaseLost):
+            _log(self.store.interrupt(job, reason, wait=self.first_wait, crashed=True))
+
+    def _settle(self, charge: Charge) -> None:
+        job = charge.job = self.store.beat(
+            charge.job
+        )  # nobody else has it, and what was asked of it meanwhile is known
+        outcome = charge.outcome()
+        if job.asked == "cancel":
+            _log(self.store.finish(job, "cancelled", "cancelled"))
+        elif outcome.state == "succeeded":
+            _log(self._succeed(job, charge.run, outcome))
+        elif outcome.state is not None:
+            _log(self.store.finish(job, outcome.state, outcome.reason, failure=outcome.failure))
+        else:
+            _log(self._try_again(job, outcome, charge.has_progressed))
+
+    def _succeed(self, job: Job, run: Path, outcome: Outcome) -> Job:
+        try:
+            version = None if self.register is None else self.register(job, run)
+        except OSError as error:
+            return self.store.finish(job, "failed", f"the model could not be registered: {error}", failure="resources")
+        except ValueError as error:
+            return self.store.finish(job, "failed", f"the model could not be registered: {error}", failure="crash")
+        return self.store.finish(
+            job, "succeeded", outcome.reason, stopped=outcome.stopped, scores=outcome.scores, model_version=version
+        )
+
+    def _try_again(self, job: Job, outcome: Outcome, progressed: bool) -> Job:
+        before = 0 if progressed else job.crashes
+        if outcome.crashed and before >= self.retries:
+            reason = f"{outcome.reason} (crash {before + 1} without a new checkpoint in between)"
+            return self.store.finish(job, "failed", reason, failure="crash")
+        wait = wait_before(before, self.first_wait) if outcome.crashed else 0.0
+        return self.store.interrupt(job, outcome.reason, wait=wait, crashed=outcome.crashed, progressed=progressed)
+
+
+def _log(job: Job) -> None:
+    log.info("job %s, attempt %d: %s (%s)", job.id, job.attempt, job.state, job.reason)
