@@ -34,6 +34,10 @@ class WholeRequest:
     def body(self) -> bytes:
         return bytes(self._cycle.body)
 
+    def is_gone(self) -> bool:
+        """Whether the client has gone away."""
+        return self._cycle.disconnected
+
     async def receive(self) -> Message:
         """ASGI's messages from it, as an application gets them."""
         return await self._cycle.receive()  # type: ignore[return-value]

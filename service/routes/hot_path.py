@@ -93,7 +93,8 @@ class HotPath:
         body, data = self.state.bodies.begin(request.scope, request.receive), request.body
         try:
             body.count(len(data))
-            service.at_once(exchange.headers, options_of(request.scope["query_string"]), data, told)
+            options = options_of(request.scope["query_string"])
+            service.at_once(exchange.headers, options, data, request.is_gone, told)
         finally:
             body.end()  # from here on it is one of the images that wait
 

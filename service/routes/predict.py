@@ -83,23 +83,25 @@ class PredictService:
         headers: dict[bytes, bytes],
         options: PredictOptions,
         body: bytes,
+        is_gone: Callable[[], bool],
         told: Callable[[Answer | Exception], None],
     ) -> None:
         """The same for a body that is here and holds one picture, in the next turn of the event loop.
 
         Args:
+            is_gone: whether the client has gone away; asked in that turn.
             told: called in that turn with the answer, or with what `answer` raises.
 
         Raises:
-            MustWait: `answer` would wait for a model or a thread, or look whether the client goes away, or there are
-                several pictures. It may be told as well, instead of an answer.
+            MustWait: `answer` would wait for a model or a thread, or there are several pictures. It may be told as well,
+                instead of an answer.
         """
         deadline = self.deadline(headers)
         served = self.models.find(options.model, options.version)
-        if served is None or self.may_wait(served) or len(body) > SMALL_BYTES:
+        if served is None or not served.predictor.on_loop or len(body) > SMALL_BYTES:
             raise MustWait
         logs.model.set(served.name)
-        alone = _Alone(self, served, headers, options, body)
+        alone = _Alone(self, served, headers, options, body, is_gone)
         served.predictor.tell(alone, alone.encode, told, deadline, options.details)
 
     def read(self, headers: dict[bytes, bytes], body: bytes) -> "_Asked":
@@ -174,7 +176,7 @@ class MustWait(Exception):
 class _Alone:
     """The only picture of a request, from its body to its answer, in steps that wait for nothing."""
 
-    __slots__ = ("_asked", "_body", "_entries", "_headers", "_options", "_seconds", "_served", "_service")
+    __slots__ = ("_asked", "_body", "_entries", "_headers", "_is_gone", "_options", "_seconds", "_served", "_service")
 
     def __init__(
         self,
@@ -183,11 +185,14 @@ class _Alone:
         headers: dict[bytes, bytes],
         options: PredictOptions,
         body: bytes,
+        is_gone: Callable[[], bool],
     ) -> None:
         self._service, self._served = service, served
-        self._headers, self._options, self._body = headers, options, body
+        self._headers, self._options, self._body, self._is_gone = headers, options, body, is_gone
 
     def find(self) -> None:
+        if self._is_gone():
+            raise ClientDisconnect
         began = time.perf_counter()
         self._asked = self._service.read(self._headers, self._body)
         if not self._asked.is_small or len(self._asked.bodies) != 1:

@@ -5,13 +5,13 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from service.routes import hot_path
+from service.routes import hot_path, predict
 from service.settings import Settings
 from tests.service.conftest import encode, picture, write_model
 from tests.service.serving import serving
@@ -140,6 +140,27 @@ def test_a_client_that_waits_to_be_told_to_continue_is_told(address: tuple[str, 
         assert stream.readline() == b"\r\n"
         client.sendall(whole[head:])
         assert read(stream).status == 200
+
+
+def test_a_request_whose_client_has_gone_is_not_computed(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses: list[int] = []
+    note, find = hot_path._Exchange.note, predict._Alone.find
+
+    def gone(alone: Any) -> None:
+        alone._is_gone.__self__._cycle.disconnected = True  # as a connection notes it
+        find(alone)
+
+    monkeypatch.setattr(predict._Alone, "find", gone)
+    monkeypatch.setattr(predict._Alone, "decode", lambda _: pytest.fail("it was decoded"))
+    monkeypatch.setattr(hot_path._Exchange, "note", lambda self, status: (statuses.append(status), note(self, status)))
+    with socket.create_connection(address, timeout=20) as client:
+        client.sendall(REQUESTS["picture"])
+        client.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+    assert statuses == [hot_path.CLIENT_GONE]
 
 
 def test_what_it_answers_is_counted_and_nothing_of_it_stays(address: tuple[str, int]) -> None:
