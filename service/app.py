@@ -120,7 +120,8 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     if traces:
         app.add_middleware(tracing.RequestSpan)
     app.add_middleware(AnswerHeaders)
-    app.middleware_stack = HotPath(app.build_middleware_stack())  # outside of Starlette's own layers, too
+    # Outside of Starlette's own layers, too.
+    app.middleware_stack = app.state.shortcut = HotPath(app.build_middleware_stack(), app.state)
     return app
 
 

@@ -35,7 +35,7 @@ _SHORT = 5.0
 def supervise(settings: Settings, with_jobs: bool = False) -> int:
     """Serve in `settings.workers` processes until a signal ends them in good order.
 
-    The exit code: 0 after a signal, 3 where a process could not start the service.
+    The exit code: 0 after a signal, 2 where the database of jobs is refused, 3 where a process could not start the service.
 
     Args:
         settings: what an operator can set.
@@ -59,6 +59,8 @@ def supervise(settings: Settings, with_jobs: bool = False) -> int:
             time.sleep(0.2)
             if any(server.code() == 3 for server in servers):
                 return 3
+            if any(other.code() == 2 and not other.is_another for other in others):
+                return 2  # its database is none, or of a newer version: it has said so
             for process in (*servers, *others):
                 process.start_again_where_ended()
     return 0
@@ -87,10 +89,12 @@ class _Process:
     """Seconds after which it is killed, once it was asked to end."""
     process: "subprocess.Popen[bytes] | None" = None
     started: float = field(default=0.0)
+    is_another: bool = field(default=False)
+    """It is not the first."""
 
     def start(self) -> None:
-        self.started = time.monotonic()
-        self.process = self.launch(self.process is None)
+        self.started, self.is_another = time.monotonic(), self.process is not None
+        self.process = self.launch(not self.is_another)
 
     def code(self) -> int | None:
         """The exit code of its process, None while it runs."""

@@ -73,6 +73,10 @@ def test_the_image_is_built_from_named_files_only() -> None:
     }
 
 
+def test_the_image_has_what_every_setting_may_ask_for() -> None:
+    assert set(re.findall(r'\*e\["(\w+)"\]', DOCKERFILE)) == {"training", "service", "telemetry", "postgresql"}
+
+
 def test_the_two_images_have_different_names() -> None:
     assert SERVICE["image"] != yaml.safe_load(GPU.read_text())["services"]["stn"]["image"]
 

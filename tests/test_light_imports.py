@@ -4,25 +4,24 @@ import sys
 import pytest
 
 MODULES = [
-    "stn.config",
-    "stn.model_info",
-    "stn.whole_file",
     "service.commands.cli",
     "service.commands.worker",
     "service.datasets.check",
     "service.predicting.images",
+    "stn.config",
+    "stn.model_info",
+    "stn.whole_file",
     "training.attempts",
     "training.child",
     "training.config",
     "training.decoding",
     "training.experiments.cells",
-    "training.jobs.worker",
     "training.jobs.store",
     "training.jobs.worker",
     "training.own_pictures",
+    "training.plain_png",
     "training.presets",
     "training.recipes",
-    "training.plain_png",
     "training.runs",
 ]
 

@@ -56,7 +56,10 @@ def checking(attempt: Attempt | None) -> Callable[[], None]:
 
 
 class Watched:
-    """The JSON of a small file that others replace; it is read again when it was, and else costs a look at its inode."""
+    """The JSON of a small file that others replace; it is read again when it was, and else costs a look at its inode.
+
+    A file that says nothing of an attempt, such as one that a disk has damaged, is as good as none.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -69,9 +72,10 @@ class Watched:
             status = os.stat(self.path)
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)
             if seen != self._seen:
-                self._values = json.loads(self.path.read_text())
+                values = json.loads(self.path.read_text())
+                self._values = values if isinstance(values, dict) and isinstance(values.get("attempt"), int) else None
                 self._seen = seen
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             self._seen = self._values = None
         return self._values
 

@@ -2,7 +2,10 @@
 
 import struct
 import zlib
+from functools import lru_cache
 
+import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 _START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
@@ -33,6 +36,31 @@ def decode_plain_png(data: bytes, max_pixels: int) -> Image.Image | None:
         return Image.frombytes(mode, (width, height), deflated, "zip", mode) if deflated else None
     except ValueError:
         return None
+
+
+def plain_grey_pixels(data: bytes, size: tuple[int, int]) -> UInt8[np.ndarray, "h w"] | None:
+    """The pixels of such a picture where it is grey and of this (height, width), at half the cost.
+
+    None for everything else.
+    """
+    height, width = size
+    if not data.startswith(_grey_start(height, width)):
+        return None
+    deflated = _pixel_data(data)
+    if not deflated:
+        return None
+    pixels = np.zeros((height, width), np.uint8)
+    image = Image.frombuffer("L", (width, height), pixels, "raw", "L", 0, 1)  # in the same memory
+    try:
+        image.frombytes(deflated, "zip", "L")
+    except ValueError:
+        return None
+    return pixels
+
+
+@lru_cache(64)
+def _grey_start(height: int, width: int) -> bytes:
+    return _START + _HEADER.pack(width, height, 8, 0, 0, 0, 0)
 
 
 def _pixel_data(data: bytes) -> bytes | None:

@@ -60,7 +60,11 @@ class Body:
             Problem: 413 for more bytes than the body may have, 429 for more than all may hold.
         """
         message = await self._receive()
-        size = len(message.get("body", b""))  # of a disconnect nothing
+        self.count(len(message.get("body", b"")))  # of a disconnect nothing
+        return message
+
+    def count(self, size: int) -> None:
+        """So many bytes have come; the Problems are those of `receive`."""
         self.bytes += size
         if self.bytes > self.max_bytes:
             raise Problem(413, f"the body must have at most {self.max_bytes:,} bytes")
@@ -69,7 +73,6 @@ class Body:
             self.bodies.held_bytes += size
             if self.bodies.held_bytes > self.bodies.max_held_bytes:
                 raise Problem(429, "too many large bodies are being sent at a time", {"Retry-After": "1"})
-        return message
 
     def end(self) -> None:
         """Nobody holds it any more."""

@@ -1,9 +1,13 @@
 """A connection to a client that may send anything, slowly, or nothing."""
 
 import asyncio
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Message, Scope
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from service.access.security_headers import Header
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers; one read of the socket, up to 256 KiB, may come on top."""
@@ -12,11 +16,79 @@ SPAN_SECONDS = 20.0
 MIN_BODY_BYTES = 20 * 1024
 
 
+class WholeRequest:
+    """A request that came in one piece, and that nothing has begun to answer."""
+
+    __slots__ = ("_connection", "_cycle", "app")
+
+    def __init__(self, connection: "Connection", cycle: RequestResponseCycle, app: Any) -> None:
+        self._connection, self._cycle = connection, cycle
+        self.app: ASGIApp = app
+        """What answers it in the ordinary way."""
+
+    @property
+    def scope(self) -> Scope:
+        return self._cycle.scope  # type: ignore[return-value]  # uvicorn's type of the same
+
+    @property
+    def body(self) -> bytes:
+        return bytes(self._cycle.body)
+
+    def is_gone(self) -> bool:
+        """Whether the client has gone away."""
+        return self._cycle.disconnected
+
+    async def receive(self) -> Message:
+        """ASGI's messages from it, as an application gets them."""
+        return await self._cycle.receive()  # type: ignore[return-value]
+
+    def run(self, app: ASGIApp) -> None:
+        """Have this application answer it, in a task, as uvicorn does."""
+        HttpToolsProtocol._start_asgi_task(self._connection, self._cycle, app)  # type: ignore[arg-type]
+
+    def respond(self, status: int, headers: Sequence[Header], body: bytes) -> None:
+        """Send this answer; one of the headers is its length, and none of them is `connection`."""
+        cycle = self._cycle
+        if cycle.disconnected:
+            return
+        pieces = [STATUS_LINE[status]]
+        for name, value in (*cycle.default_headers, *headers):
+            pieces += (name, b": ", value, b"\r\n")
+        pieces.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
+        pieces.append(body)
+        cycle.response_started = cycle.response_complete = True
+        cycle.body.clear()  # it would be kept until the next request
+        cycle.transport.write(b"".join(pieces))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+
+
+@runtime_checkable
+class Shortcut(Protocol):
+    """Answers some requests before an application is asked."""
+
+    def takes(self, scope: Scope) -> bool:
+        """Whether it is to have this request, of which the head was read, once all of it is here."""
+
+    def at_once(self, request: WholeRequest) -> None:
+        """Answer it, or have it answered."""
+
+
 class Connection(HttpToolsProtocol):
-    """uvicorn's connection, which closes where a head is too long or a client too slow."""
+    """uvicorn's connection, which closes where a head is too long or a client too slow.
+
+    A request that came in one piece, and that waits for no other's answer, is offered to the application's shortcut.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._shortcut: Shortcut = self.config.app.state.shortcut  # type: ignore[union-attr]
+        self._offers = False
+        """Whether a request that begins to be answered is the one whose head is being read."""
+        self._held: WholeRequest | None = None
+        """What will be offered if its body comes in the same piece."""
         self._head_bytes = 0
         """Since the request began, or since the last of its body came: headers, chunk extensions, trailers."""
         self._body_bytes = 0
@@ -36,6 +108,9 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)
         super().data_received(data)
+        if self._held is not None:
+            held, self._held = self._held, None
+            held.run(held.app)
         if self.transport.is_closing():
             return
         if self._head_bytes > MAX_HEAD_BYTES:
@@ -51,7 +126,9 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head, self._in_body = False, True
         self._end_span()
+        self._offers = not (self.expect_100_continue or self.flow.write_paused)
         super().on_headers_complete()
+        self._offers = False
 
     def on_body(self, body: bytes) -> None:
         self._head_bytes = 0
@@ -62,6 +139,15 @@ class Connection(HttpToolsProtocol):
         self._in_body = False
         self._end_span()
         super().on_message_complete()
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._shortcut.at_once(held)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self._offers and app is self.app and self._shortcut.takes(cycle.scope):  # type: ignore[arg-type]
+            self._held = WholeRequest(self, cycle, app)
+        else:
+            super()._start_asgi_task(cycle, app)
 
     def _is_waiting(self) -> bool:
         """Whether the client has more to send; also of a body that was refused, or of what is no request."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from service.commands.job_arguments import Launch
 from service.jobs.console import NAME, start_of_tail
+from service.jobs.resuming import resume
 from service.jobs.schemas import Job, JobEvent, Jobs
 from service.jobs.shown import shown_event, shown_job
 from service.jobs.wanted import resolved
@@ -32,14 +33,17 @@ class LocalJobs:
 
     def create(self, launch: Launch) -> Job:
         values = to_dict(launch.config)
+        posted = [to_dict(launch.config), launch.dataset]
         folders = {name: os.path.abspath(values["data"].pop(name) or ".") for name in ("root", "cache")}
         if launch.folders and launch.dataset is None:  # of this machine, which whoever is at it may name
             values["data"] |= {name: folders[name] for name in launch.folders}
-            return self._shown(self._store.create(values, key=launch.idempotency_key)[0])
+            return self._shown(self._store.create(values, key=launch.idempotency_key, posted=posted)[0])
         if launch.dataset is not None:
             values["data"]["name"] = launch.dataset
         with resolved(values, self._settings) as wanted:
-            job, _ = self._store.create(wanted.config, key=launch.idempotency_key, dataset=wanted.dataset)
+            job, _ = self._store.create(
+                wanted.config, key=launch.idempotency_key, dataset=wanted.dataset, posted=posted
+            )
         return self._shown(job)
 
     def list(self, states: Sequence[State], limit: int) -> Jobs:
@@ -56,8 +60,9 @@ class LocalJobs:
             self._store.delete(job)
             remove_run(self._settings.runs, job)
             return None
-        verbs = {"stop": self._store.stop, "cancel": self._store.cancel, "resume": self._store.resume}
-        return self._shown(verbs[verb](job))
+        if verb == "resume":
+            return self._shown(resume(self._store, job, self._settings.home))
+        return self._shown({"stop": self._store.stop, "cancel": self._store.cancel}[verb](job))
 
     def events(self, job: str) -> Iterator[JobEvent]:
         after = 0

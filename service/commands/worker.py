@@ -6,7 +6,7 @@ from pathlib import Path
 from service.models.folder import register_once
 from service.observing import logs
 from service.settings import Settings, taken_over
-from training.jobs.store import Job, JobStore
+from training.jobs.store import Job, JobStore, StoreUnavailable
 from training.jobs.worker import Worker
 
 
@@ -38,6 +38,9 @@ def main(arguments: list[str]) -> int:
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    except StoreUnavailable as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
 
 
 if __name__ == "__main__":

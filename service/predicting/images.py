@@ -1,11 +1,12 @@
 """From the bytes of a posted picture to what a network takes, and back to PNG."""
 
-import base64
+import binascii
 import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -16,6 +17,7 @@ from service.problems import Problem
 from stn.config import InputConfig
 from training.declared_size import declared_size
 from training.decoding import FITS, FORMATS, UnreadablePicture, convert, decode, placement, to_bytes
+from training.plain_png import plain_grey_pixels
 
 SMALL_BYTES = 32_768
 SMALL_PIXELS = 16_384
@@ -42,9 +44,18 @@ class Picture:
 
     def from_input(self, points: Float[np.ndarray, "... n 2"]) -> Float[np.ndarray, "... n 2"]:
         """Normalised points of the network's input in pixels of the picture, 0 being its left (upper) edge."""
-        _, height, width = self.pixels.shape
-        x, y = width / 2 * self.scale_x, height / 2 * self.scale_y
-        return points * (x, y) + (x - self.left * self.scale_x, y - self.top * self.scale_y)
+        scale, centre = _frame(self.pixels.shape[1:], self.left, self.top, self.scale_x, self.scale_y)
+        return points * scale + centre
+
+
+@lru_cache(1024)
+def _frame(
+    size: tuple[int, int], left: float, top: float, scale_x: float, scale_y: float
+) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2"]]:
+    """Of the input in the picture: half its sides, and its middle."""
+    height, width = size
+    x, y = width / 2 * scale_x, height / 2 * scale_y
+    return np.array([x, y]), np.array([x - left * scale_x, y - top * scale_y])
 
 
 def read_picture(data: bytes, wanted: InputConfig, max_pixels: int) -> Picture:
@@ -59,6 +70,10 @@ def read_picture(data: bytes, wanted: InputConfig, max_pixels: int) -> Picture:
         raise Problem(400, "the image is empty: send the bytes of a picture")
     if in_too_many_pieces(data):
         raise Problem(422, "the image is in far more pieces than any program writes: save it anew")
+    if wanted.channels == 1 and wanted.height * wanted.width <= max_pixels:
+        pixels = plain_grey_pixels(data, wanted.size)
+        if pixels is not None:
+            return Picture(pixels[None], wanted.width, wanted.height, 0.0, 0.0, 1.0, 1.0)
     try:
         image = decode(data, FORMATS, max_pixels)
     except UnreadablePicture as error:
@@ -112,19 +127,29 @@ def png(pixels: UInt8[np.ndarray, "c h w"] | UInt8[np.ndarray, "h w"]) -> bytes:
     image = pixels[None] if pixels.ndim == 2 else pixels
     channels, height, width = image.shape
     rows = np.zeros((height, 1 + width * channels), np.uint8)  # each begins with the filter's number
-    rows[:, 1:] = image.transpose(1, 2, 0).reshape(height, -1)
-    deflated = _store(rows.tobytes()) if rows.size <= STORED_BYTES else _compress(rows, channels)
-    return b"".join((_png_start(channels, height, width), _chunk(b"IDAT", deflated), _PNG_END))
+    rows[:, 1:] = image[0] if channels == 1 else image.transpose(1, 2, 0).reshape(height, -1)
+    if rows.size <= STORED_BYTES:
+        return _stored(_stored_start(channels, height, width), rows.tobytes())
+    return b"".join((_start(channels, height, width), _chunk(b"IDAT", _compress(rows, channels)), _PNG_END))
 
 
 def data_uri(image: bytes) -> str:
     """A PNG as text that a browser shows."""
-    return "data:image/png;base64," + base64.b64encode(image).decode()
+    return "data:image/png;base64," + binascii.b2a_base64(image, newline=False).decode()
 
 
-def _store(data: bytes) -> bytes:
-    """The bytes as one block of a zlib stream."""
-    return b"".join((b"x\x01\x01", _LENGTHS.pack(len(data), len(data) ^ 0xFFFF), data, _WORD.pack(zlib.adler32(data))))
+class _StoredStart(NamedTuple):
+    """A PNG up to its rows, which are one block of a zlib stream."""
+
+    before: bytes
+    checksum: int
+    """Of what of the chunk with the rows stands before them."""
+
+
+def _stored(start: _StoredStart, rows: bytes) -> bytes:
+    end = _WORD.pack(zlib.adler32(rows))
+    checksum = zlib.crc32(end, zlib.crc32(rows, start.checksum))
+    return b"".join((start.before, rows, end, _WORD.pack(checksum), _PNG_END))
 
 
 def _compress(rows: UInt8[np.ndarray, "h n"], channels: int) -> bytes:
@@ -145,6 +170,14 @@ _PNG_END = _chunk(b"IEND", b"")
 
 
 @lru_cache(256)
-def _png_start(channels: int, height: int, width: int) -> bytes:
+def _stored_start(channels: int, height: int, width: int) -> _StoredStart:
+    size = height * (1 + width * channels)
+    begun = b"IDATx\x01\x01" + _LENGTHS.pack(size, size ^ 0xFFFF)
+    length = _WORD.pack(len(begun) - 4 + size + 4)  # without the chunk's name, with the stream's checksum
+    return _StoredStart(_start(channels, height, width) + length + begun, zlib.crc32(begun))
+
+
+@lru_cache(256)
+def _start(channels: int, height: int, width: int) -> bytes:
     colour = 2 if channels == 3 else 0
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))

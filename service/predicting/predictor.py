@@ -5,7 +5,7 @@ import math
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from service.observing import metrics
 from service.predicting.outputs import Outputs
 from service.predicting.threads import Threads
 from service.predicting.turns import Turns
-from service.predicting.work import Network, Stages, Work, gather, too_late
+from service.predicting.work import Network, Stages, Unread, Work, gather, too_late
 from service.problems import Problem
 
 Answer = TypeVar("Answer")
@@ -83,8 +83,28 @@ class Predictor:
 
         future.add_done_callback(answered)
         self.unanswered += len(images)
-        self._worker.put(Work(images, encode, future, deadline, details, Stages()))
+        self._worker.put(Work(images, encode, future, deadline, details, Stages(), loop))
         return future
+
+    def tell(
+        self,
+        unread: Unread,
+        encode: Callable[[Outputs, Stages], Answer],
+        told: Callable[[Answer | Exception], None],
+        deadline: float,
+        details: bool,
+    ) -> None:
+        """As `submit` where all is done on the event loop, with one image that is still to be read, and without a future.
+
+        Args:
+            unread: what the image is made of, in its turn.
+            told: called in the same turn with what `encode` made, or with the error.
+        """
+        self.check_room(1)
+        self.unanswered += 1
+        reply = _Told(self, told)
+        loop = asyncio.get_running_loop()
+        self._worker.put(Work((), encode, reply, deadline, details, Stages(), loop, unread))
 
     def run(self, images: Sequence[np.ndarray], details: bool = False) -> Outputs:
         """The outputs for these images, at once and on this thread; for programs without an event loop."""
@@ -94,6 +114,29 @@ class Predictor:
         """Answer what waits, then end."""
         self._end()
         self._worker.join()
+
+
+class _Told(Generic[Answer]):
+    """Stands where a future would. Those call back in the next turn of the loop, this one at once."""
+
+    __slots__ = ("_is_done", "_predictor", "_told")
+
+    def __init__(self, predictor: Predictor, told: Callable[[Answer | Exception], None]) -> None:
+        self._predictor, self._told, self._is_done = predictor, told, False
+
+    def done(self) -> bool:
+        return self._is_done
+
+    def set_result(self, answer: Answer) -> None:
+        self._tell(answer)
+
+    def set_exception(self, error: Exception) -> None:
+        self._tell(error)
+
+    def _tell(self, answer: Answer | Exception) -> None:
+        self._is_done = True
+        self._predictor.unanswered -= 1
+        self._told(answer)
 
 
 def _expire(future: "asyncio.Future[Any]") -> None:

@@ -95,7 +95,7 @@ class _Lines:
 
 def _deliver(batch: Sequence[Work], answers: Sequence[Any]) -> None:
     """Hand each its answer on its event loop; one call for all that share one."""
-    for loop in {work.future.get_loop() for work in batch}:
-        places = [place for place, work in enumerate(batch) if work.future.get_loop() is loop]
+    for loop in {work.loop for work in batch}:
+        places = [place for place, work in enumerate(batch) if work.loop is loop]
         with contextlib.suppress(RuntimeError):  # the loop has ended, and with it all who waited
             loop.call_soon_threadsafe(settle, [batch[place] for place in places], [answers[place] for place in places])

@@ -36,21 +36,75 @@ class Stages:
     """Images in its batch."""
 
 
+@runtime_checkable
+class Reply(Protocol):
+    """Who waits for an answer; a future is one."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, answer: Any, /) -> None: ...
+
+    def set_exception(self, error: Exception, /) -> None: ...
+
+
+@runtime_checkable
+class Unread(Protocol):
+    """The only image of a request, which is still to be read: in two steps, for each of which all of a batch take turns."""
+
+    def find(self) -> None:
+        """Find the picture in the body."""
+
+    def decode(self) -> np.ndarray:
+        """The image, after it was found."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Work:
     """The images of one request."""
 
     images: Sequence[np.ndarray]
     encode: Callable[[Outputs, Stages], Any]
-    future: "asyncio.Future[Any]"
+    reply: Reply
     deadline: float
     """On `time.monotonic`."""
     details: bool
     stages: Stages
+    loop: asyncio.AbstractEventLoop
+    """On whose thread it is answered."""
+    unread: Unread | None = None
+    """What its only image is made of, where it is read in its turn."""
+
+    @property
+    def size(self) -> int:
+        """Images."""
+        return len(self.images) if self.unread is None else 1
 
     def is_wanted(self) -> bool:
         """Whether anybody still waits for it."""
-        return not self.future.done() and time.monotonic() < self.deadline
+        return not self.reply.done() and time.monotonic() < self.deadline
+
+    def is_found(self) -> bool:
+        """Whether what is unread was found; where that failed it is answered why."""
+        return self.unread is None or self._attempt(self.unread.find)
+
+    def is_decoded(self) -> bool:
+        """Whether its images are here; where that failed it is answered why."""
+        return self.unread is None or self._attempt(self._decode)
+
+    def _decode(self) -> None:
+        assert self.unread is not None
+        self.images = (self.unread.decode(),)
+
+    def _attempt(self, step: Callable[[], None]) -> bool:
+        began = time.perf_counter()
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - whoever asked must hear of it, and the others get their answers
+            self.reply.set_exception(error)
+            return False
+        self.stages.arrived += time.perf_counter() - began  # this is no waiting
+        return True
 
 
 def infer(network: Network, name: str, batch: Sequence[Work]) -> Outputs:
@@ -85,12 +139,12 @@ def encode(batch: Sequence[Work], outputs: Outputs) -> list[Any]:
 def settle(batch: Sequence[Work], answers: Sequence[Any]) -> None:
     """Hand each its answer, or the error; on the thread of their event loop."""
     for work, answer in zip(batch, answers, strict=True):
-        if work.future.done():
+        if work.reply.done():
             continue
         if isinstance(answer, Exception):
-            work.future.set_exception(answer)
+            work.reply.set_exception(answer)
         else:
-            work.future.set_result(answer)
+            work.reply.set_result(answer)
 
 
 def too_late() -> Problem:
@@ -101,18 +155,18 @@ def too_late() -> Problem:
 
 def gather(images: Sequence[np.ndarray]) -> Float32[np.ndarray, "b c h w"]:
     """The images in one array, in [0, 1]."""
+    if all(image.dtype == np.uint8 for image in images):
+        stacked = np.concatenate(images).reshape(len(images), *images[0].shape)
+        return np.divide(stacked, np.float32(255))
     batch = np.empty((len(images), *images[0].shape), np.float32)
     for index, image in enumerate(images):
-        if image.dtype == np.uint8:
-            np.divide(image, np.float32(255), out=batch[index])
-        else:
-            batch[index] = image
+        batch[index] = image / np.float32(255) if image.dtype == np.uint8 else image
     return batch
 
 
 def _encoded(work: Work, outputs: Outputs) -> Any:
     try:
-        if work.future.done():
+        if work.reply.done():
             return None
         if not work.is_wanted():
             return too_late()

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from service.jobs import schemas
 from service.jobs.parameters import AWAY, UNKNOWN, WRONG, JobId, database_of, owner_of, root_of, runs_of
+from service.jobs.resuming import resume
 from service.jobs.shown import shown_job
 from service.jobs.wanted import read_body, resolved
 from service.openapi.jobs import CONFIG, LOCATION
@@ -74,8 +75,11 @@ async def post_job(
     owner = owner_of(request)
 
     def create(store: "JobStore") -> Job:
+        made = None if key is None else store.known(owner, key, values)
+        if made is not None:  # also where its data set is gone, or a preset has changed
+            return made
         with resolved(values, settings) as wanted:
-            return store.create(wanted.config, owner=owner, key=key, dataset=wanted.dataset)[0]
+            return store.create(wanted.config, owner=owner, key=key, dataset=wanted.dataset, posted=values)[0]
 
     job = await _asked(request, create)
     response.headers["Location"] = job.links.self
@@ -126,8 +130,9 @@ async def stop_job(request: Request, id: JobId) -> schemas.Job:
 
 @router.post("/{id}/resume", status_code=202, responses=_PROBLEMS)
 async def resume_job(request: Request, id: JobId) -> schemas.Job:
-    """Let a job go on from its last checkpoint that failed, was cancelled or was stopped."""
-    return await _asked(request, lambda store: store.resume(id))
+    """Let a job go on from its last checkpoint that failed, was cancelled or was stopped, and whose data set is there."""
+    home = request.app.state.settings.home
+    return await _asked(request, lambda store: resume(store, id, home))
 
 
 @router.get("/{id}", responses=document_problems({404: UNKNOWN, 422: WRONG, 503: AWAY}))

@@ -5,10 +5,12 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
+import numpy as np
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request, Response
+from jaxtyping import UInt8
 from opentelemetry.trace import Span
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
@@ -20,7 +22,8 @@ from service.openapi.predict import REQUEST, RESPONSES, TIMEOUT
 from service.predicting.answers import Answer, Entry, json_answer, npz_answer, png_answer
 from service.predicting.bodies import images_in, read_body
 from service.predicting.images import Picture, check_pixels, is_small, read_picture
-from service.predicting.options import PredictOptions, kind_of
+from service.predicting.options import Kind, PredictOptions, kind_of
+from service.predicting.outputs import Outputs
 from service.predicting.work import Stages, too_late
 from service.problems import Problem
 from service.schemas import Predictions
@@ -57,23 +60,16 @@ class PredictService:
             ClientDisconnect: the client went away.
         """
         deadline = self.deadline(headers)
-        settings = self.settings
         served = await self.served(options.model, options.version, deadline)
         logs.model.set(served.name)
         served.predictor.check_room(1)
         body = await read_body(receive)
-        read = time.perf_counter()
-        kind = kind_of(headers.get(b"accept", b""))
-        bodies = images_in(body, headers.get(b"content-type", b"").decode("latin-1"), settings.max_images)
-        if kind == "image/png" and len(bodies) != 1:
-            raise Problem(406, f"Accept: image/png answers one image at a time, got {len(bodies)}")
-        images = [image for image in bodies if isinstance(image, bytes)]
-        check_pixels(images, settings.max_pixels, settings.max_request_pixels)
-        decode = partial(_entries, bodies, served, settings.max_pixels)
-        small = len(body) <= SMALL_BYTES and all(map(is_small, images))
-        entries = decode() if small else await self.in_thread(decode, deadline)
-        span = noted_decoding(read)
-        encode = partial(_ANSWERS[kind], served, entries)
+        began = time.perf_counter()
+        asked = self.read(headers, body)
+        decode = partial(_entries, asked.bodies, served, self.settings.max_pixels)
+        entries = decode() if asked.is_small else await self.in_thread(decode, deadline)
+        span = noted_decoding(began)
+        encode = partial(_ANSWERS[asked.kind], served, entries)
         pictures = [entry.pixels for entry in entries if isinstance(entry, Picture)]
         if not pictures:
             return encode(None, options)
@@ -81,6 +77,42 @@ class PredictService:
             pictures, lambda outputs, stages: timed(encode(outputs, options), stages, span), deadline, options.details
         )
         return await (unless_gone(future, receive) if self.may_wait(served) else future)
+
+    def at_once(
+        self,
+        headers: dict[bytes, bytes],
+        options: PredictOptions,
+        body: bytes,
+        is_gone: Callable[[], bool],
+        told: Callable[[Answer | Exception], None],
+    ) -> None:
+        """The same for a body that is here and holds one picture, in the next turn of the event loop.
+
+        Args:
+            is_gone: whether the client has gone away; asked in that turn.
+            told: called in that turn with the answer, or with what `answer` raises.
+
+        Raises:
+            MustWait: `answer` would wait for a model or a thread, or there are several pictures. It may be told as well,
+                instead of an answer.
+        """
+        deadline = self.deadline(headers)
+        served = self.models.find(options.model, options.version)
+        if served is None or not served.predictor.on_loop or len(body) > SMALL_BYTES:
+            raise MustWait
+        logs.model.set(served.name)
+        alone = _Alone(self, served, headers, options, body, is_gone)
+        served.predictor.tell(alone, alone.encode, told, deadline, options.details)
+
+    def read(self, headers: dict[bytes, bytes], body: bytes) -> "_Asked":
+        """What is asked for; the Problems are those of `answer`."""
+        kind = kind_of(headers.get(b"accept", b""))
+        bodies = images_in(body, headers.get(b"content-type", b"").decode("latin-1"), self.settings.max_images)
+        if kind == "image/png" and len(bodies) != 1:
+            raise Problem(406, f"Accept: image/png answers one image at a time, got {len(bodies)}")
+        images = [image for image in bodies if isinstance(image, bytes)]
+        check_pixels(images, self.settings.max_pixels, self.settings.max_request_pixels)
+        return _Asked(kind, bodies, len(body) <= SMALL_BYTES and all(map(is_small, images)))
 
     async def served(self, name: str | None, version: int | None, deadline: float) -> Served:
         """This version of this model, which is loaded where it is not in memory; a Problem 504 where that takes too long."""
@@ -135,6 +167,58 @@ async def within(deadline: float, work: Awaitable[Answered]) -> Answered:
             return await work
     except TimeoutError:
         raise too_late() from None
+
+
+class MustWait(Exception):
+    """A request cannot be answered at once."""
+
+
+class _Alone:
+    """The only picture of a request, from its body to its answer, in steps that wait for nothing."""
+
+    __slots__ = ("_asked", "_body", "_entries", "_headers", "_is_gone", "_options", "_seconds", "_served", "_service")
+
+    def __init__(
+        self,
+        service: PredictService,
+        served: Served,
+        headers: dict[bytes, bytes],
+        options: PredictOptions,
+        body: bytes,
+        is_gone: Callable[[], bool],
+    ) -> None:
+        self._service, self._served = service, served
+        self._headers, self._options, self._body, self._is_gone = headers, options, body, is_gone
+
+    def find(self) -> None:
+        if self._is_gone():
+            raise ClientDisconnect
+        began = time.perf_counter()
+        self._asked = self._service.read(self._headers, self._body)
+        if not self._asked.is_small or len(self._asked.bodies) != 1:
+            raise MustWait
+        self._seconds = time.perf_counter() - began
+
+    def decode(self) -> UInt8[np.ndarray, "c h w"]:
+        began = time.perf_counter()
+        self._entries = _entries(self._asked.bodies, self._served, self._service.settings.max_pixels)
+        noted_decoding(began - self._seconds)
+        (picture,) = self._entries
+        assert isinstance(picture, Picture)  # for a problem with a picture that stands alone is raised
+        return picture.pixels
+
+    def encode(self, outputs: Outputs, stages: Stages) -> Answer:
+        return timed(_ANSWERS[self._asked.kind](self._served, self._entries, outputs, self._options), stages, None)
+
+
+class _Asked(NamedTuple):
+    """What a request asks for, once its body was read."""
+
+    kind: Kind
+    bodies: Sequence[bytes | Problem]
+    """Its pictures."""
+    is_small: bool
+    """Whether they are decoded where they were read."""
 
 
 def _entries(bodies: Sequence[bytes | Problem], served: Served, max_pixels: int) -> list[Entry]:

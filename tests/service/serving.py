@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import uvicorn
 
+from service.access.connection import Connection
 from service.app import create_app
 from service.settings import Settings
 
@@ -14,7 +15,8 @@ from service.settings import Settings
 @contextlib.contextmanager
 def serving(settings: Settings) -> Iterator[str]:
     """Its host and port, until the end of the block."""
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_config=None))
+    config = uvicorn.Config(create_app(settings), port=0, log_config=None, http=Connection, ws="none")
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -23,21 +23,22 @@ def create(
     owner: str | None,
     key: str | None,
     dataset: str | None,
+    posted: Any = None,
 ) -> tuple[Job, bool]:
     """The new job, or the one that this owner's key made before and False.
+
+    Args:
+        posted: what the key must come with again; the config, where it is None.
 
     Raises:
         KeyReused: that one has another config.
         sqlalchemy.exc.IntegrityError: another process made one with this key, or this id, at this moment.
     """
     config = plain(config)
-    body = _hash(config, dataset)
-    if key is not None:
-        known = select(jobs.c.id, jobs.c.body).where(jobs.c.owner == (owner or ""), jobs.c.key == key)
-        for job_id, first_body in connection.execute(known):
-            if first_body != body:
-                raise KeyReused(f"idempotency key must come with the body it came with first, got another: {key!r}")
-            return read(connection, job_id), False
+    posted = [config, dataset] if posted is None else posted
+    body = _hash(posted)
+    if key is not None and (job := known(connection, owner, key, posted)) is not None:
+        return job, False
     job_id = new_id(now, connection.scalar(select(func.max(jobs.c.id))))
     reason = "waits for a worker"
     connection.execute(
@@ -68,6 +69,20 @@ def create(
     return read(connection, job_id), True
 
 
+def known(connection: Connection, owner: str | None, key: str, posted: Any) -> Job | None:
+    """The job that this owner's key made before, if there is one.
+
+    Raises:
+        KeyReused: the key came with something else then.
+    """
+    made = select(jobs.c.id, jobs.c.body).where(jobs.c.owner == (owner or ""), jobs.c.key == key)
+    for job_id, body in connection.execute(made):
+        if body != _hash(posted):
+            raise KeyReused(f"idempotency key must come with the body it came with first, got another: {key!r}")
+        return read(connection, job_id)
+    return None
+
+
 def new_id(now: datetime, last: str | None) -> str:
     """Milliseconds since 1970 and chance, in 18 letters and digits; it sorts after the last one also where the clock has
     been set back."""
@@ -77,8 +92,8 @@ def new_id(now: datetime, last: str | None) -> str:
     return _letters(moment, 10) + _letters(secrets.randbits(40), 8)
 
 
-def _hash(config: dict[str, Any], dataset: str | None) -> str:
-    return hashlib.sha256(json.dumps([config, dataset], sort_keys=True, allow_nan=False).encode()).hexdigest()
+def _hash(posted: Any) -> str:
+    return hashlib.sha256(json.dumps(plain(posted), sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def _letters(number: int, length: int) -> str:

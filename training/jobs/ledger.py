@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from training.attempts import owner
 from training.jobs.charge import Charge
 from training.jobs.job import Job, LeaseLost
 from training.jobs.outcome import Outcome, wait_before
@@ -83,6 +84,9 @@ class Ledger:
             _log(self._try_again(job, outcome, charge.has_progressed))
 
     def _succeed(self, job: Job, run: Path, outcome: Outcome) -> Job:
+        found = owner(run)
+        if found is not None and found.attempt > job.attempt:  # this worker stood still since it looked
+            raise LeaseLost(f"attempt {found.attempt} has the run folder {run}")
         try:
             version = None if self.register is None else self.register(job, run)
         except OSError as error:

@@ -79,4 +79,13 @@ class Lines:
             whole = file.read().rpartition(b"\n")[0]
         if whole:
             self._place += len(whole) + 1
-        return [json.loads(line) for line in whole.splitlines()]
+        return [line for line in map(_read, whole.splitlines()) if line is not None]
+
+
+def _read(line: bytes) -> dict[str, Any] | None:
+    """What a line says; None where it was damaged."""
+    try:
+        values = json.loads(line)
+    except ValueError:
+        return None
+    return values if isinstance(values, dict) else None

@@ -38,7 +38,7 @@ class Closing(NamedTuple):
 
 
 def closing(run: Path, began: int, attempt: int) -> Closing | None:
-    """The closing record of the run, or None where it has none yet.
+    """The closing record of the run, or None where it has none yet, or one that cannot be read.
 
     A run that came to its end has done so whichever attempt wrote it down; that it was stopped counts for the process that
     was, since a later one goes on.
@@ -50,10 +50,10 @@ def closing(run: Path, began: int, attempt: int) -> Closing | None:
     """
     try:
         found = json.loads((run / "result.json").read_text())
-    except FileNotFoundError:
+        stopped = found["status"] == "stopped"
+        return Closing(stopped, found["scores"]) if not stopped or began <= found["attempt"] <= attempt else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    stopped = found["status"] == "stopped"
-    return Closing(stopped, found["scores"]) if not stopped or began <= found["attempt"] <= attempt else None
 
 
 def judge(code: Code, record: Closing | None, paused: bool, said: str) -> Outcome:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from training.jobs import claims, rows, states
-from training.jobs.creation import create
+from training.jobs.creation import create, known
 from training.jobs.database import PATIENCE, Database, clock
 from training.jobs.job import Event, Job, JobNotFound, KeyReused, Kind, LeaseLost, StoreUnavailable
 from training.jobs.states import ENDED, HELD, STATES, Change, Ended, Failure, State
@@ -50,17 +50,39 @@ class JobStore:
     # What users ask for
 
     def create(
-        self, config: dict[str, Any], *, owner: str | None = None, key: str | None = None, dataset: str | None = None
+        self,
+        config: dict[str, Any],
+        *,
+        owner: str | None = None,
+        key: str | None = None,
+        dataset: str | None = None,
+        posted: Any = None,
     ) -> tuple[Job, bool]:
         """The new job and True, or the one that this owner's key made before and False.
+
+        Args:
+            config: the training config.
+            owner: who creates it.
+            key: of the owner's; the same one makes the same job.
+            dataset: of the service's own, which it uses.
+            posted: what the key must come with again, as JSON; the config and the data set by default.
 
         Raises:
             KeyReused: that one has another config.
         """
         for _ in range(3):  # where another process made the same one meanwhile, it is found at the next try
             with contextlib.suppress(IntegrityError), self._change() as (connection, now):
-                return create(connection, now, config, owner, key, dataset)
+                return create(connection, now, config, owner, key, dataset, posted)
         raise StoreUnavailable("another process creates jobs with the same idempotency key all the time")
+
+    def known(self, owner: str | None, key: str, posted: Any) -> Job | None:
+        """The job that `create` made with this owner's key, if there is one.
+
+        Raises:
+            KeyReused: the key came with something else then.
+        """
+        with self._database.read() as connection:
+            return known(connection, owner, key, posted)
 
     def get(self, job_id: str) -> Job:
         with self._database.read() as connection:

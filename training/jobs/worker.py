@@ -151,7 +151,7 @@ class Worker:
             charge.let_go()
             self._left += [] if charge.process is None else [charge.process]
             del self.charges[charge.job.id]
-        except OSError as error:  # of its run folder; the other jobs go on
+        except (OSError, ValueError) as error:  # of its run folder; the other jobs go on
             if str(error) != charge.trouble:
                 charge.trouble = str(error)
                 log.warning("job %s: %s", charge.job.id, error)

@@ -7,6 +7,9 @@ import numpy as np
 import onnxruntime
 from jaxtyping import Float32
 
+_UNDONE = "Pad_Fusion"
+"""The optimisation that would take back what `service.preparing.margins` did."""
+
 
 class OnnxNetwork:
     """Runs a graph that `service.preparing.prepare` wrote."""
@@ -18,7 +21,9 @@ class OnnxNetwork:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         self.output_names = list(output_names)
-        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"], disabled_optimizers=[_UNDONE]
+        )
 
     def __call__(self, images: Float32[np.ndarray, "b c h w"]) -> dict[str, np.ndarray]:
         return dict(zip(self.output_names, self.session.run(self.output_names, {"images": images}), strict=True))

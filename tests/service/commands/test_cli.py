@@ -107,7 +107,7 @@ def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["table1", "--steps", "5", "--minutes", "1"], "steps must be left out where minutes are given, got 5"),
         (["table1", "--minutes", "0"], "steps and minutes must be positive, got 0.0"),
         (["nope"], "nope"),
-        ([], "Expected one of {up, serve, predict, train, evaluate, distort, table1, export, keys, models}"),
+        ([], "Expected one of {up, serve, worker, predict, train, evaluate, distort, table1, export, jobs, keys, "),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it_and_exit_code_2(
@@ -252,7 +252,7 @@ def test_a_server_and_the_terminal_give_the_same_answer(
     here: Path, image: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with stn("serve", "--port", "0", home=here) as (process, lines):
-        url = wait_for(r"running on (http://\S+)", process, lines)[1]
+        url = wait_for(r"(?:running|serving) on (http://\S+)", process, lines)[1]
         wait_for("ready: 1 model versions are in memory", process, lines)
         assert main(["predict", str(image), "--json", "--url", url]) == 0
         from_server = json.loads(capsys.readouterr().out)
@@ -389,7 +389,7 @@ def test_up_serves_the_model_of_the_package_until_there_are_others(tmp_path: Pat
     image = encode(picture(42, 42))
     with stn("up", "--port", "0", home=tmp_path / "new") as (process, lines):
         wait_for("serving handwriting, which comes with the package", process, lines)
-        url = wait_for(r"running on (http://\S+)", process, lines)[1]
+        url = wait_for(r"(?:running|serving) on (http://\S+)", process, lines)[1]
         wait_for("ready: 1 model versions are in memory", process, lines)
         request = urllib.request.Request(f"{url}/v1/predict", image, {"Content-Type": "image/png"})
         with urllib.request.urlopen(request, timeout=30) as answer:
@@ -398,7 +398,7 @@ def test_up_serves_the_model_of_the_package_until_there_are_others(tmp_path: Pat
         assert process.wait(30) == 0
     assert "Traceback" not in "".join(lines)
     with stn("up", "--port", "0", home=home) as (process, lines):
-        wait_for(r"running on (http://\S+)", process, lines)
+        wait_for(r"(?:running|serving) on (http://\S+)", process, lines)
         assert not any("handwriting" in line for line in lines)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0

@@ -1,6 +1,7 @@
 """What `POST /v1/jobs` takes, and what it makes of it."""
 
 import json
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,19 @@ def test_a_data_set_of_the_service_is_named(
     assert job["id"] in store.jobs_using("my-photos")
 
 
+def test_a_job_whose_data_set_was_deleted_is_found_by_its_key_and_does_not_go_on(
+    api: httpx2.Client, store: JobStore, photos: Path
+) -> None:
+    body = {"preset": "pictures", "data": {"name": "my-photos"}}
+    job = post(api, body, **{KEY: "gone"}).json()
+    store.cancel(job["id"])
+    shutil.rmtree(photos)
+    assert post(api, body, **{KEY: "gone"}).json()["id"] == job["id"]
+    refused = api.post(f"/v1/jobs/{job['id']}/resume")
+    assert (refused.status_code, refused.json()["state"]) == (409, "cancelled")
+    assert "the data set my-photos, which has been deleted" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -145,7 +159,7 @@ def test_the_same_key_and_body_are_the_same_job(api: httpx2.Client) -> None:
         first.json(),
         first.headers["location"],
     )
-    assert post(api, {"seed": 3, "name": "once", "trainer": {}}, **{KEY: "key-1"}).json()["id"] == first.json()["id"]
+    assert post(api, {"seed": 3, "name": "once"}, **{KEY: "key-1"}).json()["id"] == first.json()["id"]
     assert post(api, {"name": "once", "seed": 3}, **{KEY: "key-2"}).json()["id"] != first.json()["id"]
 
 

@@ -128,7 +128,11 @@ def test_docker_compose_accepts_the_profile() -> None:
         pytest.skip("docker-compose is not installed")
     command = ["docker-compose", "-f", ROOT / "docker-compose.yml", "--profile", "monitoring", "config", "--services"]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stderr, set(done.stdout.split())) == (0, "", {"stn", "worker", "prometheus", "grafana"})
+    assert (done.returncode, done.stderr, set(done.stdout.split())) == (
+        0,
+        "",
+        {"stn", "worker", "prometheus", "grafana"},
+    )
 
 
 def promtool(*arguments: str | Path, text: str | None = None) -> str:

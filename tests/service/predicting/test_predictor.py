@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -240,6 +241,47 @@ def test_on_the_loop_what_came_in_one_turn_is_a_batch_and_the_rest_follows() -> 
         assert await predictor.submit([image(0.5)], first_pixels) == [0.5]
 
     assert run_on_loop(test) == [3, 4, 1, 4, 1]
+
+
+def test_on_the_loop_what_comes_while_others_are_read_joins_their_batch() -> None:
+    async def test(predictor: Predictor) -> None:
+        first = predictor.submit([image()], first_pixels)
+        await asyncio.sleep(0)
+        second = predictor.submit([image()], first_pixels)
+        await asyncio.gather(first, second)
+
+    assert run_on_loop(test) == [2]
+
+
+def test_on_the_loop_one_image_is_read_in_its_turn_and_answered_in_it() -> None:
+    class Value:
+        def __init__(self, value: float) -> None:
+            self.value = value
+
+        def find(self) -> None:
+            if self.value < 0:
+                raise Problem(400, "not there")
+
+        def decode(self) -> np.ndarray:
+            if self.value > 1:
+                raise Problem(422, "damaged")
+            return image(self.value)
+
+    async def test(predictor: Predictor) -> None:
+        told: list[object] = []
+        for value, deadline in ((0.25, math.inf), (0.5, time.monotonic() - 1), (0.75, math.inf)):
+            predictor.tell(Value(value), first_pixels, told.append, deadline, False)
+        for value in (2.0, -1.0):
+            predictor.tell(Value(value), first_pixels, told.append, math.inf, False)
+        last = predictor.submit([image(1.0)], first_pixels)
+        assert predictor.unanswered == 6
+        last.add_done_callback(lambda _: told.append("the next turn"))
+        assert await last == [1.0]
+        problems = [each.status for each in told[:3] if isinstance(each, Problem)]
+        assert problems == [504, 400, 422]
+        assert told[3:] == [[0.25], [0.75], "the next turn"]
+
+    assert run_on_loop(test, max_batch=8) == [3]
 
 
 def test_on_the_loop_errors_reach_who_asked_and_work_that_nobody_waits_for_is_dropped() -> None:

@@ -40,7 +40,7 @@ def test_the_worker_of_a_process_that_is_gone_has_no_lease_in_its_own_place(stor
 def test_a_process_is_known_by_its_number_and_its_start() -> None:
     me = find(os.getpid())
     assert me is not None and is_alive(me)
-    assert "pytest" in " ".join(arguments(me))
+    assert "python" in " ".join(arguments(me))
     assert worker_process(new_worker()) == me
     assert worker_process("somebody") is None
     another = me._replace(started="1")

@@ -1,0 +1,26 @@
+"""Jobs that go on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from service.datasets.store import DatasetStore
+from service.problems import Problem
+from training.jobs.job import Job
+
+if TYPE_CHECKING:
+    from training.jobs.store import JobStore
+
+
+def resume(store: "JobStore", job_id: str, home: Path) -> Job:
+    """The job, queued again; its data set is not deleted meanwhile.
+
+    Raises:
+        Problem: 409 where its data set has been deleted.
+    """
+    job = store.get(job_id)
+    if job.dataset is None:
+        return store.resume(job_id)
+    with DatasetStore(home).hold(job.dataset) as found:
+        if found is None:
+            raise Problem(409, f"resume needs the data set {job.dataset}, which has been deleted", state=job.state)
+        return store.resume(job_id)
