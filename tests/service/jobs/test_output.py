@@ -147,3 +147,12 @@ def test_a_log_is_followed_from_before_there_is_one_until_the_job_has_ended(
     store.finish(job, "failed", "exit code 2", failure="mistake")
     reader.join(10)
     assert "".join(got) == "zero\none\ntwo\n"
+
+
+def test_how_long_a_stream_lasts_is_not_counted_as_the_time_of_an_answer(api: httpx2.Client, done: Job) -> None:
+    api.get(f"/v1/jobs/{done.id}/logs")
+    api.get(f"/v1/jobs/{done.id}")
+    lines = api.get("/metrics").text.splitlines()
+    assert any(line.startswith('stn_requests_total{method="GET",route="/v1/jobs/{id}/logs"') for line in lines)
+    assert any(line.startswith('stn_request_seconds_count{route="/v1/jobs/{id}"}') for line in lines)
+    assert not any(line.startswith('stn_request_seconds_count{route="/v1/jobs/{id}/logs"}') for line in lines)
