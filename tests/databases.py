@@ -77,12 +77,12 @@ class PostgreSQL:
                 user=self.user,
                 group=self.user and pwd.getpwnam(self.user).pw_gid,
                 extra_groups=[] if self.user else None,
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,
                 start_new_session=True,
             )
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 

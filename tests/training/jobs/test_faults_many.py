@@ -26,7 +26,7 @@ from tests.training.jobs.workers import (
     worker,
 )
 from tests.training.runs import small
-from training.jobs.job import Job
+from training.jobs.job import Job, StoreUnavailable
 from training.jobs.states import ENDED, NEXT, Forbidden
 from training.jobs.store import JobStore
 
@@ -75,7 +75,7 @@ class Client(threading.Thread):
         try:
             for _ in range(self.times):
                 verb = self.chance.choice(("stop", "cancel", "resume", "resume"))
-                with contextlib.suppress(Forbidden):
+                with contextlib.suppress(Forbidden, StoreUnavailable):
                     getattr(self.store, verb)(self.chance.choice(self.jobs).id)
                 time.sleep(self.chance.random() * 2 * self.pause)
         except BaseException as error:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from stn.config import to_dict
+from tests.databases import end_with_parent
 from tests.training.runs import restless, small
 from training.config import TrainingConfig
-from training.jobs.job import Job
+from training.jobs.job import Job, StoreUnavailable
 from training.jobs.store import JobStore
 
 CODE = """
@@ -54,6 +55,7 @@ class Running:
                 stderr=log,
                 env={**os.environ, **environment},
                 start_new_session=True,
+                preexec_fn=end_with_parent,
             )
 
     def signal(self, number: int) -> None:
@@ -108,8 +110,10 @@ def ended(store: JobStore, job: Job | str, seconds: float = 120.0) -> Job:
     name = job if isinstance(job, str) else job.id
 
     def look() -> Job | None:
-        found = store.get(name)
-        return found if found.ended else None
+        with contextlib.suppress(StoreUnavailable):  # on a busy machine, or where that is the test
+            found = store.get(name)
+            return found if found.ended else None
+        return None
 
     found: Job = wait_for(look, seconds)
     return found
