@@ -27,8 +27,8 @@ def test_exit_codes_are_those_of_shells(statement: str, code: int, capfd: pytest
 def test_a_signal_reaches_the_module_once_and_its_exit_code_comes_back(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     statement = (
-        f"import os, pathlib, time; pathlib.Path({str(ready)!r}).touch()\n"
-        "try: time.sleep(30)\n"
+        "import os, pathlib, time\n"
+        f"try: pathlib.Path({str(ready)!r}).touch(); time.sleep(30)\n"
         "except KeyboardInterrupt: time.sleep(0.5); os._exit(7)"
     )
     code = f"import sys; from training.child import run_module; sys.exit(run_module('timeit', '-n1', '-r1', {statement!r}))"
