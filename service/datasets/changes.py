@@ -139,11 +139,11 @@ class DatasetChanges:
                     raise ClientDisconnect
                 if asyncio.get_running_loop().time() > until:
                     raise Problem(422, f"the data set is refused: checking it takes more than {_LONGEST:,.0f} seconds")
-        except BaseException:
-            with CancelScope(shield=True):
-                checking.end()
-                await asyncio.wait({running})
-            raise
+        finally:
+            if not running.done():  # nobody waits for it any more
+                with CancelScope(shield=True):
+                    checking.end()
+                    await asyncio.wait({running})
         await running
 
 

@@ -38,11 +38,10 @@ class JobStore:
         """
         self._database = Database(url, patience)
         self.url = self._database.url
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.close)
             upgrade(self._database)
-        except BaseException:
-            self.close()
-            raise
+            stack.pop_all()  # it is usable, and stays open
 
     def close(self) -> None:
         self._database.close()
