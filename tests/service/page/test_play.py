@@ -1,72 +1,44 @@
-"""The page at `/` in a real browser, against a real server with a real tiny model."""
+"""Play at `/` in a real browser, against a real server with a real tiny model."""
 
-import contextlib
 import io
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-import stn
-from service.settings import Settings
-from tests.service.serving import serving
+from tests.service.page.browsing import CLASS_NAMES, keep_screenshot, open_page, picture, save_tiny_model, serve, tell
 
 pytestmark = pytest.mark.browser
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-    "--disable-component-update",
-    "--disable-sync",
-]
-THETA = [0.6, -0.3, 0.25, 0.3, 0.6, -0.1]
-CLASS_NAMES = ("10", "9", "bird")  # a JavaScript object would put "9" first
 TIMES = "\N{MULTIPLICATION SIGN}"
 ACCENT = (232, 80, 31)
 NOT_A_PICTURE = {"name": "note.png", "mimeType": "image/png", "buffer": b"these bytes are text"}
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser is installed: none of {', '.join(BROWSERS)} is on the path")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("home")
-    _save_tiny_model(home / "models" / "tiny" / "1.safetensors")
-    with _serve(home) as address:
+    save_tiny_model(home / "models" / "tiny" / "1.safetensors")
+    with serve(home) as address:
         yield address
 
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    with _open(browser, address) as page:
+    with open_page(browser, address) as page:
         expect(page.locator("#bars li")).to_have_count(len(CLASS_NAMES))
         yield page
 
 
 def test_chosen_picture_is_shown_with_the_answer_of_the_api(page: Page) -> None:
-    picture = _picture()
-    page.set_input_files("#file", picture)
+    file = picture()
+    page.set_input_files("#file", file)
     expect(page.locator("#headline .class")).to_be_visible()
-    answer = _ask(page, picture["buffer"])
+    answer = _ask(page, file["buffer"])
     assert page.inner_text("#headline .class") == answer["class"]
     assert page.inner_text("#headline .probability") == f"{100 * answer['probability']:.1f}% probability"
     assert page.locator("#bars .name").all_inner_texts() == list(CLASS_NAMES)
@@ -79,14 +51,14 @@ def test_chosen_picture_is_shown_with_the_answer_of_the_api(page: Page) -> None:
         *answer["theta"]["matrix"][1],
     ]
     assert page.get_attribute("#transformed", "src") == answer["transformed"]
-    _keep_screenshot(page, "page")
+    keep_screenshot(page, "page")
 
 
 def test_outline_lies_on_the_picture_where_the_api_says(page: Page) -> None:
-    picture = _picture()
-    page.set_input_files("#file", picture)
+    file = picture()
+    page.set_input_files("#file", file)
     expect(page.locator("#input")).to_be_visible()
-    answer = _ask(page, picture["buffer"])
+    answer = _ask(page, file["buffer"])
     canvas = page.locator("#input").bounding_box()
     assert canvas is not None
     scale = canvas["width"] / answer["width"]
@@ -101,7 +73,7 @@ def test_outline_lies_on_the_picture_where_the_api_says(page: Page) -> None:
 
 
 def test_motion_is_told_in_words(page: Page) -> None:
-    page.set_input_files("#file", _picture())
+    page.set_input_files("#file", picture())
     words = page.locator("#theta .words dd")
     # THETA turns by atan2(0.3, 0.6) and samples sides of sqrt(0.45); half a width of 24 pixels is 12.
     expect(words).to_have_text(["26.6° anticlockwise", f"1.49{TIMES}", "not at all", "3.0 px right, 1.2 px up"])
@@ -128,15 +100,15 @@ def test_file_that_is_no_picture_is_answered_with_the_reason_and_the_next_one_wo
     expect(page.locator("#headline")).to_contain_text("note.png")
     expect(page.locator("#input")).to_be_hidden()
     expect(page.locator("#transform")).to_be_hidden()
-    _keep_screenshot(page, "failed")
-    page.set_input_files("#file", _picture())
+    keep_screenshot(page, "failed")
+    page.set_input_files("#file", picture())
     expect(page.locator("#headline .class")).to_be_visible()
     expect(page.locator("#input")).to_be_visible()
 
 
 def test_service_that_is_gone_is_told_in_a_sentence(page: Page) -> None:
     page.route("**/v1/predict*", lambda route: route.abort())
-    page.set_input_files("#file", _picture())
+    page.set_input_files("#file", picture())
     expect(page.locator("#headline .reason")).to_have_text(
         "The service does not answer. Check that it still runs, then try again."
     )
@@ -145,9 +117,9 @@ def test_service_that_is_gone_is_told_in_a_sentence(page: Page) -> None:
 def test_stale_answer_is_dropped(page: Page) -> None:
     held: list[Route] = []
     page.route("**/v1/predict*", lambda route: route.continue_() if held else held.append(route))
-    page.set_input_files("#file", _picture("first.png", width=16))
+    page.set_input_files("#file", picture("first.png", width=16))
     expect(page.locator("#main")).to_have_attribute("aria-busy", "true")
-    page.set_input_files("#file", _picture("second.png", width=40))
+    page.set_input_files("#file", picture("second.png", width=40))
     expect(page.locator("#input-size")).to_have_text(f"40 {TIMES} 24")
     held[0].continue_()
     page.wait_for_timeout(300)
@@ -156,7 +128,7 @@ def test_stale_answer_is_dropped(page: Page) -> None:
 
 
 def test_several_pictures_are_answered_each_and_a_bad_one_fails_alone(page: Page) -> None:
-    page.set_input_files("#file", [_picture("a.png", width=16), NOT_A_PICTURE, _picture("c.png", width=40)])
+    page.set_input_files("#file", [picture("a.png", width=16), NOT_A_PICTURE, picture("c.png", width=40)])
     entries = page.locator("#strip button")
     expect(entries.nth(1)).to_have_text("failed")
     expect(entries.nth(2)).not_to_have_text("…")
@@ -178,7 +150,7 @@ def test_picture_is_taken_from_clipboard_and_pointer(page: Page, kind: str) -> N
                 ? new ClipboardEvent("paste", { ...options, clipboardData: data })
                 : new DragEvent("drop", { ...options, dataTransfer: data }));
         }""",
-        [kind, list(_picture()["buffer"])],
+        [kind, list(picture()["buffer"])],
     )
     expect(page.locator("#headline .class")).to_be_visible()
     expect(page.locator("#curl")).to_contain_text("given.png")
@@ -189,13 +161,13 @@ def test_page_asks_no_other_host_and_the_browser_has_no_complaint(browser: Brows
     urls: list[str] = []
 
     def listen(page: Page) -> None:
-        page.on("console", lambda message: complaints.append(_tell(message)))
+        page.on("console", lambda message: complaints.append(tell(message)))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("response", lambda response: complaints.append(response.url) if response.status >= 400 else None)
         page.on("request", lambda request: urls.append(request.url))
 
-    with _open(browser, address, listen) as page:
-        page.set_input_files("#file", [_picture("a.png"), _picture("b.png")])
+    with open_page(browser, address, listen) as page:
+        page.set_input_files("#file", [picture("a.png"), picture("b.png")])
         expect(page.locator("#strip button").nth(1)).not_to_have_text("…")
         expect(page.locator("#headline .class")).to_be_visible()
     assert complaints == []
@@ -205,11 +177,11 @@ def test_page_asks_no_other_host_and_the_browser_has_no_complaint(browser: Brows
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_phone_needs_no_horizontal_scrolling(browser: Browser, address: str, scheme: str) -> None:
-    with _open(browser, address, width=375, height=812, scheme=scheme) as page:
-        page.set_input_files("#file", [_picture(f"a rather long name of a picture {index}.png") for index in range(9)])
+    with open_page(browser, address, width=375, height=812, scheme=scheme) as page:
+        page.set_input_files("#file", [picture(f"a rather long name of a picture {index}.png") for index in range(9)])
         expect(page.locator("#headline .class")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") == 375
-        _keep_screenshot(page, f"phone-{scheme}")
+        keep_screenshot(page, f"phone-{scheme}")
 
 
 def test_keyboard_alone_reaches_the_file_chooser(page: Page) -> None:
@@ -221,13 +193,13 @@ def test_keyboard_alone_reaches_the_file_chooser(page: Page) -> None:
     expect(page.locator("#file")).to_be_focused()
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
-    chooser.value.set_files(_picture())
+    chooser.value.set_files(picture())
     expect(page.locator("#headline .class")).to_be_visible()
 
 
 def test_layout_stays_where_it_is_when_the_answer_comes(page: Page) -> None:
     before = [page.locator(f"#{name}").bounding_box() for name in ("bars", "input-stage", "headline")]
-    page.set_input_files("#file", _picture())
+    page.set_input_files("#file", picture())
     expect(page.locator("#headline .class")).to_be_visible()
     assert [page.locator(f"#{name}").bounding_box() for name in ("bars", "input-stage", "headline")] == before
 
@@ -236,76 +208,28 @@ def test_layout_stays_where_it_is_when_the_answer_comes(page: Page) -> None:
 def test_a_transform_that_bends_or_tilts_is_shown_without_words(
     browser: Browser, tmp_path: Path, transform: str, rows: int
 ) -> None:
-    _save_tiny_model(tmp_path / "models" / "bent" / "1.safetensors", transform)
-    with _serve(tmp_path) as address, _open(browser, address) as page:
-        picture = _picture()
-        page.set_input_files("#file", picture)
+    save_tiny_model(tmp_path / "models" / "bent" / "1.safetensors", transform)
+    with serve(tmp_path) as address, open_page(browser, address) as page:
+        file = picture()
+        page.set_input_files("#file", file)
         expect(page.locator("#input")).to_be_visible()
-        answer = _ask(page, picture["buffer"])
+        answer = _ask(page, file["buffer"])
         assert page.locator("#theta .matrix tr").count() == rows
         assert page.locator("#theta .words").count() == 0
         assert len(_corners_on_screen(page)) == len(answer["outline"])
         assert _values(page.locator("#theta .numbers data")) == list(answer["theta"]["parameters"].values())
-        _keep_screenshot(page, transform)
+        keep_screenshot(page, transform)
 
 
 def test_page_without_a_model_says_how_to_train_one(browser: Browser, tmp_path: Path) -> None:
-    with _serve(tmp_path) as address, _open(browser, address) as page:
+    with serve(tmp_path) as address, open_page(browser, address) as page:
         expect(page.locator("#notice")).to_contain_text("stn train digits")
 
 
-@contextlib.contextmanager
-def _serve(home: Path) -> Iterator[str]:
-    """The address of a server of this home folder, in a thread of this process."""
-    with serving(Settings(home=home)) as place:
-        yield f"http://{place}"
-
-
-@contextlib.contextmanager
-def _open(
-    browser: Browser,
-    address: str,
-    listen: Any = lambda page: None,
-    *,
-    width: int = 1280,
-    height: int = 900,
-    scheme: Any = "light",
-) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-    page = context.new_page()
-    listen(page)
-    page.goto(address)
-    expect(page.locator("#model option")).not_to_have_text("\u00a0")
-    yield page
-    context.close()
-
-
-def _save_tiny_model(path: Path, transform: Any = "affine") -> None:
-    images = stn.InputConfig(channels=1, height=16, width=16, mean=(0.4,), std=(0.3,))
-    config = stn.ModelConfig(transform=transform, filters=(4,), units=8)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = stn.build_model(config, images, len(CLASS_NAMES))
-    with torch.no_grad():
-        bias = model.transformer.localization[-1].theta.bias
-        bias.copy_(model.transformer.transform.from_matrix(torch.tensor(THETA).view(1, 2, 3))[0])
-    path.parent.mkdir(parents=True)
-    stn.save_model(path, model, stn.ModelInfo(config=config, input=images, class_names=CLASS_NAMES))
-
-
-def _picture(name: str = "picture.png", width: int = 24) -> dict[str, Any]:
-    """A file for the chooser: a white bar on grey, 24 pixels high."""
-    image = Image.new("L", (width, 24), 40)
-    image.paste(255, (width // 2 - 2, 4, width // 2 + 2, 20))
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return {"name": name, "mimeType": "image/png", "buffer": file.getvalue()}
-
-
-def _ask(page: Page, picture: bytes) -> Any:
+def _ask(page: Page, buffer: bytes) -> Any:
     """What the API says of the picture, asked beside the page."""
-    address = page.url.rstrip("/")
-    response = page.request.post(f"{address}/v1/predict", data=picture, headers={"Content-Type": "image/png"})
+    address = page.url.partition("#")[0].rstrip("/")
+    response = page.request.post(f"{address}/v1/predict", data=buffer, headers={"Content-Type": "image/png"})
     return response.json()["predictions"][0]
 
 
@@ -323,13 +247,3 @@ def _corners_on_screen(page: Page) -> Any:
             }"""
         )
     )
-
-
-def _tell(message: ConsoleMessage) -> str:
-    return f"{message.type}: {message.text}"
-
-
-def _keep_screenshot(page: Page, name: str) -> None:
-    folder = os.environ.get("STN_SCREENSHOTS")
-    if folder:
-        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)

@@ -7,12 +7,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from service.access.keys import create_key
-from tests.service.routes import test_page
-from tests.service.routes.test_page import _keep_screenshot, _picture, _save_tiny_model, _serve, _tell
+from tests.service.page.browsing import keep_screenshot, picture, save_tiny_model, serve, tell
 
 pytestmark = pytest.mark.browser
-
-browser = test_page.browser
 
 
 @pytest.fixture
@@ -23,14 +20,14 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def test_the_page_asks_for_the_key_of_a_service_that_has_some(page: Page, tmp_path: Path) -> None:
-    _save_tiny_model(tmp_path / "models" / "tiny" / "1.safetensors")
+    save_tiny_model(tmp_path / "models" / "tiny" / "1.safetensors")
     key = create_key(tmp_path / "keys.json", "alice", ("predict",))
-    with _serve(tmp_path) as address:
+    with serve(tmp_path) as address:
         page.goto(address)
         expect(page.locator("#notice")).to_contain_text("This service asks for a key")
         expect(page.locator("#key")).to_be_focused()
-        _keep_screenshot(page, "key")
-        page.set_input_files("#file", _picture())  # before there is a key
+        keep_screenshot(page, "key")
+        page.set_input_files("#file", picture())  # before there is a key
         page.fill("#key", "stn_wrong")
         page.keyboard.press("Enter")
         expect(page.locator("#key")).to_have_value("")
@@ -45,22 +42,22 @@ def test_the_page_asks_for_the_key_of_a_service_that_has_some(page: Page, tmp_pa
 
 
 def test_a_key_that_may_not_predict_is_told_so(page: Page, tmp_path: Path) -> None:
-    _save_tiny_model(tmp_path / "models" / "tiny" / "1.safetensors")
+    save_tiny_model(tmp_path / "models" / "tiny" / "1.safetensors")
     key = create_key(tmp_path / "keys.json", "bob", ("jobs",))
-    with _serve(tmp_path) as address:
+    with serve(tmp_path) as address:
         page.goto(address)
         page.fill("#key", key)
         page.keyboard.press("Enter")
         expect(page.locator("#notice")).to_be_hidden()
-        page.set_input_files("#file", _picture())
+        page.set_input_files("#file", picture())
         expect(page.locator("#headline")).to_contain_text("The key bob must have the scope predict, it has jobs")
 
 
 def test_the_documentation_runs_under_its_policy(page: Page, tmp_path: Path) -> None:
     said: list[str] = []
-    page.on("console", lambda message: said.append(_tell(message)))
+    page.on("console", lambda message: said.append(tell(message)))
     page.on("pageerror", lambda error: said.append(str(error)))
-    with _serve(tmp_path) as address:
+    with serve(tmp_path) as address:
         foreign: list[str] = []
         page.on("request", lambda request: foreign.append(request.url) if not request.url.startswith(address) else None)
         page.goto(f"{address}/docs")

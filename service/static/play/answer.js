@@ -1,6 +1,6 @@
 /** The answer in words and numbers: class, probabilities, theta. */
 
-import { byId, element } from "./dom.js";
+import { byId, element } from "../dom.js";
 import { describeMotion } from "./motion.js";
 
 const MOST_BARS = 20;

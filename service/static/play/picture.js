@@ -1,6 +1,6 @@
 /** Pictures: the posted one with the outline of the sampled region, and the transformed one. */
 
-import { byId, svgElement } from "./dom.js";
+import { byId, svgElement } from "../dom.js";
 
 const LARGEST_CANVAS = 1600;
 const CRISP_UP_TO = 256;
