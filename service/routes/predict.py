@@ -21,6 +21,7 @@ from service.observing import logs, metrics, tracing
 from service.openapi.predict import REQUEST, RESPONSES, TIMEOUT
 from service.predicting.answers import Answer, Entry, json_answer, npz_answer, png_answer
 from service.predicting.bodies import images_in, read_body
+from service.predicting.given import given_theta
 from service.predicting.images import Picture, check_pixels, is_small, read_picture
 from service.predicting.options import Kind, PredictOptions, kind_of
 from service.predicting.outputs import Outputs
@@ -62,6 +63,7 @@ class PredictService:
         deadline = self.deadline(headers)
         served = await self.served(options.model, options.version, deadline)
         logs.model.set(served.name)
+        theta = given_theta(served, options.theta)
         served.predictor.check_room(1)
         body = await read_body(receive)
         began = time.perf_counter()
@@ -74,7 +76,11 @@ class PredictService:
         if not pictures:
             return encode(None, options)
         future = served.predictor.submit(
-            pictures, lambda outputs, stages: timed(encode(outputs, options), stages, span), deadline, options.details
+            pictures,
+            lambda outputs, stages: timed(encode(outputs, options), stages, span),
+            deadline,
+            options.details,
+            theta,
         )
         return await (unless_gone(future, receive) if self.may_wait(served) else future)
 
@@ -102,7 +108,8 @@ class PredictService:
             raise MustWait
         logs.model.set(served.name)
         alone = _Alone(self, served, headers, options, body, is_gone)
-        served.predictor.tell(alone, alone.encode, told, deadline, options.details)
+        theta = given_theta(served, options.theta)
+        served.predictor.tell(alone, alone.encode, told, deadline, options.details, theta)
 
     def read(self, headers: dict[bytes, bytes], body: bytes) -> "_Asked":
         """What is asked for; the Problems are those of `answer`."""
