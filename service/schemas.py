@@ -146,6 +146,7 @@ class ModelVersion(_Schema):
                     "channels": 1,
                     "height": 28,
                     "width": 28,
+                    "fit": "pad",
                     "class_names": ["0", "1"],
                     "scores": {"accuracy": 0.99},
                     "provenance": {"seed": "0"},
@@ -178,6 +179,8 @@ class ModelVersion(_Schema):
     channels: int
     height: int
     width: int
+    fit: Literal["pad", "crop", "stretch"]
+    """How a picture of another size is brought to its own: on black, cut at the edges, or out of proportion."""
     class_names: list[str]
     scores: dict[str, float]
     provenance: dict[str, str]

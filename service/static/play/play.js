@@ -13,6 +13,7 @@ import { askForKey, createPickers, hideRemark, loadModels, served, showRemark } 
 import { createPad } from "./pad.js";
 import { cellsOf } from "./payload.js";
 import { decodeFile } from "./picture_files.js";
+import { createSight } from "./sight.js";
 import { createSliders } from "./sliders.js";
 import { createSources } from "./sources.js";
 import { createStore, EMPTY, isEmpty, picture } from "./state.js";
@@ -31,6 +32,10 @@ const pickers = createPickers((field, chosen) => store.set(field === "model" ? {
 const sources = createSources({ show: showSource, label: labelEntries });
 const link = createLink(store);
 const asking = createAsking({ show: showAnswer, fail: showProblem, beside: () => {}, nothing: showNothing });
+const sight = createSight(byId("sight"), {
+  onTheta: (theta) => store.set({ theta }),
+  onReset: () => store.set({ theta: null }),
+});
 let frame = 0;
 let isOpen = false;
 let curlTimer = 0;
@@ -139,6 +144,7 @@ function showAnswer({ state, model, prediction, timing, payload, query }) {
   showFollowing(prediction);
   showGuess(prediction, model.info.class_names);
   showTiming(timing);
+  sight.update({ picture: state.source.image, prediction, info: model.info, showGrid: state.grid, given: state.theta !== null });
   clearTimeout(curlTimer);
   curlTimer = setTimeout(() => (byId("curl").textContent = curlLine(payload, query)), CURL_PAUSE);
   byId("shell").hidden = false;
@@ -149,6 +155,7 @@ function showNothing(model) {
   showFollowing(null);
   showNotSure(model?.info.class_names ?? []);
   showTiming(null);
+  sight.update({ picture: null, prediction: null, info: model?.info, showGrid: false, given: store.get().theta !== null });
   clearTimeout(curlTimer);
   byId("shell").hidden = true;
   byId("source-size").textContent = "";
