@@ -17,6 +17,7 @@ const VIEW = {
 };
 const PIVOT = [-8192, 8192];
 const NAME = /^[\w.-]{1,64}$/;
+const LAYER = /^[\w.:*/-]{1,96}$/;
 const NUMBER = /^-?\d+(\.\d+)?(e-?\d+)?$/;
 const COPY = /^(png|webp)\.([\w-]{4,16384})$/;
 const MOST_NUMBERS = 256;
@@ -67,7 +68,7 @@ const READ = {
   theta: (text) => ({ theta: text === "identity" ? text : numbers(text, "theta") }),
   compare: (text) => ({ compare: text === "1" }),
   grid: (text) => ({ grid: text === "1" }),
-  layers: (text) => ({ layers: text.split(",").map((name) => (NAME.test(name) ? name : bad("layers"))) }),
+  layers: (text) => ({ layers: text.split(",").map((name) => (LAYER.test(name) ? name : bad("layers"))) }),
   colours: (text) => ({ colours: text === "global" ? text : bad("colours") }),
 };
 

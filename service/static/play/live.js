@@ -30,6 +30,7 @@ export function createLive({ ask, show, fail }) {
   /** A service that is gone is asked again, until it is back or something else is wanted. */
   function failed(error, wish) {
     fail(error, wish);
+    clearTimeout(again);
     if (error.retryAfter) again = setTimeout(() => wanted ?? want(wish), 1000 * error.retryAfter);
   }
 
