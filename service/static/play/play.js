@@ -4,10 +4,12 @@ import { KeyNeeded, predict } from "../api.js";
 import { byId } from "../dom.js";
 import { BadAddress, stateOf } from "./address.js";
 import { createAsking } from "./asking.js";
+import { createComparison } from "./comparison.js";
 import { curlLine } from "./curl.js";
 import { showFollowing } from "./follow.js";
 import { showFailure, showGuess, showNotSure } from "./guess.js";
 import { createHandles } from "./handles.js";
+import { createLayers, needsActivations } from "./layers.js";
 import { createLink } from "./link.js";
 import { askForKey, createPickers, hideRemark, loadModels, served, showRemark } from "./models.js";
 import { createPad } from "./pad.js";
@@ -17,6 +19,7 @@ import { createSight } from "./sight.js";
 import { createSliders } from "./sliders.js";
 import { createSources } from "./sources.js";
 import { createStore, EMPTY, isEmpty, picture } from "./state.js";
+import { createTheta } from "./theta.js";
 import { showTiming } from "./timing.js";
 import { createTools } from "./tools.js";
 
@@ -31,11 +34,18 @@ const sliders = createSliders(store);
 const pickers = createPickers((field, chosen) => store.set(field === "model" ? { model: chosen, theta: null } : { second: chosen }));
 const sources = createSources({ show: showSource, label: labelEntries });
 const link = createLink(store);
-const asking = createAsking({ show: showAnswer, fail: showProblem, beside: () => {}, nothing: showNothing });
+const asking = createAsking({ show: showAnswer, fail: showProblem, beside: showBeside, nothing: showNothing });
 const sight = createSight(byId("sight"), {
   onTheta: (theta) => store.set({ theta }),
   onReset: () => store.set({ theta: null }),
 });
+const theta = createTheta(byId("theta"));
+const layers = createLayers(byId("layers"), {
+  onShow: (names) => store.set({ layers: names }),
+  onScale: (colours) => store.set({ colours }),
+  onHover: (points) => sight.mark(points),
+});
+const comparison = createComparison(byId("comparison-list"));
 let frame = 0;
 let isOpen = false;
 let curlTimer = 0;
@@ -73,8 +83,13 @@ function showState(state) {
 function askSoon() {
   frame ||= requestAnimationFrame(() => {
     frame = 0;
-    if (isOpen) asking.want(store.get(), store.get().grid ? ["grid"] : []);
+    if (isOpen) asking.want(store.get(), detailsOf(store.get()));
   });
+}
+
+/** What is asked for beside the guess: it takes longer. */
+function detailsOf({ grid, layers: shown }) {
+  return [...(grid ? ["grid"] : []), ...(needsActivations(shown) ? ["activations"] : [])];
 }
 
 // The address
@@ -144,14 +159,33 @@ function showAnswer({ state, model, prediction, timing, payload, query }) {
   showFollowing(prediction);
   showGuess(prediction, model.info.class_names);
   showTiming(timing);
-  sight.update({ picture: state.source.image, prediction, info: model.info, showGrid: state.grid, given: state.theta !== null });
+  const { info } = model;
+  const given = state.theta !== null;
+  sight.update({ picture: state.source.image, prediction, info, showGrid: state.grid, given });
+  theta.update({ prediction, info, given });
+  byId("theta").hidden = false;
+  showLayers({ prediction, info, state });
   clearTimeout(curlTimer);
   curlTimer = setTimeout(() => (byId("curl").textContent = curlLine(payload, query)), CURL_PAUSE);
   byId("shell").hidden = false;
   byId("source-size").textContent = state.source.kind === "picture" ? `${prediction.width} × ${prediction.height}` : "";
 }
 
+function showLayers({ prediction, info, state }) {
+  const { layers: shown, colours: scale } = state;
+  layers.update({ activations: prediction?.activations, prediction, info, shown, scale });
+}
+
+function showBeside(entries) {
+  byId("comparison").hidden = entries.length === 0;
+  comparison.update(entries);
+  byId("comparison-note").textContent = entries.map(({ problem }) => problem).filter(Boolean).join(" ");
+}
+
 function showNothing(model) {
+  byId("theta").hidden = true;
+  showBeside([]);
+  if (model) showLayers({ prediction: null, info: model.info, state: store.get() });
   showFollowing(null);
   showNotSure(model?.info.class_names ?? []);
   showTiming(null);

@@ -8,7 +8,7 @@ export function createView() {
   return function view({ width, height }, points) {
     const largest = Math.max(width, height);
     const reach = Math.max(...points.flatMap(([x, y]) => [Math.abs(x - width / 2), Math.abs(y - height / 2)]));
-    const needed = (2.1 * reach) / largest;
+    const needed = (2.25 * reach) / largest;
     const enough = ROOM.findIndex((room) => room >= needed);
     const wanted = enough < 0 ? ROOM.length - 1 : enough;
     if (wanted > step || needed < 0.85 * ROOM[step - 1]) step = wanted;
