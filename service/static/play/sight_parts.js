@@ -9,7 +9,7 @@ export function buildSight(root, onReset) {
   const parts = {
     inputSize: element("span", { className: "size" }),
     outputSize: element("span", { className: "size" }),
-    picture: element("canvas", { className: "sight-picture", role: "img", width: 1, height: 1 }),
+    picture: element("canvas", { className: "sight-picture", role: "img", ariaLabel: "The network’s input: nothing yet", width: 1, height: 1 }),
     grid: element("canvas", { className: "sight-grid", ariaHidden: "true" }),
     shade: svgElement("path", { class: "shade", "fill-rule": "evenodd" }),
     halo: svgElement("polygon", { class: "halo" }),

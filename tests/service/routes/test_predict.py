@@ -409,5 +409,5 @@ def test_the_documented_route_gives_the_answers_of_the_hot_path(client: TestClie
 
 def test_the_milliseconds_of_the_stages_stand_in_a_header(client: TestClient) -> None:
     stages = post(client, encode(picture())).headers["server-timing"].split(", ")
-    assert [stage.partition(";dur=")[0] for stage in stages] == ["queue", "batch", "infer"]
+    assert [stage.partition(";dur=")[0] for stage in stages] == ["decode", "queue", "batch", "infer", "encode"]
     assert all(float(stage.partition(";dur=")[2]) >= 0 for stage in stages)
