@@ -58,7 +58,7 @@ export function createSight(root, { onTheta, onReset }) {
     const theta = own && held?.length === own.values.length ? { ...own, values: held } : own;
     const outline = theta ? outlineOf(theta, frame) : [[-1, -1], [1, -1], [1, 1], [-1, 1]].map((p) => toPicture(frame, p));
     Object.assign(shown, { frame, theta });
-    view = drag && view ? view : viewOf(prediction, outline);
+    view = drag && view ? view : viewOf(prediction, outline, theta === own ? 1.12 : 1.01);
     drawPicture(parts, shown, frame, view);
     drawLines(parts, { ...shown, outline }, frame, view);
     const size = transformed && [transformed.naturalWidth, transformed.naturalHeight];
