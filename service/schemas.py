@@ -34,6 +34,19 @@ class Theta(_Schema):
     matrix: list[list[float]] | None
     """The rows [A | t] of p_in = A p_out + t, where the transform is a matrix; of 3x3, with a division by the third
     coordinate, where it is projective."""
+    given: Literal[True] | None = None
+    """Whether the request gave it, in `theta`; left out where it is the network's own."""
+
+
+class Sees(_Schema):
+    """The rectangle that unit (i, j) of a layer looks at, in pixels of the image, all (vertical, horizontal).
+
+    Its upper left corner is start + (i, j) stride; it may reach beyond the image, where there is padding.
+    """
+
+    size: list[int]
+    stride: list[int]
+    start: list[int]
 
 
 class Activation(_Schema):
@@ -41,16 +54,25 @@ class Activation(_Schema):
 
     layer: str
     """Its name in the network."""
+    kind: Literal["convolution", "pooling", "dense"]
     shape: list[int]
     """(channels, height, width), or (units,)."""
+    of: Literal["input", "transformed"]
+    """The image that it looks at: what the network was shown, or what its class layers saw."""
     minimum: float
-    """What black stands for in the image."""
+    """The smallest of its values."""
     maximum: float
-    """What white stands for; the scale between is linear."""
-    columns: int
-    """Channels, or units, in one row of the image."""
-    image: str
-    """Channels side by side, row by row, or one pixel per unit, as a PNG in a data URI."""
+    ranges: list[list[float]] | None = None
+    """Of each channel: what black stands for in its tile, and what white does; the scale between is linear. Left out, as are
+    `columns` and `image`, where there are `values`."""
+    columns: int | None = None
+    """Tiles in one row of the image."""
+    image: str | None = None
+    """A tile for each channel, side by side, row by row, as a PNG in a data URI."""
+    values: list[float] | None = None
+    """Of a dense layer: one for each unit, of at most the first 4,096."""
+    sees: Sees | None = None
+    """What each unit looks at; null where that is all of the image, or not known."""
 
 
 class ImagePrediction(_Schema):
@@ -124,6 +146,7 @@ class ModelVersion(_Schema):
                     "channels": 1,
                     "height": 28,
                     "width": 28,
+                    "fit": "pad",
                     "class_names": ["0", "1"],
                     "scores": {"accuracy": 0.99},
                     "provenance": {"seed": "0"},
@@ -156,6 +179,8 @@ class ModelVersion(_Schema):
     channels: int
     height: int
     width: int
+    fit: Literal["pad", "crop", "stretch"]
+    """How a picture of another size is brought to its own: on black, cut at the edges, or out of proportion."""
     class_names: list[str]
     scores: dict[str, float]
     provenance: dict[str, str]

@@ -62,11 +62,22 @@ class Classifier(nn.Module):
         self.channels = channels
         self.size = size
 
-    def forward(self, images: Images) -> Classified:
+    def forward(self, images: Images, theta: Tensor | None = None) -> Classified:
+        """Class scores, and what the class layers saw.
+
+        Args:
+            images: (B, C, H, W) in [0, 1].
+            theta: what to use instead of the transformer's own, (B, P); its localization net is then not asked.
+        """
         self._check(images)
         if self.transformer is None:
+            if theta is not None:
+                raise ValueError("theta must be None where the network has no transformer")
             return Classified(self.classes(self.head(self._features(images))), None)
-        transformed = self.transformer(images, self._features(images) if self.shared else None)
+        if theta is None:
+            transformed = self.transformer(images, self._features(images) if self.shared else None)
+        else:
+            transformed = self.transformer.place(images, theta)
         vector = self.head(self._features(transformed.images))  # (B, F)
         if self.theta_to_classes:
             vector = torch.cat([vector, transformed.theta.to(vector.dtype)], dim=-1)  # (B, F + P)

@@ -34,26 +34,27 @@ def export_onnx(model: Classifier, info: ModelInfo, path: str | os.PathLike[str]
     """
     outputs = _Outputs(copy.deepcopy(model).cpu().float().eval())
     images = torch.zeros(2, info.input.channels, *info.input.size)
-    export_graph(outputs, images, _output_names(model), to_metadata(info), path)
+    export_graph(outputs, {"images": images}, _output_names(model), to_metadata(info), path)
 
 
 def export_graph(
     module: nn.Module,
-    images: Images,
+    inputs: Mapping[str, Tensor],
     output_names: Sequence[str],
     metadata: Mapping[str, str],
     path: str | os.PathLike[str],
 ) -> None:
-    """Write any module that gives a tuple of tensors for images of any batch, as `export_onnx` does.
+    """Write any module that gives a tuple of tensors for a batch of any size, as `export_onnx` does.
 
     Args:
         module: on the CPU and in evaluation mode.
-        images: an example of at least two; the graph takes any number of images of this size.
+        inputs: what it takes, in order, by the names that they get; of at least two images each, and the graph takes any
+            number of their size.
         output_names: of the tensors, in order.
         metadata: texts by name to put into the file.
     """
     _require_packages("onnx", "onnxscript")
-    program = _to_onnx(module, images, output_names)
+    program = _to_onnx(module, inputs, output_names)
     for function_or_graph in (program.model.graph, *program.model.functions.values()):
         _forget_sources(function_or_graph)
     program.model.metadata_props.clear()
@@ -74,15 +75,15 @@ class _Outputs(nn.Module):
         return (logits,) if transformed is None else (logits, transformed.theta, transformed.images)
 
 
-def _to_onnx(module: nn.Module, images: Images, output_names: Sequence[str]) -> torch.onnx.ONNXProgram:
+def _to_onnx(module: nn.Module, inputs: Mapping[str, Tensor], output_names: Sequence[str]) -> torch.onnx.ONNXProgram:
     batch = torch.export.Dim("batch", min=1)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporter, about itself
-        graph = torch.export.export(module.eval(), (images,), dynamic_shapes=({0: batch},))
+        graph = torch.export.export(module.eval(), tuple(inputs.values()), dynamic_shapes=({0: batch},) * len(inputs))
         program = torch.onnx.export(
             graph,
-            dynamic_shapes=({0: "batch"},),
-            input_names=["images"],
+            dynamic_shapes=({0: "batch"},) * len(inputs),
+            input_names=list(inputs),
             output_names=list(output_names),
             opset_version=OPSET,
             verbose=False,

@@ -122,14 +122,22 @@ class SpatialTransformer(nn.Module):
         if features is not None and self.iterations > 1:
             raise ValueError(f"features must be None for iterations above 1, got {self.iterations} iterations")
         check_images(images, self.background)
-        theta = self._localize(images if features is None else features)
-        if theta.shape[:1] != images.shape[:1]:
-            check_theta(self.transform, theta)
-            raise ValueError(f"theta must have one row for each of {images.shape[0]} images, got {theta.shape[0]}")
+        theta = self._for_each(images, self._localize(images if features is None else features))
         for _ in range(self.iterations - 1):
             theta = self._compose(theta, self._localize(self._sample(images, predicted(self.generator, theta))))
-        grid = self.generator(theta)
-        return Transformed(self._sample(images, predicted(self.generator, theta, grid)), theta, grid)
+        return self._place(images, theta)
+
+    def place(self, images: Images, theta: Tensor) -> Transformed:
+        """The images sampled where this theta (B, P) says; the localization net is not asked, and nothing is bounded.
+
+        >>> layer = stn.SpatialTransformer(nn.Flatten(), "translation", (2, 2))
+        >>> layer.place(torch.eye(2)[None, None], torch.tensor([[1.0, 0.0]])).images  # a shift of half the width
+        tensor([[[[0., 0.],
+                  [1., 0.]]]])
+        """
+        check_images(images, self.background)
+        theta = self._checked(theta.to(torch.promote_types(theta.dtype, torch.float32)))
+        return self._place(images, self._for_each(images, theta))
 
     def penalty(self, transformed: Transformed) -> Float[Tensor, ""]:
         """What to add to the loss: the weighted penalties, 0 where none is asked for."""
@@ -140,6 +148,17 @@ class SpatialTransformer(nn.Module):
         if self.identity_penalty:
             total = total + self.identity_penalty * (grid - self.generator.identity(grid)).square().sum(-1).mean()
         return total
+
+    def _place(self, images: Images, theta: Theta) -> Transformed:
+        grid = self.generator(theta)
+        return Transformed(self._sample(images, predicted(self.generator, theta, grid)), theta, grid)
+
+    def _for_each(self, images: Images, theta: Tensor) -> Theta:
+        """theta itself, or a ValueError where it does not have one row for each image."""
+        if theta.shape[:1] != images.shape[:1]:
+            check_theta(self.transform, theta)
+            raise ValueError(f"theta must have one row for each of {images.shape[0]} images, got {theta.shape[0]}")
+        return theta
 
     def _localize(self, seen: Tensor) -> Theta:
         theta = self.localization(seen)

@@ -78,6 +78,7 @@ class AsyncClient:
         version: int | None = None,
         top_k: int | None = None,
         include: str | Iterable[str] | None = None,
+        theta: str | Iterable[float] | None = None,
         timeout: float | None = None,
     ) -> Prediction: ...
     @overload
@@ -89,6 +90,7 @@ class AsyncClient:
         version: int | None = None,
         top_k: int | None = None,
         include: str | Iterable[str] | None = None,
+        theta: str | Iterable[float] | None = None,
         timeout: float | None = None,
     ) -> list[Prediction]: ...
     async def predict(
@@ -99,10 +101,11 @@ class AsyncClient:
         version: int | None = None,
         top_k: int | None = None,
         include: str | Iterable[str] | None = None,
+        theta: str | Iterable[float] | None = None,
         timeout: float | None = None,
     ) -> Prediction | list[Prediction]:
         """As `Client.predict`; the requests for several pictures are made at once."""
-        asked = calls.question(calls.PREDICTIONS, model, version, top_k, include)
+        asked = calls.question(calls.PREDICTIONS, model, version, top_k, include, theta)
         predictions = await self._ask(images, asked, timeout)
         return only(predictions) if is_one(images) else predictions
 
@@ -113,10 +116,13 @@ class AsyncClient:
         model: str | None = None,
         version: int | None = None,
         include: str | Iterable[str] | None = None,
+        theta: str | Iterable[float] | None = None,
         timeout: float | None = None,
     ) -> Arrays:
         """As `Client.predict_arrays`."""
-        return joined(await self._ask(images, calls.question(calls.ARRAYS, model, version, None, include), timeout))
+        return joined(
+            await self._ask(images, calls.question(calls.ARRAYS, model, version, None, include, theta), timeout)
+        )
 
     async def models(self) -> Models:
         """As `Client.models`."""

@@ -75,6 +75,7 @@ class Client:
         version: int | None = None,
         top_k: int | None = None,
         include: str | Iterable[str] | None = None,
+        theta: str | Iterable[float] | None = None,
         timeout: float | None = None,
     ) -> Prediction: ...
     @overload
@@ -86,6 +87,7 @@ class Client:
         version: int | None = None,
         top_k: int | None = None,
         include: str | Iterable[str] | None = None,
+        theta: str | Iterable[float] | None = None,
         timeout: float | None = None,
     ) -> list[Prediction]: ...
     def predict(
@@ -96,6 +98,7 @@ class Client:
         version: int | None = None,
         top_k: int | None = None,
         include: str | Iterable[str] | None = None,
+        theta: str | Iterable[float] | None = None,
         timeout: float | None = None,
     ) -> Prediction | list[Prediction]:
         """What the service says of a picture, or of each of several, in their order.
@@ -116,6 +119,7 @@ class Client:
             top_k: the probabilities of so many classes only, the most probable first.
             include: names, or one text with commas: `transformed`, `theta` and `outline`, which are answered by default,
                 `grid`, `activations`, `input`.
+            theta: the numbers of the transform to use instead of the network's own for every picture, or `identity`.
             timeout: seconds for each request, instead of the client's own.
 
         Raises:
@@ -123,7 +127,7 @@ class Client:
             ValueError: an argument is wrong.
             OSError: a file cannot be read.
         """
-        asked = calls.question(calls.PREDICTIONS, model, version, top_k, include)
+        asked = calls.question(calls.PREDICTIONS, model, version, top_k, include, theta)
         predictions = self._ask(images, asked, timeout)
         return only(predictions) if is_one(images) else predictions
 
@@ -134,6 +138,7 @@ class Client:
         model: str | None = None,
         version: int | None = None,
         include: str | Iterable[str] | None = None,
+        theta: str | Iterable[float] | None = None,
         timeout: float | None = None,
     ) -> Arrays:
         """What the service says of pictures, as arrays with a row for each; see `predict`.
@@ -143,7 +148,7 @@ class Client:
         >>> arrays.probabilities.shape, arrays.included["theta"].shape, arrays.included["transformed"].shape
         ((40, 10), (40, 6), (40, 1, 24, 24))
         """
-        return joined(self._ask(images, calls.question(calls.ARRAYS, model, version, None, include), timeout))
+        return joined(self._ask(images, calls.question(calls.ARRAYS, model, version, None, include, theta), timeout))
 
     def models(self) -> Models:
         """All models of the service.

@@ -83,11 +83,17 @@ class Question(Generic[T]):
 
 
 def question(
-    kind: AnswerKind[T], model: str | None, version: int | None, top_k: int | None, include: str | Iterable[str] | None
+    kind: AnswerKind[T],
+    model: str | None,
+    version: int | None,
+    top_k: int | None,
+    include: str | Iterable[str] | None,
+    theta: str | Iterable[float] | None,
 ) -> Question[T]:
     """A question with these options of `/v1/predict`; ValueError names the one that is wrong."""
     names = include if include is None or isinstance(include, str) else ",".join(include)
-    given = {"model": model, "version": version, "top_k": top_k, "include": names}
+    numbers = theta if theta is None or isinstance(theta, str) else ",".join(str(float(value)) for value in theta)
+    given = {"model": model, "version": version, "top_k": top_k, "include": names, "theta": numbers}
     given = {name: value for name, value in given.items() if value is not None}
     try:
         PredictOptions.model_validate(given)

@@ -83,6 +83,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
         url: str | None = None,
         key: str | None = None,
         top_k: int | None = None,
+        theta: str | None = None,
         json: FlagCreatePairsOff[bool] = False,
         save: Path | None = None,
     ) -> Run:
@@ -94,10 +95,12 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             url: Ask the service at this address; without it, the models of STN_HOME are loaded here.
             key: Key for that service; STN_KEY, which no list of processes shows, where it is left out.
             top_k: Show so many classes, the most probable first.
+            theta: Use this transform for every picture instead of the model's own: its numbers, with commas, as in
+                --theta=0.8,-0.3,0.1,0.3,0.8,0; or `identity`.
             json: Print the answer of `POST /v1/predict`.
             save: Write the transformed images into this folder.
         """
-        return partial(later, "predict", "predict", list(images), model, url, key, top_k, json, save, defaults)
+        return partial(later, "predict", "predict", list(images), model, url, key, top_k, theta, json, save, defaults)
 
     app.command(
         _train_commands(defaults), name="train", help="Train a model, with progress, and register it to be served."

@@ -12,6 +12,7 @@ from service.client.connection import IMAGES_PER_REQUEST
 from service.models.folder import register_shipped
 from service.models.local import read_model
 from service.predicting.answers import Entry, json_answer
+from service.predicting.given import given_theta
 from service.predicting.images import Picture, read_picture
 from service.predicting.options import PredictOptions
 from service.problems import Problem
@@ -89,7 +90,9 @@ def _ask(images: list[Path], options: PredictOptions, server: Server) -> Predict
         with Client(server.url, server.key) as client, tqdm(total=len(images), unit="picture", disable=few) as bar:
             for start in range(0, len(images), IMAGES_PER_REQUEST):
                 group = images[start : start + IMAGES_PER_REQUEST]
-                entries += client.predict(group, model=options.model, top_k=options.top_k, include=options.include)
+                entries += client.predict(
+                    group, model=options.model, top_k=options.top_k, include=options.include, theta=options.theta
+                )
                 bar.update(len(group))
     except (NoAnswer, StrangeAnswer) as error:
         raise ValueError(f"url must be that of a running service, got {server.url!r} ({error.detail})") from None
@@ -106,6 +109,10 @@ def _ask(images: list[Path], options: PredictOptions, server: Server) -> Predict
 def _predict_here(images: list[Path], options: PredictOptions, settings: Settings) -> Predictions:
     register_shipped(settings.models)
     served = read_model(settings, options.model)
+    try:
+        theta = given_theta(served, options.theta)
+    except Problem as problem:
+        raise ValueError(problem.detail.removeprefix("query.")) from None
     entries: list[Entry] = []
     for path in images:
         try:
@@ -113,7 +120,7 @@ def _predict_here(images: list[Path], options: PredictOptions, settings: Setting
         except Problem as problem:
             entries.append(problem)
     pictures = [entry.pixels for entry in entries if isinstance(entry, Picture)]
-    outputs = served.predictor.run(pictures) if pictures else None
+    outputs = served.predictor.run(pictures, theta=theta) if pictures else None
     return Predictions.model_validate_json(json_answer(served, entries, outputs, options).body)
 
 
@@ -123,18 +130,19 @@ def predict(
     url: str | None,
     key: str | None,
     top_k: int | None,
+    theta: str | None,
     as_json: bool,
     save: Path | None,
     settings: Settings,
 ) -> int:
     """Name what the pictures show; 1 where one of them could not be read."""
     targets = transformed_files(images, save) if save else []
-    options = PredictOptions(model=model, top_k=top_k)
+    options = PredictOptions(model=model, top_k=top_k, theta=theta)
     if (
         not as_json
     ):  # a line shows the best class alone, no outline, and the straightened picture is saved or not needed
         include = "transformed,theta" if save else "theta"
-        options = PredictOptions(model=model, top_k=top_k or 1, include=include)
+        options = PredictOptions(model=model, top_k=top_k or 1, include=include, theta=theta)
     answer = predict_files(images, options, Server(url, key or client_key()) if url else None, settings)
     print_predictions(images, answer, as_json)
     if save:

@@ -59,6 +59,7 @@ def describe_version(store: ModelStore, entry: Entry) -> ModelVersion:
         channels=info.input.channels,
         height=info.input.height,
         width=info.input.width,
+        fit=info.input.fit,
         class_names=list(info.class_names),
         scores=dict(info.scores),
         provenance=dict(info.provenance),

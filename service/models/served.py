@@ -2,13 +2,14 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from service.models.catalogue import Key, Stamp
 from service.models.scan import read_stamp
 from service.predicting.predictor import Predictor
 from service.preparing.loading import load
+from service.preparing.plan import Layer
 from service.settings import Settings
 from stn import ModelInfo
 
@@ -22,6 +23,8 @@ class Served:
     info: ModelInfo
     parameter_names: tuple[str, ...]
     """One name per entry of theta; none without a transformer."""
+    layers: Sequence[Layer]
+    """Those whose outputs can be shown, in the order in which they run."""
     predictor: Predictor
     runtimes: Mapping[int, str]
     """What runs batches of up to so many images."""
@@ -58,6 +61,7 @@ def read_served(path: Path, name: str, version: int, settings: Settings, gives_w
         info=loaded.info,
         predictor=loaded.predictor,
         parameter_names=loaded.plan.parameter_names,
+        layers=loaded.plan.layers,
         runtimes=loaded.plan.runtimes,
         stamp=stamp,
         sha256=loaded.digest,

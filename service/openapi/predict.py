@@ -111,7 +111,10 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
             "application/x-npz": {"schema": _file("application/x-npz")},
         },
         "headers": {
-            "Server-Timing": _text("Milliseconds of the stages.", "queue;dur=0.021, batch;dur=0.013, infer;dur=0.480"),
+            "Server-Timing": _text(
+                "Milliseconds of the stages.",
+                "decode;dur=0.041, queue;dur=0.021, batch;dur=0.013, infer;dur=0.480, encode;dur=0.062",
+            ),
             "X-Stn-Model": _text("With `image/png`: model and version.", "handwriting/1"),
             "X-Stn-Class": _text("With `image/png`: the most probable class, as JSON.", '"6"'),
             "X-Stn-Probability": _text("With `image/png`: its probability.", "0.964414"),

@@ -14,9 +14,10 @@ import orjson
 from jaxtyping import Float32, UInt8
 
 from service.models.served import Served
+from service.predicting.activations import describe_layer
 from service.predicting.images import Picture, data_uri, png
 from service.predicting.options import PredictOptions
-from service.predicting.outputs import Outputs, to_bytes
+from service.predicting.outputs import Outputs
 from service.problems import Problem
 
 _JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
@@ -76,6 +77,8 @@ def describe(
     included = options.included
     if "theta" in included:
         entry["theta"] = describe_theta(served, outputs, row)
+        if options.theta is not None:
+            entry["theta"]["given"] = True
     if "outline" in included:
         entry["outline"] = picture.from_input(outputs.outline[row]).astype(np.float32)
     entry["width"], entry["height"] = picture.width, picture.height
@@ -86,9 +89,8 @@ def describe(
     if "grid" in included and "grid" in outputs.details:
         entry["grid"] = picture.from_input(outputs.details["grid"][row]).astype(np.float32)
     if "activations" in included:
-        entry["activations"] = [
-            _activation(name, values[row]) for name, values in outputs.details.items() if name != "grid"
-        ]
+        layers = [layer for layer in served.layers if layer.name in outputs.details]
+        entry["activations"] = [describe_layer(layer, outputs.details[layer.name][row]) for layer in layers]
     return entry
 
 
@@ -141,26 +143,6 @@ def _by_class(probabilities: np.ndarray, names: Sequence[str], top_k: int | None
             return dict(zip(names, probabilities, strict=True))
     order = np.argsort(-probabilities, kind="stable")[:top_k].tolist()
     return {names[index]: probabilities[index] for index in order}
-
-
-def _activation(name: str, values: Float32[np.ndarray, "..."]) -> dict[str, Any]:
-    """What a layer gives for one image: its range, and as a grey PNG its channels side by side, or its units in a row."""
-    low, high = float(values.min()), float(values.max())
-    scaled = to_bytes(((values - low) / ((high - low) or 1.0)).reshape(-1, 1, *(values.shape[1:] or (1, 1))))
-    columns = int(np.ceil(np.sqrt(len(scaled)))) if values.ndim == 3 else len(scaled)
-    rows = -(-len(scaled) // columns)
-    tiles = np.zeros((rows * columns, *scaled.shape[2:]), np.uint8)
-    tiles[: len(scaled)] = scaled[:, 0]
-    height, width = tiles.shape[1:]
-    sheet = tiles.reshape(rows, columns, height, width).transpose(0, 2, 1, 3).reshape(1, rows * height, columns * width)
-    return {
-        "layer": name,
-        "shape": list(values.shape),
-        "minimum": low,
-        "maximum": high,
-        "columns": columns,
-        "image": data_uri(png(sheet)),
-    }
 
 
 def _arrays(

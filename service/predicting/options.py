@@ -17,6 +17,10 @@ INCLUDED: tuple[Included, ...] = ("transformed", "theta", "outline", "grid", "ac
 _BY_DEFAULT = "transformed,theta,outline"
 _NAMES = f"({'|'.join(INCLUDED)}|)"
 _SOME_OF_THEM: JsonDict = {"pattern": f"^{_NAMES}(,{_NAMES})*$"}
+NUMBER = r"-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+_NUMBERS: JsonDict = {"pattern": f"^(identity|{NUMBER}(,{NUMBER})*)$"}
+_KEPT_BYTES = 512
+"""The options of a longer query, which has a theta of its own for a picture, are not kept for the next one."""
 
 
 class PredictOptions(BaseModel):
@@ -39,6 +43,12 @@ class PredictOptions(BaseModel):
     """What to answer beside class and probabilities, with commas: `transformed` (the straightened picture), `theta` (the
     transform), `outline` (the sampled region in pixels of the picture), `grid` (the sampled point of every pixel),
     `activations` (what each layer gives), `input` (what the network was shown). Empty for none of them."""
+
+    theta: str | None = Field(
+        default=None, max_length=65536, examples=["identity", "0.8,-0.3,0.1,0.3,0.8,-0.2"], json_schema_extra=_NUMBERS
+    )
+    """The transform of every picture instead of the network's own: as many numbers as the model has `parameter_names`, in
+    their order, with commas; or `identity`. The localization net is then not asked."""
 
     @field_validator("include")
     @classmethod
@@ -67,9 +77,12 @@ def _names(include: str) -> frozenset[str]:
     return frozenset(filter(None, include.split(",")))
 
 
-@lru_cache(maxsize=1024)
 def options_of(query: bytes) -> PredictOptions:
     """The options of a query string, or a Problem 422 that names the field."""
+    return _kept_options(query) if len(query) <= _KEPT_BYTES else _read_options(query)
+
+
+def _read_options(query: bytes) -> PredictOptions:
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=None)
     values = dict(pairs)
     if len(values) < len(pairs):
@@ -80,6 +93,9 @@ def options_of(query: bytes) -> PredictOptions:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, ("query", *first["loc"])))
         raise Problem(422, f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+_kept_options = lru_cache(maxsize=1024)(_read_options)
 
 
 @lru_cache(maxsize=1024)

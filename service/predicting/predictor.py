@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+from jaxtyping import Float32
 
 from service.observing import metrics
 from service.predicting.outputs import Outputs
@@ -55,6 +56,7 @@ class Predictor:
         encode: Callable[[Outputs, Stages], Answer],
         deadline: float = math.inf,
         details: bool = False,
+        theta: Float32[np.ndarray, " p"] | None = None,
     ) -> "asyncio.Future[Answer]":
         """What `encode` makes of the outputs of these images alone; all of them are in one batch.
 
@@ -65,6 +67,7 @@ class Predictor:
             encode: called, maybe on another thread, with the outputs and the times of the stages before it.
             deadline: on `time.monotonic`; from then on the answer is a Problem 504 and the work is dropped.
             details: whether the outputs hold them.
+            theta: of all these images, instead of the network's own.
 
         Raises:
             Problem: 429 where too many images wait already.
@@ -83,7 +86,7 @@ class Predictor:
 
         future.add_done_callback(answered)
         self.unanswered += len(images)
-        self._worker.put(Work(images, encode, future, deadline, details, Stages(), loop))
+        self._worker.put(Work(images, encode, future, deadline, details, Stages(), loop, theta))
         return future
 
     def tell(
@@ -93,6 +96,7 @@ class Predictor:
         told: Callable[[Answer | Exception], None],
         deadline: float,
         details: bool,
+        theta: Float32[np.ndarray, " p"] | None = None,
     ) -> None:
         """As `submit` where all is done on the event loop, with one image that is still to be read, and without a future.
 
@@ -104,11 +108,13 @@ class Predictor:
         self.unanswered += 1
         reply = _Told(self, told)
         loop = asyncio.get_running_loop()
-        self._worker.put(Work((), encode, reply, deadline, details, Stages(), loop, unread))
+        self._worker.put(Work((), encode, reply, deadline, details, Stages(), loop, theta, unread))
 
-    def run(self, images: Sequence[np.ndarray], details: bool = False) -> Outputs:
+    def run(
+        self, images: Sequence[np.ndarray], details: bool = False, theta: Float32[np.ndarray, " p"] | None = None
+    ) -> Outputs:
         """The outputs for these images, at once and on this thread; for programs without an event loop."""
-        return self._network(gather(images), details)
+        return self._network(gather(images), details, None if theta is None else np.stack([theta] * len(images)))
 
     def close(self) -> None:
         """Answer what waits, then end."""

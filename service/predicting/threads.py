@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from service.predicting.outputs import Outputs
-from service.predicting.work import Network, Work, encode, infer, settle
+from service.predicting.work import Network, Work, encode, infer, parted, settle
 
 
 class Threads:
@@ -74,11 +74,11 @@ class _Lines:
         """Run the batch that begins with this work; what came out of the queue without fitting, where something did."""
         batch, left = self._batch_from(first)
         batch = [work for work in batch if work.is_wanted()]
-        if batch:
+        for part in parted(batch):
             try:
-                self.inferred.put((batch, infer(self.network, self.name, batch)))
+                self.inferred.put((part, infer(self.network, self.name, part)))
             except Exception as error:  # noqa: BLE001 - whoever asked must hear of it, and the thread must go on
-                _deliver(batch, [error] * len(batch))
+                _deliver(part, [error] * len(part))
         return left
 
     def _batch_from(self, first: Work) -> tuple[list[Work], Work | _End | None]:

@@ -14,7 +14,7 @@ large.
 import asyncio
 from collections import deque
 
-from service.predicting.work import Network, Work, encode, infer, settle, too_late
+from service.predicting.work import Network, Work, encode, infer, parted, settle, too_late
 
 
 class Turns:
@@ -49,12 +49,11 @@ class Turns:
         batch = [work for work in batch if work.is_decoded()]
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._take_turn)
-        if not batch:
-            return
-        try:
-            settle(batch, encode(batch, infer(self._network, self._name, batch)))
-        except Exception as error:  # noqa: BLE001 - whoever asked must hear of it, and the loop must go on
-            settle(batch, [error] * len(batch))
+        for part in parted(batch):
+            try:
+                settle(part, encode(part, infer(self._network, self._name, part)))
+            except Exception as error:  # noqa: BLE001 - whoever asked must hear of it, and the loop must go on
+                settle(part, [error] * len(part))
 
     def _next_batch(self) -> list[Work]:
         batch: list[Work] = []

@@ -16,9 +16,14 @@ from service.problems import Problem
 
 @runtime_checkable
 class Network(Protocol):
-    """Images in [0, 1] in, outputs out."""
+    """Images in [0, 1] in, and maybe the theta of each; outputs out."""
 
-    def __call__(self, images: Float32[np.ndarray, "b c h w"], details: bool = False) -> Outputs: ...
+    def __call__(
+        self,
+        images: Float32[np.ndarray, "b c h w"],
+        details: bool = False,
+        theta: Float32[np.ndarray, "b p"] | None = None,
+    ) -> Outputs: ...
 
 
 @dataclass(slots=True)
@@ -72,6 +77,8 @@ class Work:
     stages: Stages
     loop: asyncio.AbstractEventLoop
     """On whose thread it is answered."""
+    theta: Float32[np.ndarray, " p"] | None = None
+    """Of all its images, instead of the network's own."""
     unread: Unread | None = None
     """What its only image is made of, where it is read in its turn."""
 
@@ -107,12 +114,20 @@ class Work:
         return True
 
 
+def parted(batch: list[Work]) -> Sequence[list[Work]]:
+    """What can go through the network together: works with a theta of their own pass through another graph."""
+    if all(work.theta is None for work in batch):
+        return (batch,) if batch else ()
+    parts = [work for work in batch if work.theta is None], [work for work in batch if work.theta is not None]
+    return [part for part in parts if part]
+
+
 def infer(network: Network, name: str, batch: Sequence[Work]) -> Outputs:
-    """The outputs for the images of all, in order; they are counted under the name."""
+    """The outputs for the images of all, which are a part of `parted`, in order; they are counted under the name."""
     taken = time.perf_counter()
     images = gather([image for work in batch for image in work.images])
     gathered = time.perf_counter()
-    outputs = network(images, any(work.details for work in batch))
+    outputs = network(images, any(work.details for work in batch), _thetas(batch))
     inferred = time.perf_counter()
     for work in batch:
         stages = work.stages
@@ -122,6 +137,13 @@ def infer(network: Network, name: str, batch: Sequence[Work]) -> Outputs:
     metrics.stages("infer", [inferred - gathered] * len(batch))
     metrics.batch(name, len(images))
     return outputs
+
+
+def _thetas(batch: Sequence[Work]) -> Float32[np.ndarray, "b p"] | None:
+    """The theta of each image, or None where the network's own are wanted."""
+    if batch[0].theta is None:
+        return None
+    return np.stack([work.theta for work in batch if work.theta is not None for _ in work.images])
 
 
 def encode(batch: Sequence[Work], outputs: Outputs) -> list[Any]:

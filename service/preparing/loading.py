@@ -19,7 +19,7 @@ import numpy as np
 
 from service.predicting.predictor import Predictor
 from service.preparing.network import ServedNetwork
-from service.preparing.plan import Plan, read_plan
+from service.preparing.plan import FORMAT, Plan, read_plan
 from service.settings import Settings
 from stn import ModelFileError, ModelInfo, read_model_info
 from training.child import start_module
@@ -81,7 +81,7 @@ def _seconds(plan: Plan, images: int) -> float:
 def _prepared(path: Path, digest: str, settings: Settings, gives_way: bool) -> Path:
     """The prepared folder of this file; where there is none, it is made, by one process at a time."""
     task = {"runtimes": settings.runtimes, "device": settings.device, "threads": settings.runtime_threads()}
-    key = hashlib.sha256(json.dumps([digest, task, _versions()]).encode()).hexdigest()[:32]
+    key = hashlib.sha256(json.dumps([FORMAT, digest, task, _versions()]).encode()).hexdigest()[:32]
     folder = settings.prepared / key
     settings.prepared.mkdir(parents=True, exist_ok=True)
     with _locked(settings.prepared / f"{key}.lock"):

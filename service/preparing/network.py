@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32
@@ -10,7 +11,10 @@ from jaxtyping import Float32
 from service.predicting.outputs import Outputs, outputs_of
 from service.preparing.plan import Plan, Runtime
 
-_Run = Callable[[np.ndarray], dict[str, np.ndarray]]
+Other = Literal["details", "given"]
+"""The graphs beside the one that most requests pass through: with details, and with a theta that the request gives."""
+_Run = Callable[..., dict[str, np.ndarray]]
+"""Takes images, and maybe theta."""
 
 
 class ServedNetwork:
@@ -25,12 +29,24 @@ class ServedNetwork:
     def __init__(self, path: Path, folder: Path, plan: Plan) -> None:
         self.path, self.folder, self.plan = path, folder, plan
         self._lock = Lock()
-        self._details: _Run | None = None
+        self._others: dict[str, _Run] = {}
         self._runs = {name: self._open(name) for name in sorted(set(plan.runtimes.values()))}
 
-    def __call__(self, images: Float32[np.ndarray, "b c h w"], details: bool = False) -> Outputs:
-        """The outputs for images in [0, 1]; with details on request, which another graph gives, more slowly."""
-        run = self._run_details() if details else self._runs[self.plan.runtime(len(images))]
+    def __call__(
+        self,
+        images: Float32[np.ndarray, "b c h w"],
+        details: bool = False,
+        theta: Float32[np.ndarray, "b p"] | None = None,
+    ) -> Outputs:
+        """The outputs for images in [0, 1].
+
+        Args:
+            details: whether they hold them; another graph gives them, more slowly.
+            theta: that of each image instead of the network's own; again another graph, which gives the details, too.
+        """
+        if theta is not None:
+            return outputs_of(images, {**self._other("given")(images, theta), "theta": theta})
+        run = self._other("details") if details else self._runs[self.plan.runtime(len(images))]
         return outputs_of(images, run(images))
 
     def _open(self, name: Runtime) -> _Run:
@@ -45,18 +61,20 @@ class ServedNetwork:
         path = self.folder / "model.pt2"
         return CompiledNetwork(path, self.plan.output_names, self.plan.device, self.plan.threads)
 
-    def _run_details(self) -> _Run:
+    def _other(self, name: Other) -> _Run:
         with self._lock:
-            if self._details is None:
-                self._details = self._open_details()
-            return self._details
+            if name not in self._others:
+                self._others[name] = self._open_other(name)
+            return self._others[name]
 
-    def _open_details(self) -> _Run:
-        path = self.folder / "details.onnx"
+    def _open_other(self, name: Other) -> _Run:
+        path = self.folder / f"{name}.onnx"
         if path.exists():
             from service.preparing.runtimes.onnx import OnnxNetwork
 
-            return OnnxNetwork(path, self.plan.detail_names, self.plan.threads)
+            names = self.plan.given_names if name == "given" else self.plan.detail_names
+            return OnnxNetwork(path, names, self.plan.threads)
         from service.preparing.runtimes.pytorch import EagerNetwork
 
-        return EagerNetwork(self.path, self.plan.device, self.plan.threads, details=True)
+        layers = [layer.name for layer in self.plan.layers]
+        return EagerNetwork(self.path, self.plan.device, self.plan.threads, layers, given=name == "given")

@@ -9,8 +9,39 @@ from typing import Any, Literal
 Runtime = Literal["onnxruntime", "eager", "compiled"]
 """ONNX Runtime, torch as it is, or what torch's compiler makes ahead of time, for which it needs a C++ compiler."""
 
+LayerKind = Literal["convolution", "pooling", "dense"]
+Shown = Literal["input", "transformed"]
+"""The images of a prediction's answer: what the network was shown, and what its class layers saw."""
+
+FORMAT = 2
+"""Of what `service.preparing.prepare` writes. A prepared folder of another one is not read."""
 BATCHES = (1, 8, 32)
 """Batch sizes at which the runtimes are timed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sees:
+    """The part of an image that each unit of a layer looks at, in pixels, all (vertical, horizontal).
+
+    Unit (i, j) sees the rectangle of this size whose upper left corner is start + (i, j) stride; what lies outside the image
+    is padding.
+    """
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    start: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """A layer whose outputs can be shown."""
+
+    name: str
+    kind: LayerKind
+    of: Shown
+    """The image that it looks at."""
+    sees: Sees | None
+    """None: all of it, as far as is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +56,10 @@ class Plan:
     """What the graphs give, in order."""
     detail_names: tuple[str, ...]
     """What the graph with details gives, in order."""
+    given_names: tuple[str, ...]
+    """What the graph gives that takes a theta, in order; nothing without a transformer, where there is none."""
+    layers: tuple[Layer, ...]
+    """Those among the details, in the order in which they run."""
     parameter_names: tuple[str, ...]
     """One name per entry of theta; none without a transformer."""
     runtimes: Mapping[int, Runtime]
@@ -53,6 +88,8 @@ def read_plan(folder: Path) -> Plan:
             **values,
             "output_names": tuple(values["output_names"]),
             "detail_names": tuple(values["detail_names"]),
+            "given_names": tuple(values["given_names"]),
+            "layers": tuple(_layer(layer) for layer in values["layers"]),
             "parameter_names": tuple(values["parameter_names"]),
             "runtimes": {int(size): name for size, name in values["runtimes"].items()},
             "milliseconds": {
@@ -61,6 +98,11 @@ def read_plan(folder: Path) -> Plan:
             },
         }
     )
+
+
+def _layer(values: dict[str, Any]) -> Layer:
+    sees = values["sees"]
+    return Layer(**{**values, "sees": sees and Sees(**{name: tuple(pair) for name, pair in sees.items()})})
 
 
 def fastest(milliseconds: Mapping[Runtime, Mapping[int, float]]) -> dict[int, Runtime]:

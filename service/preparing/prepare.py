@@ -17,6 +17,7 @@ from typing import Any, TypeVar, get_args
 import numpy as np
 import torch
 
+from service.preparing.layers import layers_of
 from service.preparing.plan import BATCHES, Plan, Runtime, fastest, write_plan
 from service.preparing.runtimes.answering import Answering, example
 from service.preparing.runtimes.onnx import OnnxNetwork
@@ -59,10 +60,12 @@ def prepare(task: Task) -> Plan:
     model, info = load_model(task.model), read_model_info(task.model)
     folder = Path(task.folder)
     device = _device(task.device)
-    names = Answering(model).output_names, Answering(copy.deepcopy(model), details=True).output_names
+    layers = layers_of(model, example(info.input.channels, info.input.size, 1))
+    graphs = _graphs(model, [layer.name for layer in layers])
+    names = {name: graph.output_names for name, graph in graphs.items()}
     images = {size: example(info.input.channels, info.input.size, size).numpy() for size in BATCHES}
     reference = EagerNetwork(Path(task.model), "cpu", task.threads)
-    networks, refused = _open_all(task, model, info, device, names, folder)
+    networks, refused = _open_all(task, model, info, device, graphs, folder)
     for name in list(networks):
         if reason := difference(networks[name], reference, images):
             refused[name] = reason
@@ -73,8 +76,10 @@ def prepare(task: Task) -> Plan:
     return Plan(
         device=device,
         threads=task.threads,
-        output_names=names[0],
-        detail_names=names[1],
+        output_names=names["model"],
+        detail_names=names["details"],
+        given_names=names.get("given", ()),
+        layers=layers,
         parameter_names=() if model.transformer is None else model.transformer.transform.parameter_names,
         runtimes=fastest(milliseconds),
         milliseconds=milliseconds,
@@ -82,21 +87,27 @@ def prepare(task: Task) -> Plan:
     )
 
 
+def _graphs(model: Classifier, layers: Sequence[str]) -> dict[str, Answering]:
+    """The network as most requests want it, with details, and, where it has a transformer, with a theta that is given."""
+    given = {} if model.transformer is None else {"given": Answering(copy.deepcopy(model), layers, given=True)}
+    return {"model": Answering(copy.deepcopy(model)), "details": Answering(copy.deepcopy(model), layers), **given}
+
+
 def _open_all(
-    task: Task, model: Classifier, info: ModelInfo, device: str, names: tuple[tuple[str, ...], ...], folder: Path
+    task: Task, model: Classifier, info: ModelInfo, device: str, graphs: Mapping[str, Answering], folder: Path
 ) -> tuple[dict[Runtime, Network], dict[Runtime, str]]:
     """The runtimes that can be had, in the order in which they are preferred, and why the others cannot."""
     images = torch.zeros(2, info.input.channels, *info.input.size)
-    details = Answering(copy.deepcopy(model), details=True)
+    names = graphs["model"].output_names
     opened: dict[Runtime, Callable[[], Network]] = {
-        "onnxruntime": lambda: _faster_graph(folder, names[0], task.threads, images),
-        "compiled": lambda: _compiled(model, images, device, folder, names[0], task.threads),
+        "onnxruntime": lambda: _faster_graph(folder, names, task.threads, images),
+        "compiled": lambda: _compiled(model, images, device, folder, names, task.threads),
         "eager": lambda: EagerNetwork(Path(task.model), device, task.threads),
     }
     networks: dict[Runtime, Network] = {}
     refused: dict[Runtime, str] = {}
     if "onnxruntime" in task.runtimes:
-        _export(details, images, names, folder)
+        _export(graphs, images, folder)
     for name in (name for name in opened if name in task.runtimes):
         try:
             networks[name] = opened[name]()
@@ -106,18 +117,22 @@ def _open_all(
     return networks, refused
 
 
-def _export(network: Answering, images: torch.Tensor, names: tuple[tuple[str, ...], ...], folder: Path) -> None:
+def _export(graphs: Mapping[str, Answering], images: torch.Tensor, folder: Path) -> None:
     """Write the graph with details, and the same one without them, from which runtimes leave out what leads to them.
 
-    Of that there are two, which give the same numbers; see `_faster_graph`.
+    Of that there are two, which give the same numbers; see `_faster_graph`. The graph that is given its theta is another.
     """
     import onnx
 
     from service.preparing.margins import with_margins
 
-    export_graph(network, images, names[1], {}, folder / "details.onnx")
+    export_graph(graphs["details"], {"images": images}, graphs["details"].output_names, {}, folder / "details.onnx")
+    if given := graphs.get("given"):
+        assert given.model.transformer is not None
+        theta = given.model.transformer.transform.identity().expand(len(images), -1)
+        export_graph(given, {"images": images, "theta": theta}, given.output_names, {}, folder / "given.onnx")
     graph = onnx.load(folder / "details.onnx")
-    kept = [output for output in graph.graph.output if output.name in names[0]]
+    kept = [output for output in graph.graph.output if output.name in graphs["model"].output_names]
     del graph.graph.output[:]
     graph.graph.output.extend(kept)
     onnx.save(graph, folder / "model.onnx")

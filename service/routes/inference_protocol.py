@@ -110,10 +110,10 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
     numbers = b'"BYTES"' not in body and _header(request, HEADER_LENGTH) != "0"
     in_place = len(body) <= SMALL_BYTES and not coding and numbers
     inference = read() if in_place else await service.in_thread(read, deadline)
-    span = noted_decoding(began)
+    decoding = noted_decoding(began)
     future = served.predictor.submit(
         inference.images,
-        lambda outputs, stages: timed(write_answer(served, inference, outputs), stages, span),
+        lambda outputs, stages: timed(write_answer(served, inference, outputs), stages, decoding),
         min(deadline, arrived + inference.seconds),
     )
     answer = await (unless_gone(future, request.receive) if service.may_wait(served) else future)

@@ -21,6 +21,7 @@ from service.observing import logs, metrics, tracing
 from service.openapi.predict import REQUEST, RESPONSES, TIMEOUT
 from service.predicting.answers import Answer, Entry, json_answer, npz_answer, png_answer
 from service.predicting.bodies import images_in, read_body
+from service.predicting.given import given_theta
 from service.predicting.images import Picture, check_pixels, is_small, read_picture
 from service.predicting.options import Kind, PredictOptions, kind_of
 from service.predicting.outputs import Outputs
@@ -62,19 +63,24 @@ class PredictService:
         deadline = self.deadline(headers)
         served = await self.served(options.model, options.version, deadline)
         logs.model.set(served.name)
+        theta = given_theta(served, options.theta)
         served.predictor.check_room(1)
         body = await read_body(receive)
         began = time.perf_counter()
         asked = self.read(headers, body)
         decode = partial(_entries, asked.bodies, served, self.settings.max_pixels)
         entries = decode() if asked.is_small else await self.in_thread(decode, deadline)
-        span = noted_decoding(began)
+        decoding = noted_decoding(began)
         encode = partial(_ANSWERS[asked.kind], served, entries)
         pictures = [entry.pixels for entry in entries if isinstance(entry, Picture)]
         if not pictures:
             return encode(None, options)
         future = served.predictor.submit(
-            pictures, lambda outputs, stages: timed(encode(outputs, options), stages, span), deadline, options.details
+            pictures,
+            lambda outputs, stages: timed(encode(outputs, options), stages, decoding),
+            deadline,
+            options.details,
+            theta,
         )
         return await (unless_gone(future, receive) if self.may_wait(served) else future)
 
@@ -102,7 +108,8 @@ class PredictService:
             raise MustWait
         logs.model.set(served.name)
         alone = _Alone(self, served, headers, options, body, is_gone)
-        served.predictor.tell(alone, alone.encode, told, deadline, options.details)
+        theta = given_theta(served, options.theta)
+        served.predictor.tell(alone, alone.encode, told, deadline, options.details, theta)
 
     def read(self, headers: dict[bytes, bytes], body: bytes) -> "_Asked":
         """What is asked for; the Problems are those of `answer`."""
@@ -202,13 +209,14 @@ class _Alone:
     def decode(self) -> UInt8[np.ndarray, "c h w"]:
         began = time.perf_counter()
         self._entries = _entries(self._asked.bodies, self._served, self._service.settings.max_pixels)
-        noted_decoding(began - self._seconds)
+        self._seconds = noted_decoding(began - self._seconds).seconds
         (picture,) = self._entries
         assert isinstance(picture, Picture)  # for a problem with a picture that stands alone is raised
         return picture.pixels
 
     def encode(self, outputs: Outputs, stages: Stages) -> Answer:
-        return timed(_ANSWERS[self._asked.kind](self._served, self._entries, outputs, self._options), stages, None)
+        answer = _ANSWERS[self._asked.kind](self._served, self._entries, outputs, self._options)
+        return timed(answer, stages, Decoding(self._seconds, None))
 
 
 class _Asked(NamedTuple):
@@ -236,26 +244,34 @@ def _entries(bodies: Sequence[bytes | Problem], served: Served, max_pixels: int)
     return entries
 
 
-def noted_decoding(began: float) -> Span | None:
-    """The span of this request, after its decoding was counted; None where nobody traces."""
-    span, seconds = tracing.current.get(), time.perf_counter() - began
-    metrics.stage("decode", seconds)
-    tracing.stage(span, "decode", seconds)
-    return span
+class Decoding(NamedTuple):
+    """How long the pictures of a request took to decode, and the span of that request; None where nobody traces."""
+
+    seconds: float
+    span: Span | None
 
 
-def timed(answer: Answer, stages: Stages, span: Span | None) -> Answer:
+def noted_decoding(began: float) -> Decoding:
+    """The decoding that ends now, counted."""
+    decoding = Decoding(time.perf_counter() - began, tracing.current.get())
+    metrics.stage("decode", decoding.seconds)
+    tracing.stage(decoding.span, "decode", decoding.seconds)
+    return decoding
+
+
+def timed(answer: Answer, stages: Stages, decoding: Decoding) -> Answer:
     """With the milliseconds of its stages in a header that browsers show, and the seconds in its span."""
-    queue, batch, infer = (
-        stages.taken - stages.arrived,
-        stages.gathered - stages.taken,
-        stages.inferred - stages.gathered,
-    )
-    text = f"queue;dur={1e3 * queue:.3f}, batch;dur={1e3 * batch:.3f}, infer;dur={1e3 * infer:.3f}"
-    if span is not None:
-        encode = time.perf_counter() - stages.inferred
-        for name, seconds in {"queue": queue, "batch": batch, "infer": infer, "encode": encode}.items():
-            tracing.stage(span, name, seconds)
+    seconds = {
+        "decode": decoding.seconds,
+        "queue": stages.taken - stages.arrived,
+        "batch": stages.gathered - stages.taken,
+        "infer": stages.inferred - stages.gathered,
+        "encode": time.perf_counter() - stages.inferred,
+    }
+    text = ", ".join([f"{name};dur={1e3 * value:.3f}" for name, value in seconds.items()])
+    if decoding.span is not None:
+        for name in ("queue", "batch", "infer", "encode"):
+            tracing.stage(decoding.span, name, seconds[name])
     answer.headers.append((b"server-timing", text.encode()))
     return answer
 

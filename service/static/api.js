@@ -10,31 +10,29 @@ export function listModels() {
   return request("v1/models", {});
 }
 
-/** The prediction for this file, from `{name, version}` of a model; `signal` ends the waiting. */
-export async function predict(file, served, signal) {
-  const body = await readBytes(file);
-  const headers = { "Content-Type": mediaType(file) };
-  const answer = await request(predictUrl(served), { method: "POST", headers, body, signal });
-  return answer.predictions[0];
+/**
+ * The prediction for one picture (bytes or a file) of this media type: `{prediction, timing}`, the latter in milliseconds by
+ * stage. `query` is that of `/v1/predict`; `signal` ends the waiting.
+ */
+export async function predict({ body, type }, query, signal) {
+  const bytes = body instanceof Blob ? await readBytes(body) : body;
+  const began = performance.now();
+  const response = await send(predictUrl(query), { method: "POST", headers: { "Content-Type": type }, body: bytes, signal });
+  const answer = await read(response);
+  const timing = { ...stages(response.headers.get("Server-Timing")), "round trip": performance.now() - began };
+  return { prediction: answer.predictions[0], timing };
 }
 
-/** The same request as `predict`, as a line for a shell. */
-export function curlLine(file, served) {
-  const url = new URL(predictUrl(served), document.baseURI);
-  const key = keyHeader().Authorization ? ` -H "Authorization: Bearer $KEY"` : "";
-  return `curl --data-binary @${quote(file.name)} -H 'Content-Type: ${mediaType(file)}'${key} ${quote(url.href)}`;
+/** The address of such a request, relative to the page's. */
+export function predictUrl(query) {
+  const text = Object.entries(query).filter(([, value]) => value !== null && value !== undefined);
+  return `v1/predict?${new URLSearchParams(text).toString().replaceAll("%2C", ",")}`;
 }
 
-function predictUrl({ name, version }) {
-  return `v1/predict?${new URLSearchParams({ model: name, version })}`;
-}
-
-function mediaType(file) {
-  return file.type.startsWith("image/") ? file.type : "application/octet-stream";
-}
-
-function quote(text) {
-  return `'${text.replaceAll("'", "'\\''")}'`;
+/** The milliseconds in a Server-Timing header, by name. */
+function stages(header) {
+  const entries = (header ?? "").matchAll(/([\w-]+);dur=([\d.]+)/g);
+  return Object.fromEntries(Array.from(entries, ([, name, milliseconds]) => [name, Number(milliseconds)]));
 }
 
 async function readBytes(file) {
@@ -46,16 +44,27 @@ async function readBytes(file) {
 }
 
 async function request(url, options) {
-  let response;
+  return read(await send(url, options));
+}
+
+/** The answer, whatever its status; a service that is gone is worth another try after `retryAfter` seconds. */
+async function send(url, options) {
   try {
-    response = await fetch(url, { ...options, headers: { ...options.headers, ...keyHeader() } });
+    return await fetch(url, { ...options, headers: { ...options.headers, ...keyHeader() } });
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    throw new Error("The service does not answer. Check that it still runs, then try again.");
+    const gone = new Error("The service does not answer. Check that it still runs, then try again.");
+    throw Object.assign(gone, { retryAfter: 1 });
   }
+}
+
+async function read(response) {
   const document = await response.json().catch(() => null);
   if (response.status === 401) throw new KeyNeeded(describeProblem(response, document));
-  if (!response.ok) throw new Error(describeProblem(response, document));
+  if (!response.ok) {
+    const problem = new Error(describeProblem(response, document));
+    throw Object.assign(problem, { retryAfter: Number(response.headers.get("Retry-After")) || null });
+  }
   if (document === null) throw new Error("The answer of the service cannot be read.");
   return document;
 }

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from stn import Classifier, InputConfig, ModelConfig, build_model
+from stn import Classifier, InputConfig, ModelConfig, build_model, sample
 from stn.backbones import BACKBONES
 from stn.build import NETWORKS
 from stn.networks import cnn, fcn
@@ -290,3 +290,43 @@ def test_weights_that_do_not_fit_another_size_say_so() -> None:
 
 def test_the_fcn_can_have_batch_norm_of_its_own() -> None:
     assert len(kinds(fcn(1, (4, 4), units=3, batch_norm=True).head, nn.BatchNorm1d)) == 1
+
+
+# A theta of the caller's own
+
+
+@pytest.mark.parametrize("fields", [{}, {"localization": "shared"}, {"theta_to_classes": True}, {"iterations": 3}])
+def test_a_given_theta_stands_in_for_the_networks_own(fields: dict[str, object]) -> None:
+    model = build(images_of(1, 28, 28), classifier="convnet", **fields).eval()
+    images = torch.rand(3, 1, 28, 28)
+    own = model(images)
+    same = model(images, own.transformed.theta)
+    for found, expected in zip((same.logits, *same.transformed), (own.logits, *own.transformed), strict=True):
+        torch.testing.assert_close(found, expected)
+    turned = torch.tensor([[0.0, -0.5, 0.25, 0.5, 0.0, 0.0]]).expand(3, -1)
+    other = model(images, turned)
+    assert torch.equal(other.transformed.theta, turned)
+    torch.testing.assert_close(other.transformed.images, sample(images, other.transformed.grid))
+    assert (other.logits - own.logits).abs().max() > 1e-3
+
+
+def test_with_a_given_theta_the_localization_net_is_not_asked_and_bounds_are_not_kept() -> None:
+    model = build(images_of(1, 28, 28), classifier="convnet", bounds={"x0": (-0.1, 0.1)}).eval()
+    model.transformer.localization.register_forward_hook(lambda *_: pytest.fail("it was asked"))
+    theta = torch.tensor([[1.0, 0.0, 0.9, 0.0, 1.0, 0.0]])
+    assert torch.equal(model(torch.rand(1, 1, 28, 28), theta).transformed.theta, theta)
+
+
+def test_a_theta_that_does_not_fit_is_refused() -> None:
+    images = torch.rand(2, 1, 28, 28)
+    model = build(images_of(1, 28, 28), classifier="convnet").eval()
+    for theta, reason in [
+        (torch.zeros(2, 5), r"shape \(B, 6\) for Affine, got \(2, 5\)"),
+        (torch.zeros(1, 6), "one row for each of 2 images, got 1"),
+        (torch.full((2, 6), float("nan")), "finite"),
+    ]:
+        with pytest.raises(ValueError, match=reason):
+            model(images, theta)
+    plain = build(images_of(1, 28, 28), classifier="convnet", transform="none").eval()
+    with pytest.raises(ValueError, match="no transformer"):
+        plain(images, torch.zeros(2, 6))

@@ -1,13 +1,12 @@
 """The network with everything that an answer is made of as outputs side by side, as graphs and runtimes want it."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from stn import Classifier, MatrixTransform, outline
 from stn.types import Images
-
-_LAYERS = (nn.Conv2d, nn.Linear, nn.MaxPool2d, nn.AvgPool2d)
-"""Layers whose outputs are worth looking at; batch norm and ReLU follow them."""
 
 
 class Answering(nn.Module):
@@ -15,29 +14,32 @@ class Answering(nn.Module):
 
     Args:
         model: the network, in evaluation mode.
-        details: whether the grid and what each layer gives are outputs too. They keep a runtime from merging layers.
+        layers: where the grid and what layers give are outputs too, the layers' names (`service.preparing.layers`). They
+            keep a runtime from merging layers.
+        given: whether a theta for each image comes with the images. It is no output then; the localization net is not asked,
+            and its layers give nothing.
     """
 
-    def __init__(self, model: Classifier, details: bool = False) -> None:
+    def __init__(self, model: Classifier, layers: Sequence[str] | None = None, given: bool = False) -> None:
         super().__init__()
         self.model = model
-        self.layers = _layers(model) if details else []
+        self.with_grid, self.given = layers is not None, given
+        self.layers = [name for name in layers or () if not (given and name.startswith("transformer."))]
         self._seen: dict[str, Tensor] = {}
         for name in self.layers:
             model.get_submodule(name).register_forward_hook(
-                lambda _m, _i, out, name=name: self._seen.update({name: out})
+                lambda layer, _i, out, name=name: self._seen.update({name: _channels_first(layer, out)})
             )
-        self.details = details
 
-    def forward(self, images: Images) -> tuple[Tensor, ...]:
-        logits, transformed = self.model(images)
+    def forward(self, images: Images, theta: Tensor | None = None) -> tuple[Tensor, ...]:
+        logits, transformed = self.model(images, theta)
         outputs = [logits.softmax(-1)]
         if transformed is not None:
             transform, theta = self.model.transformer.transform, transformed.theta  # type: ignore[union-attr]
-            outputs += [transformed.images, theta]
+            outputs += [transformed.images] if self.given else [transformed.images, theta]
             outputs += [transform.matrix(theta)] if isinstance(transform, MatrixTransform) else []
             outputs += [outline(transform, theta)]
-            outputs += [transformed.grid] if self.details else []
+            outputs += [transformed.grid] if self.with_grid else []
         seen, self._seen = self._seen, {}
         return (*outputs, *(seen[name] for name in self.layers))
 
@@ -46,10 +48,10 @@ class Answering(nn.Module):
         """What `forward` gives, in its order; without a transformer only probabilities, and layers."""
         names = ["probabilities"]
         if self.model.transformer is not None:
-            names += ["transformed", "theta"]
+            names += ["transformed"] if self.given else ["transformed", "theta"]
             names += ["matrix"] if isinstance(self.model.transformer.transform, MatrixTransform) else []
             names += ["outline"]
-            names += ["grid"] if self.details else []
+            names += ["grid"] if self.with_grid else []
         return (*names, *self.layers)
 
 
@@ -59,5 +61,6 @@ def example(channels: int, size: tuple[int, int], batch: int) -> Images:
     return torch.rand(batch, channels, *size, generator=generator)
 
 
-def _layers(model: Classifier) -> list[str]:
-    return [name for name, module in model.named_modules() if isinstance(module, _LAYERS)]
+def _channels_first(layer: nn.Module, values: Tensor) -> Tensor:
+    """What a layer gives, also where it is a dense one that is applied at every place (B, H, W, C), as in ConvNeXt."""
+    return values.movedim(-1, 1) if isinstance(layer, nn.Linear) and values.ndim == 4 else values

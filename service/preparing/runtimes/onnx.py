@@ -25,5 +25,8 @@ class OnnxNetwork:
             path, options, providers=["CPUExecutionProvider"], disabled_optimizers=[_UNDONE]
         )
 
-    def __call__(self, images: Float32[np.ndarray, "b c h w"]) -> dict[str, np.ndarray]:
-        return dict(zip(self.output_names, self.session.run(self.output_names, {"images": images}), strict=True))
+    def __call__(
+        self, images: Float32[np.ndarray, "b c h w"], theta: Float32[np.ndarray, "b p"] | None = None
+    ) -> dict[str, np.ndarray]:
+        inputs = {"images": images} if theta is None else {"images": images, "theta": theta}
+        return dict(zip(self.output_names, self.session.run(self.output_names, inputs), strict=True))

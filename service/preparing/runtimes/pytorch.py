@@ -1,5 +1,6 @@
 """A network in torch: as it is, or compiled ahead of time."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +13,26 @@ from stn import load_model
 
 
 class EagerNetwork:
-    """Runs the network of a model file as it is, in channels last, on a device."""
+    """Runs the network of a model file as it is, in channels last, on a device.
 
-    def __init__(self, path: Path, device: str, threads: int, details: bool = False) -> None:
+    The arguments `layers` and `given` are those of `Answering`.
+    """
+
+    def __init__(
+        self, path: Path, device: str, threads: int, layers: Sequence[str] | None = None, given: bool = False
+    ) -> None:
         torch.set_num_threads(threads)
         self.device = device
-        self.network = Answering(load_model(path), details).eval().to(device).to(memory_format=torch.channels_last)
+        network = Answering(load_model(path), layers, given)
+        self.network = network.eval().to(device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def __call__(self, images: Float32[np.ndarray, "b c h w"]) -> dict[str, np.ndarray]:
+    def __call__(
+        self, images: Float32[np.ndarray, "b c h w"], theta: Float32[np.ndarray, "b p"] | None = None
+    ) -> dict[str, np.ndarray]:
         batch = torch.from_numpy(images).to(self.device).contiguous(memory_format=torch.channels_last)
-        return dict(zip(self.network.output_names, map(_to_array, self.network(batch)), strict=True))
+        given = None if theta is None else torch.from_numpy(theta).to(self.device)
+        return dict(zip(self.network.output_names, map(_to_array, self.network(batch, given)), strict=True))
 
 
 class CompiledNetwork:
@@ -35,7 +45,10 @@ class CompiledNetwork:
         self.program = torch._inductor.aoti_load_package(str(path), run_single_threaded=True)
 
     @torch.inference_mode()
-    def __call__(self, images: Float32[np.ndarray, "b c h w"]) -> dict[str, np.ndarray]:
+    def __call__(
+        self, images: Float32[np.ndarray, "b c h w"], theta: Float32[np.ndarray, "b p"] | None = None
+    ) -> dict[str, np.ndarray]:
+        assert theta is None  # only a graph of ONNX and torch as it is take one
         outputs = self.program(torch.from_numpy(images).to(self.device))
         return dict(zip(self.output_names, map(_to_array, outputs), strict=True))
 

@@ -1,231 +1,209 @@
-/** Play: files come in, each is sent to the service, and the selected one is shown with its answer. */
+/** Play: what is on the pad is sent to the service as it changes, and shown with its answer. */
 
-import { hideTheta, showClass, showFailure, showNoClass, showTheta } from "./answer.js";
-import { curlLine, KeyNeeded, listModels, predict } from "../api.js";
-import { byId, element } from "../dom.js";
-import { keyForm } from "../key.js";
-import { clearPictures, decode, showInput, showTransformed } from "./picture.js";
+import { KeyNeeded, predict } from "../api.js";
+import { byId } from "../dom.js";
+import { BadAddress, stateOf } from "./address.js";
+import { createAsking } from "./asking.js";
+import { createComparison } from "./comparison.js";
+import { curlLine } from "./curl.js";
+import { showFollowing } from "./follow.js";
+import { showFailure, showGuess, showNotSure } from "./guess.js";
+import { createHandles } from "./handles.js";
+import { createLayers, needsActivations } from "./layers.js";
+import { createLink } from "./link.js";
+import { askForKey, createPickers, hideRemark, loadModels, served, showRemark } from "./models.js";
+import { createPad } from "./pad.js";
+import { cellsOf } from "./payload.js";
+import { decodeFile } from "./picture_files.js";
+import { createSight } from "./sight.js";
+import { createSliders } from "./sliders.js";
+import { createSources } from "./sources.js";
+import { createStore, EMPTY, isEmpty, picture } from "./state.js";
+import { createTheta } from "./theta.js";
+import { showTiming } from "./timing.js";
+import { createTools } from "./tools.js";
 
-/** Of every model and version: {name, version, info}. */
-let choices = [];
-/** The chosen files: {file, url, prediction, failure}, the last two once there is an answer. */
-let items = [];
-let selected = null;
-/** Aborted when other files or another model are chosen, so that no stale answer is shown. */
-let run = new AbortController();
+const CELLS = 42; // until a model says how many it reads
+const CURL_PAUSE = 200;
 
-// Models
+const store = createStore();
+const tools = createTools(store, () => handles.update(store.get()));
+const pad = createPad(store, tools);
+const handles = createHandles(store, tools);
+const sliders = createSliders(store);
+const pickers = createPickers((field, chosen) => store.set(field === "model" ? { model: chosen, theta: null } : { second: chosen }));
+const sources = createSources({ show: showSource, label: labelEntries });
+const link = createLink(store);
+const asking = createAsking({ show: showAnswer, fail: showProblem, beside: showBeside, nothing: showNothing });
+const sight = createSight(byId("sight"), {
+  onTheta: (theta) => store.set({ theta }),
+  onReset: () => store.set({ theta: null }),
+});
+const theta = createTheta(byId("theta"));
+const layers = createLayers(byId("layers"), {
+  onShow: (names) => store.set({ layers: names }),
+  onScale: (colours) => store.set({ colours }),
+  onHover: (points) => sight.mark(points),
+});
+const comparison = createComparison(byId("comparison-list"));
+let frame = 0;
+let isOpen = false;
+let curlTimer = 0;
 
-async function loadModels() {
+export async function open(path, query) {
+  isOpen = true;
+  if (!served(null)) loadModels(showModels);
+  if ([...query].length) await read(query);
+  else link.write();
+}
+
+export function close() {
+  isOpen = false;
+  asking.stop();
+  link.stop();
+}
+
+store.subscribe((state, before) => {
+  if (state.source !== before.source) hideRemark();
+  showState(state);
+  if (isOpen) link.writeSoon();
+});
+
+function showState(state) {
+  const model = served(state.model);
+  pad.update(state, model ? cellsOf(model.info) : CELLS);
+  for (const part of [tools, handles, sliders, sources]) part.update(state);
+  byId("grid").checked = state.grid;
+  byId("compare").checked = state.compare;
+  byId("play").dataset.state = isEmpty(state) ? "empty" : "shown";
+  pickers.update(state);
+  askSoon();
+}
+
+function askSoon() {
+  frame ||= requestAnimationFrame(() => {
+    frame = 0;
+    if (isOpen) asking.want(store.get(), detailsOf(store.get()));
+  });
+}
+
+/** What is asked for beside the guess: it takes longer. */
+function detailsOf({ grid, layers: shown }) {
+  return [...(grid ? ["grid"] : []), ...(needsActivations(shown) ? ["activations"] : [])];
+}
+
+// The address
+
+/** Show what an address says; of one that cannot be read the empty pad, and a sentence. */
+async function read(query) {
   try {
-    const models = await listModels();
-    choices = models.models.flatMap(({ name, versions }) =>
-      versions.toReversed().map((info) => ({ name, version: info.version, info })),
-    );
-    fillPicker(models);
-    byId("notice").hidden = choices.length > 0;
-    if (!choices.length) showNotice(...noModel(models.refused));
+    const changes = stateOf(query);
+    if (changes.source?.copy) {
+      const { file, copy } = changes.source;
+      const image = await decodeFile(file);
+      if (!image) throw new BadAddress("its picture cannot be read");
+      changes.source = picture(file, image, copy);
+    }
+    store.set(changes);
+    store.keep();
+    if (served(null)) showModels();
   } catch (error) {
-    if (error instanceof KeyNeeded) askForKey();
-    else showNotice(error.message);
+    if (!(error instanceof BadAddress)) throw error;
+    store.set(EMPTY);
+    showRemark(`This link is damaged: ${error.message}. Here is an empty pad.`);
   }
 }
 
-function askForKey() {
-  if (byId("key")) return;
-  showNotice(keyForm("This service asks for a key. Whoever runs it makes one with stn keys create.", useKey));
-  byId("key").focus();
-}
-
-async function useKey() {
-  byId("notice").replaceChildren();
-  await loadModels();
-  if (selected && chosenModel()) askAll();
-}
-
-function fillPicker({ default_model: name, models }) {
-  const version = models.find((model) => model.name === name)?.default_version;
-  const options = choices.map((choice, index) => {
-    const preferred = choice.name === name && choice.version === version;
-    return new Option(`${choice.name}, version ${choice.version}`, index, preferred, preferred);
+/** Once the models are known: those of the address may not be among them. */
+function showModels() {
+  const { model, second } = store.get();
+  const missing = [model, second].filter((wanted) => wanted && !served(wanted));
+  store.set({
+    ...(missing.includes(model) ? { model: null, theta: null } : {}),
+    ...(missing.includes(second) ? { second: null } : {}),
   });
-  const picker = byId("model");
-  picker.replaceChildren(...(options.length ? options : [new Option("none yet")]));
-  picker.disabled = options.length < 2;
-  showModel();
+  if (missing.length) showRemark(`This service has no model ${missing.map(({ name }) => name).join(" and no ")}.`);
 }
 
-function chosenModel() {
-  return choices[byId("model").value];
+// Sources
+
+function showSource(changes) {
+  store.set({ ...changes, theta: null });
+  store.keep();
+  if (changes.source.kind === "picture") tools.pick("move");
+  else tools.pick("draw");
 }
 
-function showModel() {
-  const model = chosenModel();
-  byId("facts").textContent = model ? describeModel(model.info).join(" · ") : "";
-  if (!selected) showNoClass(model?.info.class_names ?? []);
-}
-
-function describeModel(info) {
-  const colours = info.channels === 1 ? "grey" : "colour";
-  const scores = Object.entries(info.scores).map(([name, value]) => {
-    const shown = name.endsWith("accuracy") ? `${(100 * value).toFixed(1)}%` : value.toPrecision(3);
-    return `${name.replace("/", " ")} ${shown}`;
-  });
-  return [
-    info.transform ? `${info.transform} transformer` : "no transformer",
-    `reads ${info.width} × ${info.height} ${colours}`,
-    ...scores,
-  ];
-}
-
-function noModel(refused) {
-  const files = refused.map(({ file, reason }) => element("li", {}, `${file} is not served: ${reason}`));
-  return [
-    element("p", {}, "There is no model yet. Train one, then start the service again:"),
-    element("pre", {}, "stn train digits\nstn serve"),
-    element("ul", {}, ...files),
-  ];
-}
-
-function showNotice(...children) {
-  byId("notice").replaceChildren(...children);
-  byId("notice").hidden = false;
-}
-
-// Files
-
-function takeFiles(files) {
-  if (!files.length) return;
-  for (const item of items) URL.revokeObjectURL(item.url);
-  items = Array.from(files, (file) => ({ file, url: URL.createObjectURL(file) }));
-  selected = items[0];
-  askAll();
-}
-
-async function askAll() {
-  run.abort();
-  run = new AbortController();
-  const { signal } = run;
-  for (const item of items) item.prediction = item.failure = undefined;
-  showStrip();
-  show(selected);
-  if (!chosenModel()) await loadModels();
-  for (const item of items) {
-    if (signal.aborted) return;
-    await askOne(item, signal);
+/** Of several pictures, what each is guessed to be. */
+async function labelEntries(entries) {
+  for (const { file, text, button } of entries) {
+    if (!button.isConnected) return; // others were chosen meanwhile
+    const model = served(store.get().model);
+    const guess = await guessOf(file, model).catch(() => null);
+    text.textContent = guess ?? "failed";
+    button.ariaLabel = `${file.name}: ${text.textContent}`;
+    button.classList.toggle("failed", guess === null);
   }
 }
 
-async function askOne(item, signal) {
-  const model = chosenModel();
-  try {
-    if (!model) throw new Error("There is no model to ask.");
-    const prediction = await predict(item.file, model, signal);
-    if (signal.aborted) return;
-    Object.assign(item, { prediction, model });
-  } catch (error) {
-    if (signal.aborted) return;
-    if (error instanceof KeyNeeded) askForKey();
-    item.failure = error.message;
-  }
-  labelInStrip(item);
-  if (item === selected) await show(item);
+async function guessOf(file, { name, version }) {
+  const type = file.type.startsWith("image/") ? file.type : "application/octet-stream";
+  const { prediction } = await predict({ body: file, type }, { model: name, version, include: "" });
+  return prediction.class;
 }
 
-// The selected file
+// The answer
 
-/** Show a file's answer at once, all of it; until there is one, what was shown before stays, dimmed. */
-async function show(item) {
-  byId("main").ariaBusy = String(!item.prediction && !item.failure);
-  if (item.failure) showItemFailure(item);
-  if (!item.prediction) return;
-  const { prediction, model } = item;
-  const [picture, transformed] = await Promise.all([
-    decode(item.url).catch(() => null),
-    decode(prediction.transformed),
-  ]);
-  if (item !== selected || item.prediction !== prediction) return;
-  showInput(picture, prediction, item.file.name);
-  showTransformed(transformed);
-  showClass(prediction, model.info.class_names);
-  showTheta(prediction, {
-    input: [model.info.width, model.info.height],
-    output: [transformed.naturalWidth, transformed.naturalHeight],
-  });
-  byId("curl").textContent = curlLine(item.file, model);
+function showAnswer({ state, model, prediction, timing, payload, query }) {
+  byId("play").ariaBusy = "false";
+  showFollowing(prediction);
+  showGuess(prediction, model.info.class_names);
+  showTiming(timing);
+  const { info } = model;
+  const given = state.theta !== null;
+  sight.update({ picture: state.source.image, prediction, info, showGrid: state.grid, given });
+  theta.update({ prediction, info, given });
+  byId("theta").hidden = false;
+  showLayers({ prediction, info, state });
+  clearTimeout(curlTimer);
+  curlTimer = setTimeout(() => (byId("curl").textContent = curlLine(payload, query)), CURL_PAUSE);
   byId("shell").hidden = false;
-  byId("bench").dataset.state = "shown";
+  byId("source-size").textContent = state.source.kind === "picture" ? `${prediction.width} × ${prediction.height}` : "";
 }
 
-function showItemFailure(item) {
-  clearPictures();
-  hideTheta();
+function showLayers({ prediction, info, state }) {
+  const { layers: shown, colours: scale } = state;
+  layers.update({ activations: prediction?.activations, prediction, info, shown, scale });
+}
+
+function showBeside(entries) {
+  byId("comparison").hidden = entries.length === 0;
+  comparison.update(entries);
+  byId("comparison-note").textContent = entries.map(({ problem }) => problem).filter(Boolean).join(" ");
+}
+
+function showNothing(model) {
+  byId("theta").hidden = true;
+  showBeside([]);
+  if (model) showLayers({ prediction: null, info: model.info, state: store.get() });
+  showFollowing(null);
+  showNotSure(model?.info.class_names ?? []);
+  showTiming(null);
+  sight.update({ picture: null, prediction: null, info: model?.info, showGrid: false, given: store.get().theta !== null });
+  clearTimeout(curlTimer);
   byId("shell").hidden = true;
-  showFailure(item.file.name, item.failure, chosenModel()?.info.class_names ?? []);
-  byId("bench").dataset.state = "failed";
+  byId("source-size").textContent = "";
 }
 
-// Several files
-
-function showStrip() {
-  byId("strip").replaceChildren(...items.map(stripEntry));
-  byId("strip").hidden = items.length < 2;
+function showProblem(error, state) {
+  if (error instanceof KeyNeeded) askForKey(showModels);
+  showNothing(served(state.model));
+  showFailure(state.source.file?.name, error.message, served(state.model)?.info.class_names ?? []);
 }
 
-function stripEntry(item) {
-  const image = element("img", { alt: "", decoding: "async", src: item.url });
-  image.addEventListener("error", () => image.removeAttribute("src"));
-  item.label = element("span", {}, "…");
-  item.button = element("button", { type: "button", title: item.file.name }, image, item.label);
-  item.button.ariaLabel = item.file.name;
-  item.button.ariaCurrent = String(item === selected);
-  item.button.addEventListener("click", () => select(item));
-  return element("li", {}, item.button);
+for (const name of ["grid", "compare"]) {
+  byId(name).addEventListener("change", ({ target }) => store.set({ [name]: target.checked }));
 }
-
-function labelInStrip(item) {
-  item.label.textContent = item.prediction?.class ?? "failed";
-  item.button.ariaLabel = `${item.file.name}: ${item.label.textContent}`;
-  item.button.classList.toggle("failed", Boolean(item.failure));
-}
-
-function select(item) {
-  selected.button.ariaCurrent = "false";
-  item.button.ariaCurrent = "true";
-  selected = item;
-  show(item);
-}
-
-// Events
-
-byId("file").addEventListener("change", ({ target }) => {
-  takeFiles(Array.from(target.files));
-  target.value = ""; // the same file may be chosen again
-});
-
-document.addEventListener("paste", (event) => takeFiles(event.clipboardData.files));
-
-document.addEventListener("dragover", (event) => {
-  if (!event.dataTransfer.types.includes("Files")) return;
-  event.preventDefault();
-  document.body.classList.add("dragging");
-});
-
-document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) document.body.classList.remove("dragging");
-});
-
-document.addEventListener("drop", (event) => {
-  if (!event.dataTransfer.types.includes("Files")) return;
-  event.preventDefault();
-  document.body.classList.remove("dragging");
-  takeFiles(event.dataTransfer.files);
-});
-
-byId("model").addEventListener("change", () => {
-  showModel();
-  if (selected) askAll();
-});
 
 byId("copy").addEventListener("click", async ({ target }) => {
   try {
@@ -237,10 +215,4 @@ byId("copy").addEventListener("click", async ({ target }) => {
   }
 });
 
-export function open() {
-  if (!choices.length) loadModels();
-}
-
-export function close() {
-  run.abort();
-}
+showState(store.get());

@@ -1,17 +1,20 @@
 """The page in a browser: servers, models and pictures for it, and what it shows."""
 
 import contextlib
+import importlib.resources
 import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 import stn
+from service.models.folder import register_shipped
 from service.settings import Settings
 from tests.service.serving import serving
 
@@ -35,14 +38,23 @@ def open_page(
     width: int = 1280,
     height: int = 900,
     scheme: Any = "light",
+    touch: bool = False,
 ) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=touch)
     page = context.new_page()
     listen(page)
     page.goto(address)
     expect(page.locator("#model option")).not_to_have_text("\u00a0")
     yield page
     context.close()
+
+
+@contextlib.contextmanager
+def serve_shipped(home: Path) -> Iterator[str]:
+    """The same with the model that comes with the package."""
+    register_shipped(home / "models")
+    with serve(home) as address:
+        yield address
 
 
 def save_tiny_model(path: Path, transform: Any = "affine") -> None:
@@ -69,6 +81,19 @@ def picture(name: str = "picture.png", width: int = 24) -> dict[str, Any]:
 
 def tell(message: ConsoleMessage) -> str:
     return f"{message.type}: {message.text}"
+
+
+def barriers(page: Page) -> list[str]:
+    """What keeps somebody from using the page as it is now: the serious and critical findings of axe-core."""
+    pytest.importorskip("axe_playwright_python", reason="axe-core is not installed: pip install -e .[dev]")
+    page.evaluate((importlib.resources.files("axe_playwright_python") / "axe.min.js").read_text())
+    found = page.evaluate("axe.run({ resultTypes: ['violations'] })")["violations"]
+    return [
+        f"{violation['id']}: {node['html'][:160]} {node['failureSummary']}"
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
 
 
 def keep_screenshot(page: Page, name: str) -> None:

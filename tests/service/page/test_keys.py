@@ -34,7 +34,7 @@ def test_the_page_asks_for_the_key_of_a_service_that_has_some(page: Page, tmp_pa
         page.fill("#key", key)
         page.get_by_role("button", name="Use it").click()
         expect(page.locator("#notice")).to_be_hidden()
-        expect(page.locator("#headline .class")).to_be_visible()
+        expect(page.locator("#headline .runner-up")).to_be_visible()
         assert 'Authorization: Bearer $KEY"' in page.inner_text("#curl") and key not in page.content()
         page.reload()
         expect(page.locator("#model option")).to_have_count(1)

@@ -1,4 +1,4 @@
-"""Play at `/` in a real browser, against a real server with a real tiny model."""
+"""Pictures in Play, against a real server with a real tiny model."""
 
 import io
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tests.service.page.browsing import CLASS_NAMES, keep_screenshot, open_page,
 pytestmark = pytest.mark.browser
 
 TIMES = "\N{MULTIPLICATION SIGN}"
-ACCENT = (232, 80, 31)
+FOLLOWING = (255, 116, 70)
 NOT_A_PICTURE = {"name": "note.png", "mimeType": "image/png", "buffer": b"these bytes are text"}
 
 
@@ -23,6 +23,7 @@ NOT_A_PICTURE = {"name": "note.png", "mimeType": "image/png", "buffer": b"these 
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("home")
     save_tiny_model(home / "models" / "tiny" / "1.safetensors")
+    save_tiny_model(home / "models" / "zoo" / "1.safetensors", "projective")
     with serve(home) as address:
         yield address
 
@@ -37,46 +38,34 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 def test_chosen_picture_is_shown_with_the_answer_of_the_api(page: Page) -> None:
     file = picture()
     page.set_input_files("#file", file)
-    expect(page.locator("#headline .class")).to_be_visible()
+    expect(page.locator("#headline .runner-up")).to_be_visible()
     answer = _ask(page, file["buffer"])
-    assert page.inner_text("#headline .class") == answer["class"]
-    assert page.inner_text("#headline .probability") == f"{100 * answer['probability']:.1f}% probability"
+    best, other = sorted(answer["probabilities"], key=answer["probabilities"].get, reverse=True)[:2]
+    assert page.get_attribute("#headline", "data-first") == best == answer["class"]
+    assert page.get_attribute("#headline", "data-second") == other
+    expect(page.locator("#headline .runner-up")).to_contain_text(f"Second guess: {other}")
     assert page.locator("#bars .name").all_inner_texts() == list(CLASS_NAMES)
     assert _values(page.locator("#bars data")) == [answer["probabilities"][name] for name in CLASS_NAMES]
-    assert page.inner_text("#bars .best .name") == answer["class"]
-    assert page.locator("#theta .numbers dt").all_inner_texts() == list(answer["theta"]["parameters"])
-    assert _values(page.locator("#theta .numbers data")) == list(answer["theta"]["parameters"].values())
-    assert _values(page.locator("#theta .matrix data")) == [
-        *answer["theta"]["matrix"][0],
-        *answer["theta"]["matrix"][1],
-    ]
-    assert page.get_attribute("#transformed", "src") == answer["transformed"]
-    keep_screenshot(page, "page")
+    assert page.get_attribute("#sight .sight-frame img", "src") == answer["transformed"]
+    keep_screenshot(page, "play-picture")
 
 
-def test_outline_lies_on_the_picture_where_the_api_says(page: Page) -> None:
+def test_the_region_lies_on_the_pad_where_the_api_says(page: Page) -> None:
     file = picture()
     page.set_input_files("#file", file)
-    expect(page.locator("#input")).to_be_visible()
+    expect(page.locator("#follow polygon")).to_be_attached()
     answer = _ask(page, file["buffer"])
-    canvas = page.locator("#input").bounding_box()
-    assert canvas is not None
-    scale = canvas["width"] / answer["width"]
-    expected = np.array(answer["outline"]) * scale + [canvas["x"], canvas["y"]]
-    np.testing.assert_allclose(_corners_on_screen(page), expected, atol=0.1)  # layout rounds to 1/64 pixel
+    pad = page.locator("#pad").bounding_box()
+    assert pad is not None
+    expected = np.array(answer["outline"]) * (pad["width"] / answer["width"]) + [pad["x"], pad["y"]]
+    np.testing.assert_allclose(_corners_on_screen(page), expected, atol=0.2)  # layout rounds to 1/64 pixel
     assert np.ptp(np.linalg.norm(np.diff(expected, axis=0), axis=1)) < 1  # a turned square, not the whole picture
     shot = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)
     for middle in (expected + np.roll(expected, 1, axis=0)) / 2:
         x, y = middle.round().astype(int)
-        around = shot[y - 2 : y + 3, x - 2 : x + 3]
-        assert np.abs(around - ACCENT).max(-1).min() < 48  # one pixel of the edge, smoothed
-
-
-def test_motion_is_told_in_words(page: Page) -> None:
-    page.set_input_files("#file", picture())
-    words = page.locator("#theta .words dd")
-    # THETA turns by atan2(0.3, 0.6) and samples sides of sqrt(0.45); half a width of 24 pixels is 12.
-    expect(words).to_have_text(["26.6° anticlockwise", f"1.49{TIMES}", "not at all", "3.0 px right, 1.2 px up"])
+        if pad["x"] + 3 < x < pad["x"] + pad["width"] - 3 and pad["y"] + 3 < y < pad["y"] + pad["height"] - 3:
+            around = shot[y - 2 : y + 3, x - 2 : x + 3]
+            assert np.abs(around - FOLLOWING).max(-1).min() < 48  # one pixel of the edge, smoothed
 
 
 def test_jpeg_is_drawn_upright_as_its_exif_data_say(page: Page) -> None:
@@ -87,43 +76,51 @@ def test_jpeg_is_drawn_upright_as_its_exif_data_say(page: Page) -> None:
     file = io.BytesIO()
     image.save(file, "JPEG", exif=exif, quality=95)
     page.set_input_files("#file", {"name": "turned.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()})
-    expect(page.locator("#input-size")).to_have_text(f"16 {TIMES} 32")
-    read = "(y) => Array.from(document.getElementById('input').getContext('2d').getImageData(8, y, 1, 1).data)"
-    top, bottom = page.evaluate(read, 4), page.evaluate(read, 28)
+    expect(page.locator("#source-size")).to_have_text(f"16 {TIMES} 32")
+    read = """(y) => {
+        const pad = document.getElementById("pad");
+        return Array.from(pad.getContext("2d").getImageData(pad.width / 2, y * pad.height, 1, 1).data);
+    }"""
+    top, bottom = page.evaluate(read, 0.1), page.evaluate(read, 0.9)
     assert top[0] > 200 > 60 > top[2]
     assert bottom[2] > 200 > 60 > bottom[0]
+
+
+def test_a_picture_is_turned_by_the_sliders_and_sent_as_it_lies(page: Page) -> None:
+    page.set_input_files("#file", picture())
+    expect(page.locator("#curl")).to_contain_text("--data-binary @'picture.png'")
+    page.locator("#view-angle").fill("90")
+    expect(page.locator("#curl")).to_contain_text("base64 -d")
+    read = """([x, y]) => {
+        const pad = document.getElementById("pad");
+        return pad.getContext("2d").getImageData(x * pad.width, y * pad.height, 1, 1).data[0];
+    }"""
+    assert page.evaluate(read, [0.2, 0.5]) > 200 > 60 > page.evaluate(read, [0.5, 0.2])  # the bar lies down
 
 
 def test_file_that_is_no_picture_is_answered_with_the_reason_and_the_next_one_works(page: Page) -> None:
     page.set_input_files("#file", NOT_A_PICTURE)
     expect(page.locator("#headline")).to_contain_text("must be one of PNG, JPEG, WEBP, GIF, BMP")
     expect(page.locator("#headline")).to_contain_text("note.png")
-    expect(page.locator("#input")).to_be_hidden()
-    expect(page.locator("#transform")).to_be_hidden()
-    keep_screenshot(page, "failed")
+    expect(page.locator("#follow polygon")).to_have_count(0)
+    expect(page.locator("#view-angle")).to_be_disabled()
+    keep_screenshot(page, "play-failed")
     page.set_input_files("#file", picture())
-    expect(page.locator("#headline .class")).to_be_visible()
-    expect(page.locator("#input")).to_be_visible()
-
-
-def test_service_that_is_gone_is_told_in_a_sentence(page: Page) -> None:
-    page.route("**/v1/predict*", lambda route: route.abort())
-    page.set_input_files("#file", picture())
-    expect(page.locator("#headline .reason")).to_have_text(
-        "The service does not answer. Check that it still runs, then try again."
-    )
+    expect(page.locator("#headline .runner-up")).to_be_visible()
+    expect(page.locator("#view-angle")).to_be_enabled()
 
 
 def test_stale_answer_is_dropped(page: Page) -> None:
     held: list[Route] = []
     page.route("**/v1/predict*", lambda route: route.continue_() if held else held.append(route))
     page.set_input_files("#file", picture("first.png", width=16))
-    expect(page.locator("#main")).to_have_attribute("aria-busy", "true")
+    page.wait_for_timeout(300)
+    assert len(held) == 1
     page.set_input_files("#file", picture("second.png", width=40))
-    expect(page.locator("#input-size")).to_have_text(f"40 {TIMES} 24")
+    expect(page.locator("#source-size")).to_have_text(f"40 {TIMES} 24")
     held[0].continue_()
     page.wait_for_timeout(300)
-    expect(page.locator("#input-size")).to_have_text(f"40 {TIMES} 24")
+    expect(page.locator("#source-size")).to_have_text(f"40 {TIMES} 24")
     expect(page.locator("#curl")).to_contain_text("second.png")
 
 
@@ -132,9 +129,10 @@ def test_several_pictures_are_answered_each_and_a_bad_one_fails_alone(page: Page
     entries = page.locator("#strip button")
     expect(entries.nth(1)).to_have_text("failed")
     expect(entries.nth(2)).not_to_have_text("…")
-    expect(page.locator("#input-size")).to_have_text(f"16 {TIMES} 24")
+    expect(page.locator("#source-size")).to_have_text(f"16 {TIMES} 24")
     entries.nth(2).click()
-    expect(page.locator("#input-size")).to_have_text(f"40 {TIMES} 24")
+    expect(page.locator("#source-size")).to_have_text(f"40 {TIMES} 24")
+    expect(entries.nth(2)).to_have_attribute("aria-current", "true")
     entries.nth(1).click()
     expect(page.locator("#headline .failed")).to_have_text("note.png")
 
@@ -152,8 +150,41 @@ def test_picture_is_taken_from_clipboard_and_pointer(page: Page, kind: str) -> N
         }""",
         [kind, list(picture()["buffer"])],
     )
-    expect(page.locator("#headline .class")).to_be_visible()
+    expect(page.locator("#headline .runner-up")).to_be_visible()
     expect(page.locator("#curl")).to_contain_text("given.png")
+
+
+def test_a_camera_that_is_missing_is_told_in_a_sentence(page: Page) -> None:
+    page.get_by_role("button", name="Camera").click()
+    expect(page.get_by_role("dialog")).to_contain_text("This device has no camera")
+    page.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_the_camera_gives_a_picture_and_is_off_afterwards(page: Page) -> None:
+    page.evaluate(
+        """() => {
+            const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 48 });
+            canvas.getContext("2d").fillRect(0, 0, 64, 48);
+            window.stream = canvas.captureStream(30);
+            navigator.mediaDevices.getUserMedia = async () => window.stream;
+            setInterval(() => canvas.getContext("2d").fillRect(0, 0, 64, 48), 20);
+        }"""
+    )
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_role("button", name="Take the picture").click()
+    expect(page.locator("#source-size")).to_have_text(f"48 {TIMES} 48")
+    assert page.evaluate("stream.getTracks().map((track) => track.readyState)") == ["ended"]
+
+
+def test_a_second_model_is_asked_beside_the_first(page: Page) -> None:
+    page.set_input_files("#file", picture())
+    expect(page.locator("#headline .runner-up")).to_be_visible()
+    with page.expect_request(lambda request: "model=zoo" in request.url):
+        page.select_option("#second", label="zoo, version 1")
+    with page.expect_request(lambda request: "model=zoo" in request.url and "include=theta" in request.url):
+        page.select_option("#model", label="zoo, version 1")
+    expect(page.locator("#facts")).to_contain_text("projective transformer")
 
 
 def test_page_asks_no_other_host_and_the_browser_has_no_complaint(browser: Browser, address: str) -> None:
@@ -169,7 +200,11 @@ def test_page_asks_no_other_host_and_the_browser_has_no_complaint(browser: Brows
     with open_page(browser, address, listen) as page:
         page.set_input_files("#file", [picture("a.png"), picture("b.png")])
         expect(page.locator("#strip button").nth(1)).not_to_have_text("…")
-        expect(page.locator("#headline .class")).to_be_visible()
+        expect(page.locator("#headline .runner-up")).to_be_visible()
+        page.locator("#gallery button").first.click()
+        page.locator("#compare").check()
+        page.locator("#inside summary").click()
+        page.wait_for_timeout(800)
     assert complaints == []
     assert any(url.startswith(f"{address}/v1/predict") for url in urls)
     assert [url for url in urls if not url.startswith((address, f"blob:{address}", "data:"))] == []
@@ -179,14 +214,14 @@ def test_page_asks_no_other_host_and_the_browser_has_no_complaint(browser: Brows
 def test_phone_needs_no_horizontal_scrolling(browser: Browser, address: str, scheme: str) -> None:
     with open_page(browser, address, width=375, height=812, scheme=scheme) as page:
         page.set_input_files("#file", [picture(f"a rather long name of a picture {index}.png") for index in range(9)])
-        expect(page.locator("#headline .class")).to_be_visible()
+        expect(page.locator("#headline .runner-up")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") == 375
-        keep_screenshot(page, f"phone-{scheme}")
+        keep_screenshot(page, f"play-phone-strip-{scheme}")
 
 
 def test_keyboard_alone_reaches_the_file_chooser(page: Page) -> None:
     page.on("filechooser", lambda chooser: None)  # choosers are caught from here on; `expect` alone may be too late
-    for _ in range(5):
+    for _ in range(60):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.id") == "file":
             break
@@ -194,31 +229,19 @@ def test_keyboard_alone_reaches_the_file_chooser(page: Page) -> None:
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     chooser.value.set_files(picture())
-    expect(page.locator("#headline .class")).to_be_visible()
+    expect(page.locator("#headline .runner-up")).to_be_visible()
 
 
-def test_layout_stays_where_it_is_when_the_answer_comes(page: Page) -> None:
-    before = [page.locator(f"#{name}").bounding_box() for name in ("bars", "input-stage", "headline")]
-    page.set_input_files("#file", picture())
-    expect(page.locator("#headline .class")).to_be_visible()
-    assert [page.locator(f"#{name}").bounding_box() for name in ("bars", "input-stage", "headline")] == before
-
-
-@pytest.mark.parametrize(("transform", "rows"), [("projective", 3), ("thin_plate_spline", 0)])
-def test_a_transform_that_bends_or_tilts_is_shown_without_words(
-    browser: Browser, tmp_path: Path, transform: str, rows: int
-) -> None:
+@pytest.mark.parametrize("transform", ["projective", "thin_plate_spline"])
+def test_a_region_that_tilts_or_bends_follows_on_the_pad(browser: Browser, tmp_path: Path, transform: str) -> None:
     save_tiny_model(tmp_path / "models" / "bent" / "1.safetensors", transform)
     with serve(tmp_path) as address, open_page(browser, address) as page:
         file = picture()
         page.set_input_files("#file", file)
-        expect(page.locator("#input")).to_be_visible()
+        expect(page.locator("#follow polygon")).to_be_attached()
         answer = _ask(page, file["buffer"])
-        assert page.locator("#theta .matrix tr").count() == rows
-        assert page.locator("#theta .words").count() == 0
         assert len(_corners_on_screen(page)) == len(answer["outline"])
-        assert _values(page.locator("#theta .numbers data")) == list(answer["theta"]["parameters"].values())
-        keep_screenshot(page, transform)
+        keep_screenshot(page, f"play-{transform}")
 
 
 def test_page_without_a_model_says_how_to_train_one(browser: Browser, tmp_path: Path) -> None:
@@ -241,7 +264,7 @@ def _corners_on_screen(page: Page) -> Any:
     return np.array(
         page.evaluate(
             """() => {
-                const edge = document.querySelector("#outline .edge");
+                const edge = document.querySelector("#follow polygon");
                 const toScreen = edge.getScreenCTM();
                 return Array.from(edge.points, (point) => point.matrixTransform(toScreen)).map(({ x, y }) => [x, y]);
             }"""

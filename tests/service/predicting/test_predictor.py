@@ -23,12 +23,14 @@ class Waiting:
         self.started = threading.Event()
         self.sizes: list[int] = []
         self.details: list[bool] = []
+        self.thetas: list[list[float] | None] = []
 
-    def __call__(self, images: np.ndarray, details: bool = False) -> Outputs:
+    def __call__(self, images: np.ndarray, details: bool = False, theta: np.ndarray | None = None) -> Outputs:
         self.started.set()
         assert self.cue.wait(10)
         self.sizes.append(len(images))
         self.details.append(details)
+        self.thetas.append(None if theta is None else theta[:, 0].tolist())
         if np.isnan(images).any():
             raise ValueError("images must be finite")
         outline = np.broadcast_to(WHOLE, (len(images), 4, 2))
@@ -210,6 +212,29 @@ def test_details_are_computed_for_a_batch_in_which_somebody_asks_for_them() -> N
     assert run(test).details == [False, True]
 
 
+@pytest.mark.parametrize("on_loop", [True, False])
+def test_images_with_a_theta_of_their_own_go_through_the_network_apart(on_loop: bool) -> None:
+    network = Waiting()
+    network.cue.set()
+    predictor = Predictor(network, 16, 100, on_loop=on_loop)
+
+    async def main() -> None:
+        futures = []
+        for index in range(5):
+            theta = np.full(3, index, np.float32) if index % 2 else None
+            futures.append(predictor.submit([image(index)] * 2, first_pixels, theta=theta))
+        assert await asyncio.gather(*futures) == [[index] * 2 for index in range(5)]
+
+    try:
+        asyncio.run(main())
+    finally:
+        predictor.close()
+    given = [theta for theta in network.thetas if theta is not None]
+    assert sum(given, []) == [1, 1, 3, 3]
+    if on_loop:
+        assert (network.sizes, network.thetas) == ([6, 4], [None, [1, 1, 3, 3]])
+
+
 def test_the_stages_of_a_request_follow_each_other() -> None:
     async def test(predictor: Predictor, network: Waiting) -> None:
         network.cue.set()
@@ -311,7 +336,7 @@ def test_on_the_loop_errors_reach_who_asked_and_work_that_nobody_waits_for_is_dr
 
 @pytest.mark.parametrize("on_loop", [True, False])
 def test_a_deadline_that_passes_while_the_network_works_is_answered_504(on_loop: bool) -> None:
-    def slow(images: np.ndarray, details: bool = False) -> Outputs:
+    def slow(images: np.ndarray, details: bool = False, theta: np.ndarray | None = None) -> Outputs:
         time.sleep(0.1)
         return Outputs(
             images.reshape(len(images), -1)[:, :3], images, None, None, np.zeros((len(images), 4, 2), np.float32)

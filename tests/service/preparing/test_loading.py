@@ -16,7 +16,7 @@ import torch
 
 from service.predicting.outputs import Outputs
 from service.preparing.loading import load
-from service.preparing.plan import Plan, fastest, read_plan, write_plan
+from service.preparing.plan import Layer, Plan, Sees, fastest, read_plan, write_plan
 from service.preparing.prepare import TOLERANCE, difference
 from service.settings import Settings
 from stn import ModelFileError, load_model, outline
@@ -31,11 +31,17 @@ def images(count: int) -> np.ndarray:
     return np.random.default_rng(0).random((count, 1, 20, 16), dtype=np.float32)
 
 
-def check(outputs: Outputs, path: Path, batch: np.ndarray) -> None:
+def thetas(count: int) -> np.ndarray:
+    identity = np.array([1, 0, 0, 0, 1, 0], np.float32)
+    return identity + np.random.default_rng(1).normal(0, 0.3, (count, 6)).astype(np.float32)
+
+
+def check(outputs: Outputs, path: Path, batch: np.ndarray, given: np.ndarray | None = None) -> None:
     """The outputs are the library's own."""
     model = load_model(path)
     with torch.inference_mode():
-        logits, (transformed, theta, grid) = model(torch.from_numpy(batch))
+        own = None if given is None else torch.from_numpy(given)
+        logits, (transformed, theta, grid) = model(torch.from_numpy(batch), own)
         expected = {
             "probabilities": logits.softmax(-1),
             "transformed": transformed,
@@ -58,6 +64,8 @@ from service.settings import Settings
 loaded = load(Path(sys.argv[1]), Settings(home=Path(sys.argv[2]), cache=Path(sys.argv[2]) / "cache"))
 outputs = loaded.predictor.run([np.zeros((1, 20, 16), np.uint8)], details=True)
 assert "grid" in outputs.details
+outputs = loaded.predictor.run([np.zeros((1, 20, 16), np.uint8)], theta=np.float32([1, 0, 0.5, 0, 1, 0]))
+assert outputs.theta.tolist() == [[1, 0, 0.5, 0, 1, 0]]
 loaded.predictor.close()
 print("torch" in sys.modules)
 """
@@ -71,6 +79,10 @@ def test_onnx_runtime_gives_the_answers_of_the_library_and_needs_no_torch(home: 
     for count in (1, 5, 64):
         check(loaded.predictor.run(list(images(count))), path, images(count))
     check(loaded.predictor.run(list(images(3)), details=True), path, images(3))
+    for count in (1, 3, 64):
+        given = loaded.predictor._network(images(count), theta=thetas(count))
+        check(given, path, images(count), thetas(count))
+        assert "transformer.localization.1.theta" not in given.details and "trunk.0" in given.details
     loaded.predictor.close()
     done = subprocess.run(
         [sys.executable, "-c", SERVED, str(path), str(home)],
@@ -113,6 +125,7 @@ def test_details_come_from_the_eager_network_where_nothing_was_exported(home: Pa
     loaded = load(path, Settings(home=home))
     outputs = loaded.predictor.run(list(images(2)), details=True)
     check(outputs, path, images(2))
+    check(loaded.predictor._network(images(2), theta=thetas(2)), path, images(2), thetas(2))
     assert {"grid", "trunk.0", "classes.0"} <= set(outputs.details)
     loaded.predictor.close()
 
@@ -167,6 +180,11 @@ def test_a_plan_comes_back_from_its_file_and_knows_the_runtime_of_every_size(tmp
         threads=1,
         output_names=("probabilities",),
         detail_names=("probabilities", "classes.0"),
+        given_names=(),
+        layers=(
+            Layer(name="trunk.0", kind="pooling", of="input", sees=Sees(size=(3, 2), stride=(1, 1), start=(-1, 0))),
+            Layer(name="classes.0", kind="dense", of="transformed", sees=None),
+        ),
         parameter_names=(),
         runtimes={1: "onnxruntime", 8: "eager", 32: "compiled"},
         milliseconds={"eager": {1: 0.5}},

@@ -30,7 +30,7 @@ class Convolutions(nn.Module):
 def test_with_margins_of_their_own_convolutions_give_the_same_numbers(tmp_path: Path) -> None:
     torch.manual_seed(0)
     images = torch.rand(3, 1, 14, 9)
-    export_graph(Convolutions(), images, ["features"], {}, tmp_path / "model.onnx")
+    export_graph(Convolutions(), {"images": images}, ["features"], {}, tmp_path / "model.onnx")
     model = onnx.load(tmp_path / "model.onnx")
     onnx.save(with_margins(model), tmp_path / "margins.onnx")
     found, expected = (OnnxNetwork(tmp_path / name, ["features"], 1) for name in ("margins.onnx", "model.onnx"))

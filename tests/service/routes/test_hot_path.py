@@ -84,6 +84,8 @@ REQUESTS = {
     "JSON": request(json.dumps({"images": ["!"]}).encode(), "Content-Type: application/json"),
     "PNG as the answer": request(PICTURE, IMAGE, "Accept: image/png"),
     "with details": request(PICTURE, IMAGE, query="?include=grid,activations,input&top_k=2"),
+    "theta of its own": request(PICTURE, IMAGE, query="?theta=0.5,0,0,0,0.5,0"),
+    "wrong theta": request(PICTURE, IMAGE, query="?theta=0.5,0"),
     "large picture": request(encode(Image.new("L", (300, 300))), IMAGE),
     "large body": request(
         encode(Image.fromarray(np.random.default_rng(0).integers(0, 255, (150, 150), np.uint8))), IMAGE

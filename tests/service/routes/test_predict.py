@@ -15,6 +15,8 @@ from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from service.app import create_app
+from service.predicting.activations import describe_layer
+from service.preparing.plan import Layer
 from service.settings import Settings
 from stn import TRANSFORMS, load_model, sampling_grid, to_pixels
 from tests.service.conftest import CLASSES, encode, picture, write_model
@@ -331,17 +333,37 @@ def test_activations_are_every_layers_output_in_order_and_the_input_is_shown(cli
     got = entry(client, encode(image), "?include=activations,input")
     assert torch.equal(pixels_of(got["input"]), torch.from_numpy(np.array(image)).float() / 255)
     by_name = {activation["layer"]: activation for activation in got["activations"]}
-    assert by_name["classes.0"]["shape"] == [3]
     model, seen = load_model(home / "models/tiny/1.safetensors"), {}
     model.trunk[0].register_forward_hook(lambda _m, _i, out: seen.update(trunk=out))
     with torch.inference_mode():
-        model(torch.from_numpy(np.array(image)).float()[None, None] / 255)
+        logits, _ = model(torch.from_numpy(np.array(image)).float()[None, None] / 255)
     first, maps = by_name["trunk.0"], seen["trunk"][0]
     assert first["shape"] == list(maps.shape)
     assert (first["minimum"], first["maximum"]) == pytest.approx((float(maps.min()), float(maps.max())), abs=1e-5)
-    tile = pixels_of(first["image"])[: maps.shape[1], : maps.shape[2]]
-    expected = (maps[0] - maps.min()) / (maps.max() - maps.min())
-    torch.testing.assert_close(tile, expected, atol=1 / 255, rtol=0)
+    assert (first["kind"], first["of"], first["columns"]) == ("convolution", "transformed", 2)
+    assert first["sees"] == {"size": [5, 5], "stride": [1, 1], "start": [-2, -2]}
+    tiles = pixels_of(first["image"]).unflatten(0, (2, -1)).unflatten(2, (2, -1)).movedim(2, 1).flatten(0, 1)
+    for tile, values, (low, high) in zip(tiles, maps, first["ranges"], strict=True):
+        assert (low, high) == pytest.approx((float(values.min()), float(values.max())), abs=1e-5)
+        torch.testing.assert_close(low + tile * (high - low), values, atol=(high - low) / 255, rtol=0)
+    last = got["activations"][-1]
+    assert (last["layer"], last["kind"], last["shape"], last["sees"]) == ("classes.0", "dense", [3], None)
+    assert last["values"] == pytest.approx(logits[0].tolist(), abs=1e-5)
+    assert not {"image", "columns", "ranges"} & set(last)
+
+
+def test_of_a_wide_dense_layer_the_first_units_are_told() -> None:
+    layer = Layer(name="wide", kind="dense", of="input", sees=None)
+    values = np.arange(10_000, dtype=np.float32)
+    got = describe_layer(layer, values)
+    assert (got["shape"], got["maximum"], len(got["values"])) == ([10_000], 9999, 4096)
+
+
+def test_a_channel_that_is_the_same_everywhere_is_black_on_a_range_of_one_value() -> None:
+    values = np.stack([np.full((2, 2), 3.0), np.eye(2)]).astype(np.float32)
+    got = describe_layer(Layer(name="maps", kind="pooling", of="input", sees=None), values)
+    assert got["ranges"].tolist() == [[3, 3], [0, 1]]
+    assert pixels_of(got["image"]).tolist() == [[0, 0, 1, 0], [0, 0, 0, 1]]
 
 
 def test_arrays_are_answered_as_npz_and_a_bad_image_is_named_in_its_place(client: TestClient) -> None:
@@ -387,5 +409,5 @@ def test_the_documented_route_gives_the_answers_of_the_hot_path(client: TestClie
 
 def test_the_milliseconds_of_the_stages_stand_in_a_header(client: TestClient) -> None:
     stages = post(client, encode(picture())).headers["server-timing"].split(", ")
-    assert [stage.partition(";dur=")[0] for stage in stages] == ["queue", "batch", "infer"]
+    assert [stage.partition(";dur=")[0] for stage in stages] == ["decode", "queue", "batch", "infer", "encode"]
     assert all(float(stage.partition(";dur=")[2]) >= 0 for stage in stages)

@@ -1,0 +1,98 @@
+/** What is asked of a state: the guess, and what stands beside it once that is there. */
+
+import { predict } from "../api.js";
+import { createLive } from "./live.js";
+import { served } from "./models.js";
+import { payloadOf } from "./payload.js";
+import { isEmpty } from "./state.js";
+
+const INCLUDED = "theta,outline,transformed,input";
+
+/**
+ * `show(answer)` gets `{state, model, prediction, timing, payload, query}` of the newest state; `fail(error, state)` why there
+ * is none; `beside(entries)` the predictions that are compared, `{title, prediction, info}` each; `nothing(model)` is told
+ * when there is nothing to ask.
+ */
+export function createAsking({ show, fail, beside, nothing }) {
+  let results = new Map();
+  const main = createLive({ ask, show: showMain, fail: (error, { state }) => fail(error, state) });
+  const others = {
+    own: createOther("The network’s own"),
+    off: createOther("Switched off (identity)"),
+    second: createOther(({ model }) => `${model.name}, version ${model.version}`),
+  };
+
+  function createOther(title) {
+    const titled = (wish) => (typeof title === "string" ? title : title(wish));
+    const tell = (entry, { key }) => {
+      results.set(key, entry);
+      beside([...results.values()]);
+    };
+    return createLive({
+      ask,
+      show: ({ prediction, model }, wish) => tell({ title: titled(wish), prediction, info: model.info }, wish),
+      fail: (error, wish) => tell({ title: titled(wish), prediction: null, info: wish.model.info, problem: error.message }, wish),
+    });
+  }
+
+  function showMain(answer, wish) {
+    show(answer);
+    const asked = othersOf(wish);
+    for (const [key, other] of Object.entries(others)) {
+      if (key in asked) other.want({ ...wish, key, details: [], ...asked[key], subject: `${wish.subject}|${key}` });
+      else other.stop();
+    }
+    const title = wish.theta === null ? titleOf(wish) : "Theta by hand";
+    const first = { title, prediction: answer.prediction, info: wish.model.info };
+    results = new Map([["main", first], ...Object.keys(asked).map((key) => [key, results.get(key)])]);
+    for (const [key, entry] of results) if (!entry) results.delete(key);
+    beside(Object.keys(asked).length ? [...results.values()] : []);
+  }
+
+  return {
+    want(state, details) {
+      const model = served(state.model);
+      if (model && !isEmpty(state)) {
+        const subject = `${state.source.subject}|${model.name}/${model.version}|${state.theta === null}`;
+        main.want({ state, model, theta: model.info.transform ? state.theta : null, details, subject });
+        return;
+      }
+      this.stop();
+      nothing(model);
+    },
+    stop() {
+      for (const live of [main, ...Object.values(others)]) live.stop();
+      results = new Map();
+    },
+  };
+}
+
+function titleOf({ state, model }) {
+  return state.second ? `${model.name}, version ${model.version}` : "The network’s own";
+}
+
+/** What is asked beside a wish: model and theta of each. */
+function othersOf({ state, model, theta }) {
+  const asked = {};
+  const second = state.second && served(state.second);
+  if (theta !== null) asked.own = { model, theta: null };
+  if (state.compare && model.info.transform && theta !== "identity") asked.off = { model, theta: "identity" };
+  if (second) asked.second = { model: second, theta: null };
+  return asked;
+}
+
+async function ask({ state, model, theta, details }, signal) {
+  const payload = payloadOf(state, model.info);
+  const query = queryOf(model, theta, [INCLUDED, ...details]);
+  const answer = await predict(payload, query, signal);
+  return { ...answer, state, model, payload, query };
+}
+
+function queryOf({ name, version }, theta, included) {
+  return {
+    model: name,
+    version,
+    theta: Array.isArray(theta) ? theta.map((value) => Number(value.toPrecision(6))).join() : theta,
+    include: included.join(),
+  };
+}

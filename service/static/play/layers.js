@@ -1,0 +1,124 @@
+/** Layer visibility: every layer of the network with a switch, as tiles, and what each unit looks at. */
+
+import { element } from "../dom.js";
+import { entriesOf } from "./layer_entries.js";
+import { createLayerView } from "./layer_view.js";
+import { decode } from "./pictures.js";
+import { seenBy } from "./sees.js";
+
+export { needsActivations } from "./layer_entries.js";
+
+const ALL = "*";
+
+/**
+ * Fill `root` with the list. `onShow(names)`, `onScale("local" | "global")` and `onHover(points)` say what is wanted:
+ * `["*"]` are all layers, `points` a polygon in pixels of the picture, or null.
+ *
+ * `update({activations, prediction, info, shown, scale})`: without `activations` the layers that are known of this model
+ * stay listed. What is not shown is not drawn.
+ */
+export function createLayers(root, { onShow, onScale, onHover }) {
+  const list = element("ol", { className: "layers" });
+  const scales = scaleChoice(onScale);
+  const all = textButton("Show all", () => onShow([ALL]));
+  const none = textButton("Show none", () => onShow([]));
+  const views = new Map();
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  let state = null;
+  let known = { model: "", activations: null };
+  let sizes = {};
+  let drawn = () => {};
+  let turn = 0;
+  root.replaceChildren(element("div", { className: "layers-tools" }, all, none, scales.element), list);
+
+  async function update(wanted) {
+    const mine = ++turn;
+    state = { ...wanted, entries: listed(wanted) };
+    const shown = state.entries.filter(({ name }) => isShown(name));
+    const images = await Promise.all(shown.map(({ url }) => decode(url)));
+    const transformed = await decode(wanted.prediction?.transformed);
+    if (mine !== turn) return;
+    sizes = { input: [wanted.info.width, wanted.info.height] };
+    sizes.transformed = transformed ? [transformed.naturalWidth, transformed.naturalHeight] : sizes.input;
+    arrange();
+    scales.set(wanted.scale);
+    drawn = () => draw(new Map(shown.map(({ name }, k) => [name, images[k]])));
+    drawn();
+  }
+
+  /** The layers of this answer; those of an earlier one, without what they gave, where it lacks them. */
+  function listed(wanted) {
+    const { info, activations } = wanted;
+    const model = `${info.model}/${info.version}`;
+    if (known.model !== model) known = { model, activations: null };
+    const here = new Map((activations ?? []).map((layer) => [layer.layer, layer]));
+    const missing = (known.activations ?? []).filter(({ layer }) => !here.has(layer)).length > 0;
+    if (activations && !missing) known.activations = activations;
+    const absent = activations ? "Not asked: theta is given by hand." : "Comes with the next answer.";
+    const layers = (known.activations ?? activations ?? []).map(
+      (layer) => here.get(layer.layer) ?? { ...layer, image: undefined, values: undefined, absent },
+    );
+    return entriesOf({ ...wanted, activations: layers });
+  }
+
+  function isShown(name) {
+    return state.shown.includes(ALL) || state.shown.includes(name);
+  }
+
+  function toggle(name, shown) {
+    const names = state.entries.map((entry) => entry.name).filter(isShown);
+    onShow(shown ? [...names, name] : names.filter((other) => other !== name));
+  }
+
+  /** One view per layer, in their order, with a heading before each part of the network. */
+  function arrange() {
+    const names = state.entries.map(({ name }) => name);
+    if (names.join("\n") === [...views.keys()].join("\n")) return;
+    views.clear();
+    const rows = [];
+    let group = "";
+    for (const entry of state.entries) {
+      if (entry.group && entry.group !== group) rows.push(element("li", { className: "layer-group" }, element("h3", {}, entry.group)));
+      group = entry.group;
+      const { name } = entry;
+      views.set(name, createLayerView({ onToggle: (shown) => toggle(name, shown), onUnit: point }));
+      rows.push(views.get(name).element);
+    }
+    list.replaceChildren(...rows);
+  }
+
+  function draw(images) {
+    const options = { local: state.scale !== "global", dark: dark.matches, width: list.clientWidth };
+    for (const entry of state.entries) {
+      const image = images.get(entry.name);
+      const shape = entry.shape ?? (sizes.transformed && [1, ...sizes.transformed.toReversed()]);
+      views.get(entry.name).draw({ ...entry, shape }, image, { ...options, shown: isShown(entry.name) });
+    }
+  }
+
+  function point(layer, unit) {
+    const { prediction, info } = state;
+    onHover(unit && prediction ? seenBy(layer, [unit.i, unit.j], sizes[layer.of], prediction, info) : null);
+  }
+
+  dark.addEventListener("change", () => drawn());
+  let width = 0;
+  new ResizeObserver(() => {
+    if (list.clientWidth === width) return;
+    width = list.clientWidth;
+    drawn();
+  }).observe(list);
+  return { update };
+}
+
+function scaleChoice(onScale) {
+  const choice = element("select", { ariaLabel: "Colour scale" }, new Option("Colours: each channel’s own range", "local"), new Option("Colours: the layer’s range", "global"));
+  choice.addEventListener("change", () => onScale(choice.value));
+  return { element: choice, set: (value) => (choice.value = value ?? "local") };
+}
+
+function textButton(text, onClick) {
+  const button = element("button", { type: "button", className: "quiet-button" }, text);
+  button.addEventListener("click", onClick);
+  return button;
+}

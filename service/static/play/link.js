@@ -1,0 +1,46 @@
+/** The address follows the state, so that it can be sent to others. */
+
+import { byId } from "../dom.js";
+import { queryOf } from "./address.js";
+
+const PAUSE = 300; // browsers take an address some times a second and no more
+
+export function createLink(store) {
+  let timer = 0;
+
+  function write() {
+    clearTimeout(timer);
+    timer = 0;
+    const query = queryOf(store.get());
+    history.replaceState(null, "", `#play${query && `?${query}`}`);
+  }
+
+  byId("copy-link").addEventListener("click", async () => {
+    write();
+    const said = await navigator.clipboard.writeText(location.href).then(
+      () => "Copied.",
+      () => "Copy it from the address bar.", // without https a page may not write to the clipboard
+    );
+    byId("link-note").textContent = [said, aboutPicture(store.get())].filter(Boolean).join(" ");
+  });
+
+  return {
+    write,
+    writeSoon() {
+      byId("link-note").textContent = aboutPicture(store.get());
+      timer ||= setTimeout(write, PAUSE);
+    },
+    stop() {
+      clearTimeout(timer);
+      timer = 0;
+    },
+  };
+}
+
+/** A link holds a drawing to the last point, of a picture at most a small copy. */
+function aboutPicture({ source }) {
+  if (source.kind !== "picture") return "";
+  if (!source.copy) return "The picture is too large for a link, which holds all but that.";
+  const { width, height } = source.copy;
+  return width ? `The link holds a copy of the picture, ${width} × ${height}.` : "The link holds this copy of the picture.";
+}

@@ -1,0 +1,72 @@
+/** Sliders that turn, move and disturb what is on the pad. */
+
+import { byId, element } from "../dom.js";
+import { changed, isStraight } from "./pose.js";
+import { STRAIGHT } from "./state.js";
+
+const degrees = (value) => `${Math.round(value)}°`.replace("-", "−");
+const hundredths = (value) => `${Math.round(100 * value)}%`.replace("-", "−");
+const times = (value) => `${value.toFixed(2)}×`;
+const pieces = (value) => String(value);
+
+const SLIDERS = [
+  ["angle", "Rotate", -180, 180, 1, degrees],
+  ["scale", "Scale", 0.2, 2, 0.01, times],
+  ["shear", "Shear", -1, 1, 0.01, hundredths],
+  ["x", "Shift right", -0.5, 0.5, 0.005, hundredths],
+  ["y", "Shift down", -0.5, 0.5, 0.005, hundredths],
+  ["noise", "Noise", 0, 1, 0.01, hundredths],
+  ["clutter", "Clutter", 0, 16, 1, pieces],
+];
+
+export function createSliders(store) {
+  const rows = SLIDERS.map(([name, label, least, most, step, words]) => {
+    const range = element("input", { type: "range", id: `view-${name}`, min: least, max: most, step });
+    const output = element("output", { htmlFor: range.id });
+    range.addEventListener("input", () => {
+      const { view, source } = store.get();
+      store.set({ view: changed(view, { [name]: Number(range.value) }, source) });
+    });
+    range.addEventListener("change", store.keep);
+    return { name, range, output, words, row: element("div", {}, element("label", { htmlFor: range.id }, label), range, output) };
+  });
+  const straighten = button("Reset", () => store.set({ view: STRAIGHT }));
+  const shake = button("Shake", () => store.set({ view: shaken(store.get()) }));
+  byId("sliders").replaceChildren(...rows.map(({ row }) => row), element("div", { className: "buttons" }, shake, straighten));
+
+  function button(text, act) {
+    const made = element("button", { type: "button", className: "small" }, text);
+    made.addEventListener("click", () => {
+      act();
+      store.keep();
+    });
+    return made;
+  }
+
+  return {
+    update({ view, source }) {
+      const unseen = source.kind === "picture" && !source.image;
+      for (const { name, range, output, words } of rows) {
+        if (Number(range.value) !== view[name]) range.value = view[name];
+        range.disabled = unseen;
+        range.ariaValueText = output.textContent = words(view[name]);
+      }
+      straighten.ariaDisabled = String(isStraight(view));
+      shake.disabled = unseen;
+    },
+  };
+}
+
+/** Another way to lie, as far from straight as the network is trained on. */
+function shaken({ view, source }) {
+  const between = (least, most) => least + Math.random() * (most - least);
+  const changes = {
+    angle: Math.round(between(-45, 45)),
+    scale: Number(between(0.5, 1).toFixed(2)),
+    shear: Number(between(-0.3, 0.3).toFixed(2)),
+    x: Number(between(-0.2, 0.2).toFixed(2)),
+    y: Number(between(-0.2, 0.2).toFixed(2)),
+    seed: Math.floor(between(1, 1e6)),
+  };
+  return changed({ ...STRAIGHT, noise: view.noise, clutter: view.clutter }, changes, source);
+}

@@ -1,0 +1,77 @@
+/** What the pointer does on the pad, the pen's width, and steps back and forth. */
+
+import { byId, element } from "../dom.js";
+import { EMPTY, STRAIGHT, isEmpty } from "./state.js";
+
+const TOOLS = { draw: "Draw", erase: "Erase", move: "Move" };
+
+/** `tool()` and `width()`; `changed` is told when the tool is another. */
+export function createTools(store, changed) {
+  let tool = "draw";
+  const choices = Object.entries(TOOLS).map(([name, text]) => button(text, () => pick(name)));
+  const [undo, redo, clear] = [
+    button("Undo", store.undo, { title: "Ctrl+Z", ariaKeyShortcuts: "Control+Z" }),
+    button("Redo", store.redo, { title: "Ctrl+Shift+Z", ariaKeyShortcuts: "Control+Shift+Z" }),
+    button("Clear", empty),
+  ];
+  const width = element("input", { type: "range", id: "width", min: 16, max: 160, step: 4, value: 64 });
+  byId("tools").replaceChildren(
+    group("Tool", ...choices),
+    group("Steps", undo, redo, clear),
+    element("div", { className: "width" }, element("label", { htmlFor: "width" }, "Pen width"), width),
+  );
+
+  function choose(name) {
+    tool = name;
+    choices.forEach((choice, index) => (choice.ariaPressed = String(Object.keys(TOOLS)[index] === name)));
+    byId("pad-stage").dataset.tool = name;
+  }
+
+  function pick(name) {
+    choose(name);
+    changed();
+  }
+
+  function empty() {
+    store.set({ source: EMPTY.source, view: STRAIGHT, theta: null });
+    store.keep();
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (byId("play").hidden || !(event.ctrlKey || event.metaKey) || isTyping(event.target)) return;
+    const key = event.key.toLowerCase();
+    if (key === "z" && !event.shiftKey) store.undo();
+    else if (key === "y" || key === "z") store.redo();
+    else return;
+    event.preventDefault();
+  });
+
+  choose("draw");
+  return {
+    tool: () => tool,
+    width: () => Number(width.value),
+    pick,
+    update(state) {
+      // Not `disabled`: a button that is pressed until there is nothing left keeps the focus.
+      undo.ariaDisabled = String(!store.canUndo());
+      redo.ariaDisabled = String(!store.canRedo());
+      clear.ariaDisabled = String(isEmpty(state));
+    },
+  };
+}
+
+function button(text, act, properties = {}) {
+  const made = element("button", { type: "button", className: "small", ...properties }, text);
+  made.addEventListener("click", act);
+  return made;
+}
+
+function group(label, ...children) {
+  const made = element("div", { className: "group", role: "group" }, ...children);
+  made.ariaLabel = label;
+  return made;
+}
+
+function isTyping({ tagName, type }) {
+  return tagName === "INPUT" && !["range", "checkbox", "file"].includes(type);
+}
