@@ -13,6 +13,8 @@ const QUESTIONS = {
   cancel: ["Cancel this job?", "What it has learnt is discarded. Stop it instead to keep its best weights.", "Cancel the job"],
   delete: ["Delete this job?", "Its log, checkpoints and files are deleted for good. A model that it made stays.", "Delete"],
 };
+/** Frames of the filmstrip that one answer holds at most. */
+const PAGE = 500;
 /** The job that is shown: `known` is what its events have said, `wait` ends what is under way. */
 let page = null;
 
@@ -103,7 +105,9 @@ async function film(mine, signal) {
   if (mine.filming) return void (mine.filmAgain = true);
   mine.filming = true;
   try {
-    mine.parts.film.add(await ask(`${mine.job.links.self}/probe?after=${mine.parts.film.last()}`, { signal }));
+    const answer = await ask(`${mine.job.links.self}/probe?after=${mine.parts.film.last()}`, { signal });
+    mine.parts.film.add(answer);
+    mine.filmAgain ||= answer.frames.length >= PAGE;
   } catch (error) {
     if (!signal.aborted && error.status === 401) tell(mine.parts.say, error, look);
   }
