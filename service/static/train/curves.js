@@ -1,0 +1,76 @@
+/** Loss and accuracy at each validation, as two charts and as a table. */
+
+import { element, svgElement } from "../dom.js";
+import { h, scrolls, table } from "./html.js";
+import { number, percent, upper } from "./words.js";
+
+const LINES = { train: "training", val: "validation" };
+const HEIGHT = 180;
+const [LEFT, RIGHT, TOP, BOTTOM] = [44, 10, 8, 22];
+const SAID = { loss: (value) => value.toPrecision(3), accuracy: percent };
+
+/** `{node, show(metrics)}`; metrics are lines of `metrics.jsonl` in the order of their steps. */
+export function createCurves() {
+  const charts = Object.keys(SAID).map(createChart);
+  const inside = scrolls("Metrics of each validation");
+  const details = h("details", h("summary", "As a table"), inside);
+  const node = h("div.curves", charts.map((chart) => chart.node), details);
+  let metrics = [];
+  const show = (lines) => {
+    metrics = lines;
+    for (const chart of charts) chart.draw(lines);
+    if (details.open) inside.replaceChildren(tableOf(lines));
+  };
+  details.ontoggle = () => show(metrics);
+  new ResizeObserver(() => requestAnimationFrame(() => show(metrics))).observe(node);
+  return { node, show };
+}
+
+function createChart(kind) {
+  const svg = svgElement("svg", { role: "img", height: HEIGHT });
+  const reading = h("p.legend");
+  const keys = h("span.keys", Object.entries(LINES).map(([name, label]) => element("span", { className: name }, label)));
+  const node = h("figure.chart", h("figcaption", h("b", upper(kind)), keys), svg, reading);
+  return { node, draw: (metrics) => draw(svg, reading, kind, metrics) };
+}
+
+function draw(svg, reading, kind, metrics) {
+  const width = svg.clientWidth || 1;
+  svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+  const last = metrics.at(-1);
+  reading.textContent = last ? describe(kind, last) : "Comes with the first validation.";
+  svg.setAttribute("aria-label", `${kind}, ${metrics.length} validations. ${reading.textContent}`);
+  if (!last) return svg.replaceChildren();
+  const lines = Object.keys(LINES).map((name) => [name, metrics.filter((line) => Number.isFinite(line[`${name}/${kind}`])).map((line) => [line.step, line[`${name}/${kind}`]])]);
+  const ticks = kind === "accuracy" ? [0, 0.25, 0.5, 0.75, 1] : ticksTo(Math.max(...lines.flatMap(([, points]) => points.map(([, value]) => value))));
+  const x = (step) => LEFT + (step / last.step) * (width - LEFT - RIGHT);
+  const y = (value) => HEIGHT - BOTTOM - (value / ticks.at(-1)) * (HEIGHT - TOP - BOTTOM);
+  const text = (x, y, anchor, content) => svgElement("text", { x, y, "text-anchor": anchor }, [content]);
+  svg.replaceChildren(
+    ...ticks.map((tick) => svgElement("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(tick), y2: y(tick) })),
+    ...ticks.map((tick) => text(LEFT - 6, y(tick) + 4, "end", kind === "accuracy" ? `${100 * tick} %` : String(tick))),
+    text(LEFT, HEIGHT - 5, "start", "step 0"),
+    text(width - RIGHT, HEIGHT - 5, "end", number(last.step)),
+    ...lines.map(([name, points]) => svgElement("polyline", { class: name, points: points.map(([step, value]) => `${x(step)},${y(value)}`).join(" ") })),
+    ...lines.flatMap(([name, points]) => points.slice(-1).map(([step, value]) => svgElement("circle", { class: name, cx: x(step), cy: y(value), r: 3 }))),
+  );
+}
+
+function describe(kind, line) {
+  const parts = Object.entries(LINES).filter(([name]) => Number.isFinite(line[`${name}/${kind}`])).map(([name, label]) => `${label} ${SAID[kind](line[`${name}/${kind}`])}`);
+  return `Step ${number(line.step)}: ${parts.join(", ")}`;
+}
+
+/** 0 and round numbers up to at least this one. */
+function ticksTo(most) {
+  const rough = Math.max(most, 1e-9) / 4;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough) * power;
+  return Array.from({ length: Math.ceil(most / step - 1e-9) + 1 }, (_, index) => Number((index * step).toPrecision(3)));
+}
+
+function tableOf(metrics) {
+  const columns = Object.keys(SAID).flatMap((kind) => Object.entries(LINES).map(([name, label]) => [kind, `${name}/${kind}`, `${label} ${kind}`]));
+  const row = (line) => [Number(line.epoch?.toFixed(2)), number(line.step), ...columns.map(([kind, name]) => (Number.isFinite(line[name]) ? SAID[kind](line[name]) : ""))];
+  return table(["epoch", "step", ...columns.map(([, , label]) => label)], metrics.toReversed().map(row));
+}

@@ -1,0 +1,213 @@
+/** One job: state, progress, curves, filmstrip, log and files, as they come; and what can be asked of it. */
+
+import { ask, hush, tell } from "./calls.js";
+import { createCurves } from "./curves.js";
+import { fileLink, showFiles } from "./files.js";
+import { createFilmstrip } from "./filmstrip.js";
+import { button, confirmed, h, sayings } from "./html.js";
+import { createLog } from "./log.js";
+import { followEvents } from "./stream.js";
+import { ago, allowed, duration, ENDED, progress, scored, showState, upper } from "./words.js";
+
+const QUESTIONS = {
+  cancel: ["Cancel this job?", "What it has learnt is discarded. Stop it instead to keep its best weights.", "Cancel the job"],
+  delete: ["Delete this job?", "Its log, checkpoints and files are deleted for good. A model that it made stays.", "Delete"],
+};
+/** Frames of the filmstrip that one answer holds at most. */
+const PAGE = 500;
+/** The job that is shown: `known` is what its events have said, `wait` ends what is under way. */
+let page = null;
+
+export function open(place, _, id) {
+  page = { id, job: null, known: recall(id), wait: new AbortController(), parts: build(place) };
+  page.clock = setInterval(() => page.job && showTime(page), 10_000);
+  document.addEventListener("visibilitychange", look);
+  look();
+}
+
+export function close() {
+  page.wait.abort();
+  clearInterval(page.clock);
+  document.removeEventListener("visibilitychange", look);
+}
+
+/** While the page is not seen it holds no connection: a browser has six for each server. */
+async function look() {
+  const mine = page;
+  mine.wait.abort();
+  if (document.hidden) return;
+  const { signal } = (mine.wait = new AbortController());
+  try {
+    await refresh(mine, signal);
+    hush(mine.parts.say);
+    film(mine, signal);
+    await follow(mine, signal);
+  } catch (error) {
+    if (signal.aborted) return;
+    tell(mine.parts.say, error, look);
+    if (error.status === 0 || error.status >= 500) setTimeout(() => signal.aborted || look(), 3000);
+  }
+}
+
+async function refresh(mine, signal) {
+  const job = await ask(`v1/jobs/${encodeURIComponent(mine.id)}`, { signal });
+  if (signal.aborted) return;
+  mine.job = job;
+  show(mine);
+  mine.parts.files.ontoggle();
+}
+
+// What comes
+
+async function follow(mine, signal) {
+  const { job, known, parts } = mine;
+  const trouble = (text) => {
+    if (!signal.aborted) [parts.trouble.textContent, parts.trouble.hidden] = [text, !text];
+  };
+  mine.follows = true;
+  parts.log.follow(job.links.logs, () => ENDED.includes(mine.job.state), signal).catch((error) => tell(parts.say, error, look));
+  await followEvents(job.links.events, known.last, (event) => take(mine, event, signal), trouble, signal);
+  mine.follows = signal.aborted;
+  if (!signal.aborted) await refresh(mine, signal);
+}
+
+function take(mine, { id, event, data: { time, data } }, signal) {
+  const { known, job } = mine;
+  known.last = id;
+  if (event === "metrics") known.metrics[data.step] = data;
+  if (event === "state") known.since = time;
+  if (event === "state") refresh(mine, signal).catch(() => {}); // the stream says where the service is away
+  if (event === "sample") film(mine, signal);
+  if (event === "progress" && !ENDED.includes(job.state)) {
+    for (const [key, value] of Object.entries(data)) if (value !== null || key === "eta_seconds") job[key] = value;
+  }
+  mine.drawing ??= requestAnimationFrame(() => {
+    mine.drawing = null;
+    show(mine);
+    keep(mine);
+  });
+}
+
+/** What is kept for the tab: a reload goes on after the event `last`. */
+function keep({ id, known }) {
+  try {
+    sessionStorage.setItem(`job ${id}`, JSON.stringify(known));
+  } catch {
+    sessionStorage.removeItem(`job ${id}`); // full: a reload begins with the first event
+  }
+}
+
+function recall(id) {
+  return JSON.parse(sessionStorage.getItem(`job ${id}`)) ?? { last: 0, since: null, metrics: {} };
+}
+
+async function film(mine, signal) {
+  if (mine.filming) return void (mine.filmAgain = true);
+  mine.filming = true;
+  try {
+    const answer = await ask(`${mine.job.links.self}/probe?after=${mine.parts.film.last()}`, { signal });
+    mine.parts.film.add(answer);
+    mine.filmAgain ||= answer.frames.length >= PAGE;
+  } catch (error) {
+    if (!signal.aborted && error.status === 401) tell(mine.parts.say, error, look);
+  }
+  mine.filming = false;
+  if (!mine.filmAgain || signal.aborted) return;
+  mine.filmAgain = false;
+  film(mine, signal);
+}
+
+// What is shown
+
+function build(place) {
+  const parts = {
+    heading: h("h2", { tabIndex: -1 }, "…"),
+    state: h("span", { role: "status" }),
+    reason: h("p.reason"),
+    trouble: h("p.wrong", { role: "status", hidden: true }),
+    say: sayings(),
+    bar: h("progress", { max: 1, ariaLabel: "Steps done" }),
+    words: h("p.legend"),
+    facts: h("p.legend"),
+    report: h("p.report"),
+    model: h("a.button", { hidden: true }),
+    config: h("pre.config", { tabIndex: 0, role: "region", ariaLabel: "Config" }),
+    curves: createCurves(), film: createFilmstrip(), log: createLog(),
+    buttons: ["stop", "cancel", "resume", "delete"].map((verb) => [verb, button(upper(verb), () => act(page, verb), { hidden: true })]),
+  };
+  const inside = h("div.scrolls");
+  parts.files = h("details.pane", h("summary", "Files and checkpoints"), inside);
+  parts.files.ontoggle = () => parts.files.open && showFiles(inside, parts.say, page.job, page.wait.signal);
+  place.append(
+    h("a.back", { href: "#jobs" }, "← Jobs"),
+    h("div.heading", h("div.row", parts.heading, parts.state), h("div.actions", parts.buttons.map(([, made]) => made), parts.model)),
+    parts.reason, parts.say, parts.trouble, parts.bar, h("div.sides", parts.words, parts.facts), parts.report,
+    parts.curves.node, parts.film.node, h("h3", "Log"), parts.log.node, parts.files,
+    h("details.pane", h("summary", "Config"), parts.config),
+  );
+  return parts;
+}
+
+function show(mine) {
+  const { job, known, parts } = mine;
+  const ended = ENDED.includes(job.state);
+  parts.heading.textContent = job.name;
+  showState(parts.state, job);
+  const [share, text] = progress(job);
+  if (share === null && !ended) parts.bar.removeAttribute("value");
+  else parts.bar.value = share ?? 0;
+  parts.words.textContent = text || (ended ? "No step was done" : "Waits for its first step");
+  parts.facts.textContent = factsOf(job, ended).join(" · ");
+  parts.curves.show(Object.values(known.metrics)); // whose keys, the steps, are in their order
+  parts.config.textContent = JSON.stringify(job.config, null, 2);
+  parts.report.replaceChildren(h("b", upper(scored(job) || " ")), job.links.report ? fileLink(job.links.report, "Open the report", parts.say) : "");
+  showTime(mine);
+  showVerbs(mine);
+}
+
+function showTime({ job, known, parts }) {
+  const asked = job.asked && job.state !== "stopping" ? ` (asked to ${job.asked})` : "";
+  parts.reason.replaceChildren(`${upper(job.reason)}${asked}, `, ago(known.since ?? job.updated), ".");
+}
+
+function factsOf(job, ended) {
+  const seconds = (new Date(job.finished ?? Date.now()) - new Date(job.started)) / 1000;
+  return [
+    ...(ended || !job.phase || job.phase === "training" ? [] : [job.phase]),
+    job.config.data.name, `${job.config.model.transform} transformer`,
+    ...(job.attempt > 1 ? [`attempt ${job.attempt}`] : []),
+    ...(job.started ? [`ran ${duration(seconds)}`] : []),
+  ];
+}
+
+function showVerbs({ job, parts }) {
+  const verbs = allowed(job);
+  for (const [verb, made] of parts.buttons) {
+    if (!verbs[verb] && made === document.activeElement) parts.heading.focus();
+    made.hidden = !verbs[verb];
+  }
+  parts.model.hidden = !job.model;
+  if (!job.model) return;
+  const { name, version } = job.model;
+  parts.model.href = `#play?${new URLSearchParams({ model: name, version })}`;
+  parts.model.textContent = `Try this model, version ${version}`;
+}
+
+async function act(mine, verb) {
+  if (QUESTIONS[verb] && !(await confirmed(...QUESTIONS[verb]))) return;
+  const { parts, id } = mine;
+  try {
+    hush(parts.say);
+    if (verb === "delete") {
+      await ask(`v1/jobs/${id}`, { method: "DELETE" });
+      sessionStorage.removeItem(`job ${id}`);
+      location.hash = "#jobs";
+      return;
+    }
+    mine.job = await ask(`v1/jobs/${id}/${verb}`, { method: "POST" });
+    show(mine);
+    if (mine === page && !mine.follows) look();
+  } catch (error) {
+    tell(parts.say, error, () => act(mine, verb));
+  }
+}

@@ -1,0 +1,31 @@
+/** What the processes of a job have written, as it comes; it follows the newest line unless somebody has scrolled up. */
+
+import { button, h } from "./html.js";
+import { followText } from "./stream.js";
+
+/** Characters that are kept. */
+const MOST = 300_000;
+
+/** `{node, follow(url, hasEnded, signal)}`; a second `follow` goes on where the first was ended. */
+export function createLog() {
+  const text = document.createTextNode("");
+  const pane = h("pre.log", { tabIndex: 0, role: "region", ariaLabel: "Log" }, text);
+  const toEnd = () => (pane.scrollTop = pane.scrollHeight);
+  const newest = button("To the newest line", () => (toEnd(), pane.focus()), { hidden: true });
+  pane.onscroll = () => (newest.hidden = pane.scrollTop + pane.clientHeight >= pane.scrollHeight - 8);
+  const add = (more) => {
+    const follows = newest.hidden;
+    text.appendData(more);
+    if (text.length > MOST) text.deleteData(0, text.data.indexOf("\n", text.length - MOST) + 1);
+    if (follows) toEnd();
+  };
+  const place = { bytes: null, decoder: new TextDecoder() };
+  let active = null;
+  const follow = async (url, hasEnded, signal) => {
+    if (active && !active.aborted) return; // it still reads
+    active = signal;
+    await followText(url, place, add, hasEnded, signal);
+    if (active === signal) active = null;
+  };
+  return { node: h("div.logged", pane, newest), follow };
+}

@@ -1,0 +1,161 @@
+"""The form for a new job and the list of jobs in a real browser, against a real server without a worker."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.service.page.browsing import barriers, keep_screenshot, serve
+from tests.service.page.training import opened, zipped
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serve(tmp_path_factory.mktemp("home")) as address:
+        yield address
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    with opened(browser, f"{address}/#jobs/new?preset=digits") as (page, complaints):
+        expect(page.get_by_role("radio", name="digits")).to_be_checked()
+        yield page
+        assert [text for text in complaints if "422" not in text and "ERR_FAILED" not in text] == []
+
+
+def body(page: Page) -> Any:
+    """What the form would send, as its line for a shell says."""
+    return json.loads(page.inner_text("#jobs code").partition(" -d '")[2][:-1])
+
+
+def test_only_what_differs_from_the_preset_is_sent(page: Page) -> None:
+    assert body(page) == {"preset": "digits"}
+    page.get_by_label("Rotation", exact=True).fill("90")
+    page.get_by_label("Scale", exact=True).fill("0.5")
+    page.get_by_label("Translation", exact=True).uncheck()
+    page.get_by_label("Transform", exact=True).select_option(label="similarity")
+    assert body(page) == {
+        "preset": "digits",
+        "distortion": {"rotation": 90, "scale": [0.5, 1.2], "translation": False},
+        "model": {"transform": "similarity"},
+    }
+    page.get_by_role("button", name="Rotation: back to the preset").click()
+    expect(page.get_by_label("Rotation", exact=True)).to_have_value("45")
+    assert "rotation" not in body(page)["distortion"]
+    page.locator("[id='field-distortion.size']").fill("")
+    page.locator("[id='field-distortion.size-1']").fill("")
+    assert body(page)["distortion"]["size"] is None
+
+
+def test_every_field_of_the_schema_has_a_control(page: Page, address: str) -> None:
+    expect(page.get_by_label("Filters", exact=True)).to_be_hidden()
+    page.get_by_label("Show all fields").check()
+    form = page.request.get(f"{address}/v1/training/config").json()
+    parts = {name: form["schema"]["$defs"][f"{name.capitalize()}Config"] for name in ("data", "distortion", "model")}
+    for section, part in parts.items():
+        for name in part["properties"]:
+            expect(page.locator(f"[id='field-{section}.{name}']")).to_be_visible()
+    page.get_by_label("Filters", exact=True).fill("8, 16")
+    page.get_by_label("Bounds", exact=True).fill('{"x*": [-1, 1]}')
+    assert body(page)["model"] == {"filters": [8, 16], "bounds": {"x*": [-1, 1]}}
+    page.get_by_label("Bounds", exact=True).fill("{")
+    page.get_by_role("button", name="Start training").click()
+    expect(page.get_by_label("Bounds", exact=True)).to_be_focused()
+    expect(page.get_by_label("Bounds", exact=True)).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("[id='field-model.bounds-wrong']")).to_have_text("Bounds needs JSON.")
+    keep_screenshot(page, "form-all")
+
+
+def test_what_the_server_refuses_is_said_at_the_field(page: Page) -> None:
+    page.get_by_label("Batch size", exact=True).fill("0")
+    page.get_by_role("button", name="Start training").click()
+    wrong = page.locator("[id='field-trainer.batch_size-wrong']")
+    expect(wrong).to_have_text("Batch size must be in [1, 1000000], got 0.")
+    expect(page.get_by_label("Batch size", exact=True)).to_be_focused()
+    keep_screenshot(page, "form-wrong")
+    assert barriers(page) == []
+    page.get_by_label("Batch size", exact=True).fill("64")
+    expect(wrong).to_have_text("")
+
+
+def test_a_preset_for_pictures_takes_the_data_set_it_is_opened_for(page: Page, address: str) -> None:
+    sent = zipped({"a": 4, "b": 4})
+    page.request.post(f"{address}/v1/datasets?name=mine", data=sent, headers={"Content-Type": "application/zip"})
+    page.goto(f"{address}/#jobs/new?preset=pictures&dataset=mine")
+    expect(page.get_by_label("Data set", exact=True)).to_have_value('"mine"')
+    assert body(page) == {"preset": "pictures", "name": "mine", "data": {"name": "mine"}}
+
+
+def test_a_repeated_submit_makes_one_job(page: Page, address: str) -> None:
+    page.get_by_label("Name", exact=True).first.fill("once")
+    keys: list[str | None] = []
+    page.on("request", lambda request: keys.append(request.headers.get("idempotency-key")) if request.method == "POST" else None)
+    page.route("**/v1/jobs", lambda route: route.abort())
+    page.get_by_role("button", name="Start training").click()
+    expect(page.locator("form .row .wrong")).to_have_text("The service does not answer: check that it still runs.")
+    page.unroute("**/v1/jobs")
+    page.get_by_role("button", name="Start training").dblclick()
+    expect(page.locator("#jobs h2")).to_have_text("once")
+    assert len(keys) == 2 and keys[0] == keys[1]
+    names = [job["name"] for job in page.request.get(f"{address}/v1/jobs").json()["jobs"]]
+    assert names.count("once") == 1
+
+
+def test_the_list_shows_filters_and_pages_and_renews_itself(page: Page, address: str) -> None:
+    for index in range(22):
+        page.request.post(f"{address}/v1/jobs", data={"preset": "digits", "name": f"list-{index}"})
+    page.goto(f"{address}/#jobs")
+    rows = page.locator("#jobs .rows li")
+    expect(rows).to_have_count(20)
+    expect(rows.first).to_contain_text(re.compile(r"queued.*list-21.*digits · affine.*Waits for a worker", re.S))
+    first = page.get_by_role("link", name="list-21")
+    first.focus()
+    identity = (first.get_attribute("href") or "").rpartition("/")[2]
+    page.request.post(f"{address}/v1/jobs/{identity}/cancel")
+    expect(rows.first).to_contain_text("cancelled")
+    expect(first).to_be_focused()
+    keep_screenshot(page, "jobs")
+    assert barriers(page) == []
+    page.get_by_role("link", name="Older").click()
+    expect(rows.first).to_contain_text("list-1")
+    page.get_by_role("link", name="Newest").click()
+    expect(rows.first).to_contain_text("list-21")
+    page.get_by_role("link", name="Cancelled").click()
+    expect(rows).to_have_count(1)
+
+
+def test_a_job_that_waits_is_cancelled_and_deleted_by_the_keyboard(page: Page, address: str) -> None:
+    made = page.request.post(f"{address}/v1/jobs", data={"preset": "digits", "name": "waits"}).json()
+    page.goto(f"{address}/#jobs/{made['id']}")
+    expect(page.locator("#jobs .state")).to_have_text("queued")
+    buttons = page.locator("#jobs .actions .button:visible")
+    expect(buttons).to_have_text(["Cancel"])
+    buttons.first.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
+    expect(page.locator("#jobs .state")).to_have_text("cancelled")
+    expect(page.locator("#jobs .reason")).to_contain_text("Cancelled before it was started")
+    expect(buttons).to_have_text(["Resume", "Delete"])
+    page.get_by_role("button", name="Delete").press("Enter")
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.locator("#jobs h2")).to_have_text("Jobs")
+    assert page.request.get(f"{address}/v1/jobs/{made['id']}").status == 404
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(375, "light"), (375, "dark"), (1280, "dark")])
+def test_views_fit_a_phone_in_light_and_dark(browser: Browser, address: str, width: int, scheme: str) -> None:
+    with opened(browser, f"{address}/#jobs/new", width, scheme) as (page, complaints):
+        expect(page.locator(".presets")).to_be_visible()
+        for view in ("jobs/new", "data", "jobs"):
+            page.goto(f"{address}/#{view}")
+            expect(page.locator(f"#{view.partition('/')[0]} h2")).to_be_visible()
+            page.wait_for_load_state("networkidle")
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            assert barriers(page) == []
+            keep_screenshot(page, f"{view.replace('/', '-')}-{width}-{scheme}")
+        assert complaints == []

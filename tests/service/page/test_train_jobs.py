@@ -1,0 +1,144 @@
+"""A job from the form to Play in a real browser, with a real `stn up` that is killed in the middle."""
+
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.service.page.browsing import barriers, keep_screenshot
+from tests.service.page.training import opened
+from tests.service.running import serving
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+SLOW = 120_000
+"""Milliseconds: a worker starts, a training process imports torch, and others keep the processors busy."""
+
+
+def test_a_job_is_launched_watched_stopped_and_its_model_tried(browser: Browser, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    address = f"http://127.0.0.1:{port}"
+    first = serving(tmp_path, "--port", port, verb="up", log=tmp_path / "first.txt")
+    second = serving(tmp_path, "--port", port, verb="up", log=tmp_path / "second.txt")
+    with first as service:
+        service.wait_until_ready()
+        context = opened(browser, f"{address}/#jobs/new?preset=digits")
+        page, complaints = context.__enter__()
+        _launch(page)
+        _watch(page)
+        assert complaints == []
+        _reload(page)
+    try:
+        expect(page.locator("#jobs .wrong").first).to_contain_text("Trying again", timeout=SLOW)
+        with second as service:
+            service.wait_until_ready()
+            _goes_on(page, address)
+            _stop(page, address)
+            _try(page)
+    finally:
+        context.__exit__(None, None, None)
+
+
+def _launch(page: Page) -> None:
+    page.get_by_label("Name", exact=True).first.fill("watched")
+    page.get_by_label("Max epochs", exact=True).fill("300")
+    page.get_by_role("button", name="Start training").click()
+    expect(page.locator("#jobs .state")).to_have_text("running", timeout=SLOW)
+
+
+def _watch(page: Page) -> None:
+    """Curves, log and filmstrip grow."""
+    page.wait_for_function("document.querySelectorAll('.film-frame').length > 2", timeout=SLOW)
+    line = page.locator(".chart polyline.val").first
+    before = len((line.get_attribute("points") or "").split())
+    assert before > 1
+    expect(page.locator(".log")).to_contain_text("watched: seed 0, device cpu")
+    expect(page.locator("#jobs progress").first).to_have_attribute("value", re.compile(r"0\.\d+"))
+    expect(page.locator("#jobs .sides")).to_contain_text(re.compile(r"step [\d,]+ of [\d,]+, \S+ \S+ left"))
+    page.wait_for_function(
+        "before => document.querySelector('.chart polyline.val').points.length > before", arg=before, timeout=SLOW
+    )
+    assert page.locator(".film li").count() == page.locator(".film-frame").first.locator("img").count()
+    page.locator("#film-at").focus()
+    page.keyboard.press("Home")
+    expect(page.locator(".film output")).to_contain_text("epoch 1, step 20")
+    expect(page.locator(".film-frame.chosen .legend")).to_have_text("1")
+    page.keyboard.press("End")
+    page.locator(".curves summary").click()
+    expect(page.locator(".curves table tbody tr").last.locator("td").nth(1)).to_have_text("20")
+    assert barriers(page) == []
+    keep_screenshot(page, "job")
+
+
+def _reload(page: Page) -> None:
+    """The stream of events goes on after the last one that was seen, and the curves are there at once."""
+    seen = _known(page)
+    with page.expect_request("**/events") as asked:
+        page.reload()
+    assert int(asked.value.headers["last-event-id"]) >= seen["last"]
+    expect(page.locator(".chart polyline.val").first).to_be_attached()
+    expect(page.locator(".log")).to_contain_text("watched: seed 0", timeout=SLOW)
+    _complete(page)
+
+
+def _goes_on(page: Page, address: str) -> None:
+    last = _known(page)["last"]
+    page.wait_for_function(
+        "last => JSON.parse(sessionStorage.getItem(`job ${location.hash.slice(6)}`)).last > last + 3",
+        arg=last,
+        timeout=SLOW,
+    )
+    expect(page.locator("#jobs .wrong").first).to_be_hidden()
+    _complete(page)
+
+
+def _stop(page: Page, address: str) -> None:
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#jobs .state")).to_have_text("stopped", timeout=SLOW)
+    expect(page.locator("#jobs .report")).to_contain_text("Test accuracy")
+    identity = page.url.rpartition("/")[2]
+    metrics = page.request.get(f"{address}/v1/jobs/{identity}/metrics").json()["metrics"]
+    page.wait_for_function("last => JSON.parse(sessionStorage.getItem(`job ${location.hash.slice(6)}`)).metrics[last]", arg=str(metrics[-1]["step"]))
+    assert [int(step) for step in _known(page)["metrics"]] == [line["step"] for line in metrics]
+    expect(page.locator(".log")).to_have_text(page.request.get(f"{address}/v1/jobs/{identity}/logs").text())
+    frames = page.request.get(f"{address}/v1/jobs/{identity}/probe").json()["frames"]
+    expect(page.locator(".film-frame")).to_have_count(len(frames))
+    page.get_by_text("Files and checkpoints").click()
+    expect(page.locator(".pane")).to_contain_text(["model.safetensors", "watched"])
+    expect(page.locator(".pane").first).to_contain_text("last.ckpt")
+    with page.context.expect_page() as opening:
+        page.get_by_role("link", name="Open the report").click()
+    expect(opening.value.locator("body")).to_contain_text("watched")
+    opening.value.close()
+    expect(page.locator("#jobs .actions .button:visible")).to_have_text(
+        ["Resume", "Delete", "Try this model, version 1"]
+    )
+    keep_screenshot(page, "job-stopped")
+    page.set_viewport_size({"width": 375, "height": 812})
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    page.emulate_media(color_scheme="dark")
+    assert barriers(page) == []
+    keep_screenshot(page, "job-phone-dark")
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def _try(page: Page) -> None:
+    page.get_by_role("link", name="Try this model").click()
+    expect(page).to_have_url(re.compile(r"#play\?.*model=watched"))
+    expect(page.locator("#model option:checked")).to_have_text("watched, version 1")
+
+
+def _known(page: Page) -> Any:
+    """What the page keeps of the job that it shows."""
+    return page.evaluate("JSON.parse(sessionStorage.getItem(`job ${location.hash.slice(6)}`))")
+
+
+def _complete(page: Page) -> None:
+    """Of the validations until now, one each epoch of 20 steps, none is missing."""
+    steps = [int(step) for step in _known(page)["metrics"]]
+    assert steps == [*range(20, 20 * len(steps) + 1, 20)]
