@@ -191,6 +191,25 @@ def test_what_a_killed_process_wrote_is_not_used_and_cleared_away(tmp_path: Path
 
 
 @pytest.mark.slow
+def test_sets_that_nobody_reads_are_deleted_when_another_is_written(tmp_path: Path) -> None:
+    kept, old = key_of(["kept"]), key_of(["old"])
+    source = Source(2, (1, 4, 4), [Decoded(torch.ones(2, 1, 4, 4, dtype=torch.uint8), {})])
+    for key in (kept, old):
+        decode_once(key, tmp_path, 0.0, lambda: source)
+    mapped = decode_once(old, tmp_path, 0.0, lambda: source)
+    others = tmp_path / "notes.json"
+    others.write_text("{}")
+    month = time.time() - 31 * 24 * 3600
+    for path in (*tmp_path.glob("*.json"), *tmp_path.glob("*.images")):
+        os.utime(path, (month, month))
+    decode_once(kept, tmp_path, 0.0, lambda: pytest.fail("it is decoded again"))  # and so is read
+    decode_once(key_of(["new"]), tmp_path, 0.0, lambda: source)
+    assert not [name for name in files_in(tmp_path) if name.startswith(old)]
+    assert len(files_in(tmp_path)) == 5
+    assert others.exists()
+    assert mapped.images.min() == 1  # a run that still reads it goes on
+
+
 def test_a_second_process_waits_and_uses_what_the_first_wrote(tmp_path: Path) -> None:
     code = KILLED.replace("time.sleep(60)", "time.sleep(2)")
     process = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE)

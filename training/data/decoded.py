@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import shutil
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _VERSION = "1"
 """Of what is written; another one makes every set be decoded again."""
+_KEPT = 30 * 24 * 3600.0
+"""Seconds that a set stays in the cache folder which no run reads."""
 
 
 class Decoded(NamedTuple):
@@ -116,6 +119,8 @@ def _find(folder: Path, key: str) -> Decoded | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     flat = _map(path, size)
+    with contextlib.suppress(OSError):  # of a place that is only read
+        os.utime(folder / f"{key}.json")
     return Decoded(flat.view(count, channels, height, width), document["unreadable"])
 
 
@@ -138,6 +143,7 @@ def _write(folder: Path, key: str, source: Source) -> Decoded:
         with _alone(folder, key):
             found = _find(folder, key)
             if found is None:
+                _forget_unused(folder)
                 _check_room(folder, bytes_needed)
                 _write_files(folder, key, source)
                 found = _find(folder, key)
@@ -153,6 +159,16 @@ def _write(folder: Path, key: str, source: Source) -> Decoded:
     if found is None:
         raise ValueError("data.root must be a set with at least 1 readable picture, got 0")
     return found
+
+
+def _forget_unused(folder: Path) -> None:
+    """Delete the sets that no run has begun to read for long; one that still does keeps what it has mapped."""
+    for path in folder.glob(f"{'[0-9a-f]' * 32}.json"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _KEPT:
+                path.unlink()
+                path.with_suffix(".images").unlink()
+                log.info("the decoded pictures in %s, not read for 30 days, are deleted", path.with_suffix(".images"))
 
 
 def _check_room(folder: Path, bytes_needed: int) -> None:
