@@ -9,7 +9,7 @@ from service.commands.job_arguments import Launch
 from service.jobs.console import NAME, start_of_tail
 from service.jobs.resuming import resume
 from service.jobs.schemas import Job, JobEvent, Jobs
-from service.jobs.shown import shown_event, shown_job
+from service.jobs.shown import shown_event, shown_job, shown_jobs
 from service.jobs.wanted import resolved
 from service.settings import Settings
 from stn.config import to_dict
@@ -48,7 +48,7 @@ class LocalJobs:
 
     def list(self, states: Sequence[State], limit: int) -> Jobs:
         found = self._store.list(limit=limit + 1, states=states)
-        shown = [self._shown(job) for job in found[:limit]]
+        shown = shown_jobs(self._store, found[:limit], self._settings.runs, "")
         return Jobs(jobs=shown, next=shown[-1].id if len(found) > limit else None)
 
     def get(self, job: str) -> Job:
@@ -100,7 +100,7 @@ class LocalJobs:
             raise ValueError(f"JOB must be the id of a job of {self._settings.home}, got {job!r}") from None
 
     def _shown(self, job: Row) -> Job:
-        return shown_job(job, self._settings.runs, "")
+        return shown_job(self._store, job, self._settings.runs, "")
 
 
 def _read(path: Path, place: int) -> bytes:

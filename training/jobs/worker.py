@@ -4,12 +4,12 @@ It never compares times of day. What it does to a job it does as an attempt, whi
 a worker that was taken for gone, and wakes, changes nothing. A training outlives its worker, and the next one adopts it.
 """
 
+import contextlib
 import logging
 import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from stn.config import from_dict
@@ -26,6 +26,7 @@ from training.jobs.ledger import Ledger, Register
 from training.jobs.local import PROGRAM, Local
 from training.jobs.moments import Every, ended_by_signals
 from training.jobs.store import JobStore
+from training.jobs.waiting import SIGN
 from training.runs import prepare_run
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class Worker:
         self.charges: dict[str, Charge] = {}
         self._end = threading.Event()
         self._left: list[Process] = []  # our children all the same: somebody has to see them end
-        self._claim, self._look, self._rest = Every(CLAIM), Every(LOOK), 0.0
+        self._claim, self._look, self._sign, self._rest = Every(CLAIM), Every(LOOK), Every(SIGN), 0.0
         self._answers = True
 
     def run(self) -> int:
@@ -92,6 +93,8 @@ class Worker:
             while not self._end.wait(TICK):
                 self._tick()
             self._pause_all()
+        with contextlib.suppress(StoreUnavailable):
+            self.store.sign_off(self.name)
         return 0
 
     def _pause_all(self) -> None:
@@ -128,6 +131,8 @@ class Worker:
         self._answers = error is None
 
     def _with_store(self, now: float) -> None:
+        if self._sign.is_due(now):
+            self.store.sign(self.name, self.place, self.devices.total)
         # Where it did not answer, something has to ask it.
         others = self._look_at_all() if self._look.is_due(now) or not self._answers else None
         for charge in [*self.charges.values()]:
@@ -142,7 +147,7 @@ class Worker:
             while self._claim_one():
                 pass
 
-    @contextmanager
+    @contextlib.contextmanager
     def _still_ours(self, charge: Charge) -> Iterator[None]:
         try:
             yield
