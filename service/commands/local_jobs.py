@@ -13,7 +13,8 @@ from service.jobs.shown import shown_event, shown_job, shown_jobs
 from service.jobs.wanted import resolved
 from service.settings import Settings
 from stn.config import to_dict
-from training.jobs.folders import remove_run, run_folder
+from training.jobs.deletion import delete_job
+from training.jobs.folders import run_folder
 from training.jobs.job import Job as Row
 from training.jobs.job import JobNotFound
 from training.jobs.states import ENDED, State
@@ -57,8 +58,7 @@ class LocalJobs:
     def change(self, verb: str, job: str) -> Job | None:
         self._row(job)
         if verb == "delete":
-            self._store.delete(job)
-            remove_run(self._settings.runs, job)
+            delete_job(self._store, self._settings.runs, job)
             return None
         if verb == "resume":
             return self._shown(resume(self._store, job, self._settings.home))

@@ -16,6 +16,7 @@ from service.openapi.jobs import CONFIG, LOCATION
 from service.openapi.problems import document_problems
 from service.problems import Problem
 from service.settings import Settings
+from training.jobs.deletion import delete_row
 from training.jobs.folders import remove_run
 from training.jobs.job import Job
 from training.jobs.states import State
@@ -144,8 +145,9 @@ async def get_job(request: Request, id: JobId) -> schemas.Job:
 @router.delete("/{id}", status_code=204, response_model=None, responses=_PROBLEMS)
 async def delete_job(request: Request, id: JobId) -> Response:
     """Delete a job that has ended, with its events and its run folder; the version of the model that it made stays."""
-    await database_of(request).ask(lambda store: store.delete(id))
-    await to_thread.run_sync(remove_run, runs_of(request), id)
+    runs = runs_of(request)
+    await database_of(request).ask(lambda store: delete_row(store, runs, id))
+    await to_thread.run_sync(remove_run, runs, id)
     return Response(status_code=204)
 
 

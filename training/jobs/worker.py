@@ -17,6 +17,7 @@ from training.attempts import Fenced
 from training.config import TrainingConfig
 from training.jobs.adoption import find_process
 from training.jobs.charge import Charge
+from training.jobs.deletion import sweep
 from training.jobs.devices import Device, Devices, find_gpus, give_back
 from training.jobs.folders import run_folder
 from training.jobs.identity import Process, new_worker, place
@@ -89,6 +90,8 @@ class Worker:
         """The exit code: 0 after a signal, when what it trained is paused and waits for the next worker."""
         where = f"{len(self.devices.gpus)} GPUs" if self.devices.gpus else f"{self.devices.total} at a time on the CPU"
         log.info("worker %s runs the jobs in %s, %s", self.name, self.runs, where)
+        with contextlib.suppress(StoreUnavailable):  # then the next worker does it
+            sweep(self.store, self.runs)
         with ended_by_signals(self._end):
             while not self._end.wait(TICK):
                 self._tick()

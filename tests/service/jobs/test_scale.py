@@ -42,7 +42,11 @@ class Posted(NamedTuple):
 
 @pytest.mark.parametrize(
     ("count", "real"),
-    [pytest.param(12, False, marks=pytest.mark.slow), pytest.param(200, True, marks=pytest.mark.exhaustive)],
+    [
+        pytest.param(12, False, marks=pytest.mark.slow),
+        pytest.param(200, False, marks=pytest.mark.exhaustive),
+        pytest.param(200, True, marks=pytest.mark.exhaustive),
+    ],
 )
 def test_each_job_that_is_posted_to_one_of_three_services_runs_once(
     postgresql: PostgreSQL, home: Path, tmp_path: Path, count: int, real: bool
@@ -55,7 +59,7 @@ def test_each_job_that_is_posted_to_one_of_three_services_runs_once(
             stack.enter_context(serving(home, log=tmp_path / f"service{number}", database=url)) for number in range(3)
         ]
         for _ in range(2):
-            stack.enter_context(worker(url, home, slots=1, **program))
+            stack.enter_context(worker(url, home, slots=2, **program))
         store = stack.enter_context(contextlib.closing(JobStore(url)))
         begin = time.monotonic()
         posted = post_all([service.url for service in services], count)
