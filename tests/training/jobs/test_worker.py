@@ -55,6 +55,7 @@ def test_a_job_is_started_at_once_and_tells_how_far_it_is(store: JobStore, runni
         (1, "failed", "crash", "the training process was killed by SIGSEGV", 3),
         (2, "failed", "mistake", "what is wrong", 1),
         (3, "failed", "resources", "what is wrong", 1),
+        (7, "failed", "resources", "what is wrong (crash 3 without", 3),
         (5, "failed", "crash", "the training process ended without a result", 3),
         (6, "succeeded", None, "trained to its end", 2),
     ],
