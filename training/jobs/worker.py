@@ -81,6 +81,7 @@ class Worker:
         self.leases = Leases(lease, self.place)
         self.ledger = Ledger(store, lease / 7.5, retries, first_wait, register)
         self.charges: dict[str, Charge] = {}
+        self._unadopted: dict[str, str | None] = {}  # jobs that are ours, whose processes go on by themselves
         self._end = threading.Event()
         self._left: list[Process] = []  # our children all the same: somebody has to see them end
         self._claim, self._look, self._sign, self._rest = Every(CLAIM), Every(LOOK), Every(SIGN), 0.0
@@ -197,17 +198,32 @@ class Worker:
         run = run_folder(self.runs, job.id)
         charge = Charge(job, run, self.executor, self.grace)
         process = find_process(job, run)
+        where = self._unadopted.get(job.id, where)
         try:
             run.mkdir(parents=True, exist_ok=True)
             charge.adopt(process, moved=where not in (None, self.place))
-        except (Fenced, OSError) as error:
-            if process is not None and isinstance(error, OSError):
-                self.executor.stop(process, "kill")
+        except OSError as error:
+            if process is None:
+                self.ledger.put_off(job, str(error))
+            else:
+                self._leave(job, process, where, error)
+        except Fenced as error:
             self.ledger.put_off(job, str(error))
         else:
             self.charges[job.id] = charge
+            self._unadopted.pop(job.id, None)
             found = f"adopted process {process.pid}" if process else "found no process"
             log.info("job %s, attempt %d: %s", job.id, job.attempt, found)
+
+    def _leave(self, job: Job, process: Process, where: str | None, error: OSError) -> None:
+        """Let a process train on that cannot be adopted now, since its run folder cannot be written; look at it again."""
+        if job.id not in self._unadopted:
+            log.warning("job %s: process %d cannot be adopted yet and goes on: %s", job.id, process.pid, error)
+        self._unadopted[job.id] = where
+        if job.asked == "cancel":
+            self.executor.stop(process, "kill")
+        with contextlib.suppress(LeaseLost):
+            self.store.beat(job)
 
     def _claim_one(self) -> bool:
         free = self.devices.take_free()

@@ -5,6 +5,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from tests.databases import PostgreSQL
 from tests.training.jobs.workers import (
     PROGRAM,
+    Running,
     ended,
     starts,
     submit_quick,
@@ -81,6 +83,72 @@ def test_what_ended_while_no_worker_watched_is_told_by_its_closing_record(
             assert [len(starts(second, job)) for job in (good, bad)] == [1, 2]
     reasons = [event.data["reason"] for event in store.events(bad.id) if event.data.get("state") == "interrupted"]
     assert reasons == ["the training process was gone when a worker looked for it"]
+
+
+@pytest.mark.parametrize("adopted", [True, False])
+def test_a_mistake_is_told_from_a_crash_where_nobody_sees_the_exit_code(
+    store: JobStore, database_url: str, home: Path, adopted: bool
+) -> None:
+    """The process finds it after it was adopted, or while no worker watches."""
+    with worker(database_url, home, program=PROGRAM) as first:
+        job = submit_quick(store, steps=10_000, seed=8)
+        wait_for(lambda: store.get(job.id).state == "running")
+        pid = pid_of(store, job)
+        os.kill(pid, signal.SIGSTOP)
+        first.kill()
+        if not adopted:
+            os.kill(pid, signal.SIGCONT)
+            wait_for(lambda: not trainings(home))
+        with worker(database_url, home, program=PROGRAM) as second:
+            wait_for(lambda: store.get(job.id).attempt == 2)
+            if adopted:
+                os.kill(pid, signal.SIGCONT)
+            done = ended(store, job)
+            assert (done.state, done.failure, done.reason) == ("failed", "mistake", "what is wrong")
+            assert (done.attempt, done.crashes, len(starts(second, job))) == (2, 0, 1)
+
+
+def test_a_training_that_is_killed_again_and_again_has_failed_after_five_retries(
+    store: JobStore, database_url: str, home: Path
+) -> None:
+    with worker(database_url, home, program=PROGRAM) as running:
+        job = submit_quick(store, steps=100_000)
+        for attempt in range(1, 7):
+            wait_for(lambda attempt=attempt: (now := store.get(job.id)).attempt == attempt and now.pid)
+            os.kill(pid_of(store, job), signal.SIGKILL)
+        done = ended(store, job)
+        assert (done.state, done.failure, done.attempt) == ("failed", "crash", 6)
+        assert done.reason == "the training process was killed by SIGKILL (crash 6 without a new checkpoint in between)"
+        assert len(starts(running, job)) <= 6
+        store.resume(job.id)  # which counts anew
+        wait_for(lambda: (now := store.get(job.id)).attempt == 7 and now.pid)
+        os.kill(pid_of(store, job), signal.SIGKILL)
+        wait_for(lambda: store.get(job.id).attempt == 8)
+        store.cancel(job.id)
+        assert ended(store, job).state == "cancelled"
+
+
+def limit(running: Running, size: int) -> None:
+    """The largest place in a file to which the worker may write; beyond, it is as on a full disk."""
+    resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def test_a_training_that_cannot_be_adopted_yet_goes_on(postgresql: PostgreSQL, home: Path) -> None:
+    url = postgresql.database()
+    with contextlib.closing(JobStore(url)) as store, worker(url, home, program=PROGRAM) as first:
+        (job,) = started(store, 1000)
+        with worker(url, home, program=PROGRAM, lease=LEASE) as second:
+            wait_for(lambda: first.log.read_text().count("runs the jobs") == 2)
+            limit(second, 0)
+            first.kill()
+            wait_for(lambda: store.get(job.id).attempt == 2)
+            time.sleep(1.5 * LEASE)
+            assert (store.get(job.id).attempt, trainings(home)) == (2, [pid_of(store, job)])
+            limit(second, resource.RLIM_INFINITY)
+            done = ended(store, job)
+            assert (done.state, done.attempt, len(starts(second, job))) == ("succeeded", 2, 1)
+        steps = [event.data["step"] for event in store.events(job.id) if event.kind == "metrics"]
+        assert steps == list(range(9, 1000, 10))
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4])
