@@ -60,8 +60,10 @@ class News:
 
 
 def pause(elapsed: float) -> float:
-    """Seconds to the next event of progress: a thousandth of the time that a training has taken, within bounds, so that a day
-    of it makes about 5,000 events and not 43,200; what was told once stays, and their numbers have no gaps."""
+    """Seconds to the next event of progress: a thousandth of the time that a training has taken, within bounds.
+
+    A day makes about 5,000 events then, and not 43,200; what was told once stays, and its numbers have no gaps.
+    """
     return min(max(SECONDS, elapsed / 1000), MOST_SECONDS)
 
 
