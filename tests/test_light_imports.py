@@ -18,6 +18,8 @@ MODULES = [
     "training.config",
     "training.decoding",
     "training.experiments.cells",
+    "training.failures",
+    "training.jobs.deletion",
     "training.jobs.store",
     "training.jobs.worker",
     "training.own_pictures",

@@ -26,7 +26,7 @@ PATIENCE = 60.0
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 when the model is written, 2 for a mistake in config or data, 3 where the disk is full or not writable,
-    4 where another attempt has the run, 130 when interrupted or paused.
+    4 where another attempt has the run, 5 where something could not be downloaded, 130 when interrupted or paused.
     """
     interrupt_on_signals()  # by SIGTERM, Lightning would end a test as if it were done
     keep_memory()
@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _main(arguments: list[str] | None) -> int:
     # Only now, so that Ctrl-C during the long imports ends in good order too.
     from training.attempts import Attempt, Fenced
+    from training.failures import exit_code, leave_word
     from training.runs import Held, is_finished
 
     options = _parse(arguments)
@@ -59,7 +60,10 @@ def _main(arguments: list[str] | None) -> int:
         sys.stderr.write(f"error: {error}\n")
         if isinstance(error, Fenced) or (isinstance(error, Held) and options.attempt is not None):
             return 4
-        return 2 if isinstance(error, ValueError) else 3
+        code = exit_code(error, options.resume)
+        if first and options.attempt is not None:
+            leave_word(Attempt(options.resume, options.attempt), code, str(error))
+        return code
 
 
 @contextmanager

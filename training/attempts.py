@@ -3,6 +3,7 @@
 attempt.json    {"attempt": 3}: the start to which the run folder belongs. A process that an earlier start began publishes
                 nothing more, unless the later one adopted it: {"attempt": 4, "adopted": 3}; see `Owner`
 control.json    {"ask": "stop" or "pause", "attempt": 3}: what the process is asked to do between two batches
+failure.json    {"attempt": 3, "code": 2, "reason": "..."}: why the process ended with an error; see `training.failures`
 progress.json   how far it is; see `training.progress`
 """
 

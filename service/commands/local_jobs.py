@@ -9,11 +9,12 @@ from service.commands.job_arguments import Launch
 from service.jobs.console import NAME, start_of_tail
 from service.jobs.resuming import resume
 from service.jobs.schemas import Job, JobEvent, Jobs
-from service.jobs.shown import shown_event, shown_job
+from service.jobs.shown import shown_event, shown_job, shown_jobs
 from service.jobs.wanted import resolved
 from service.settings import Settings
 from stn.config import to_dict
-from training.jobs.folders import remove_run, run_folder
+from training.jobs.deletion import delete_job
+from training.jobs.folders import run_folder
 from training.jobs.job import Job as Row
 from training.jobs.job import JobNotFound
 from training.jobs.states import ENDED, State
@@ -48,7 +49,7 @@ class LocalJobs:
 
     def list(self, states: Sequence[State], limit: int) -> Jobs:
         found = self._store.list(limit=limit + 1, states=states)
-        shown = [self._shown(job) for job in found[:limit]]
+        shown = shown_jobs(self._store, found[:limit], self._settings.runs, "")
         return Jobs(jobs=shown, next=shown[-1].id if len(found) > limit else None)
 
     def get(self, job: str) -> Job:
@@ -57,8 +58,7 @@ class LocalJobs:
     def change(self, verb: str, job: str) -> Job | None:
         self._row(job)
         if verb == "delete":
-            self._store.delete(job)
-            remove_run(self._settings.runs, job)
+            delete_job(self._store, self._settings.runs, job)
             return None
         if verb == "resume":
             return self._shown(resume(self._store, job, self._settings.home))
@@ -100,7 +100,7 @@ class LocalJobs:
             raise ValueError(f"JOB must be the id of a job of {self._settings.home}, got {job!r}") from None
 
     def _shown(self, job: Row) -> Job:
-        return shown_job(job, self._settings.runs, "")
+        return shown_job(self._store, job, self._settings.runs, "")
 
 
 def _read(path: Path, place: int) -> bytes:

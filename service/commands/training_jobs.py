@@ -155,7 +155,7 @@ def _line(job: Job) -> str:
     done = f"step {job.step}" + (f"/{job.steps}" if job.steps else "")
     left = f", {_duration(job.eta_seconds)} left" if job.eta_seconds and job.state not in ENDED else ""
     model = f", model {job.model.name} version {job.model.version}" if job.model else ""
-    return f"{job.id}  {job.name}  {job.state}  {done}{left}{model}  {job.reason}"
+    return f"{job.id}  {job.name}  {job.state}  {done}{left}{model}  {job.waiting or job.reason}"
 
 
 def _described(job: Job) -> str:

@@ -1,19 +1,27 @@
 """`stn worker`: the process that runs training jobs."""
 
+import logging
 import sys
+import threading
 from pathlib import Path
 
 from service.models.folder import register_once
 from service.observing import logs
 from service.settings import Settings, taken_over
+from training.jobs.moments import ended_by_signals
 from training.jobs.store import Job, JobStore, StoreUnavailable
 from training.jobs.worker import Worker
+
+log = logging.getLogger(__name__)
+
+_PAUSE = 1.0
+"""Seconds between two attempts to open the database."""
 
 
 def worker(settings: Settings) -> int:
     """Run the jobs of the database until a signal ends it; what it trains is paused then, and goes on at the next worker.
 
-    The exit code: 0 after a signal.
+    Where the database does not answer yet, it is waited for. The exit code: 0 after a signal.
     """
     logs.set_up(settings.log_format, settings.log_requests)
 
@@ -21,14 +29,32 @@ def worker(settings: Settings) -> int:
         """The version that a finished run's model has become."""
         return register_once(settings.models, job.name, run / "model.safetensors")
 
+    store = _opened(settings.job_database)
+    if store is None:
+        return 0
     return Worker(
-        JobStore(settings.job_database),
+        store,
         settings.home,
         slots=settings.slots,
         retries=settings.retries,
         grace=settings.stop_seconds,
         register=registered,
     ).run()
+
+
+def _opened(url: str) -> JobStore | None:
+    """The jobs, once their database answers; None where a signal comes first."""
+    end, is_told = threading.Event(), False
+    with ended_by_signals(end):
+        while not end.is_set():
+            try:
+                return JobStore(url)
+            except StoreUnavailable as error:
+                if not is_told:
+                    log.warning("%s; the worker waits for it", error)
+                is_told = True
+                end.wait(_PAUSE)
+    return None
 
 
 def main(arguments: list[str]) -> int:
@@ -38,9 +64,6 @@ def main(arguments: list[str]) -> int:
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    except StoreUnavailable as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
 
 
 if __name__ == "__main__":

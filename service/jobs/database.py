@@ -12,7 +12,7 @@ from anyio import CapacityLimiter, to_thread
 
 from service.problems import Problem
 from service.settings import Settings
-from training.jobs.job import JobNotFound, KeyReused, StoreUnavailable
+from training.jobs.job import JobNotFound, KeyReused, NewerDatabase, StoreUnavailable
 from training.jobs.states import Forbidden
 
 if TYPE_CHECKING:
@@ -29,6 +29,14 @@ PATIENCE = 10.0
 RETRY = {"Retry-After": "2"}
 _PAUSE = 1.0
 """Seconds between two attempts to open it."""
+
+
+class _Unusable(Exception):
+    """Only an operator can mend it, and waiting does not help; an address is told to the log alone."""
+
+    def __init__(self, error: ValueError) -> None:
+        why = str(error) if isinstance(error, NewerDatabase) else "the log of the service says why"
+        super().__init__(f"the database of jobs cannot be used until an operator mends it: {why}")
 
 
 class JobDatabase:
@@ -51,8 +59,8 @@ class JobDatabase:
         """What the function makes of the store.
 
         Raises:
-            Problem: 503 where it does not answer, 404 where it has no such job, 409 where a job's state forbids it, 422
-                where an idempotency key came before with another body.
+            Problem: 503 where it does not answer (without `Retry-After` where it never will), 404 where it has no such job,
+                409 where a job's state forbids it, 422 where an idempotency key came before with another body.
         """
         self._limiter = self._limiter or CapacityLimiter(THREADS)
         try:
@@ -61,6 +69,8 @@ class JobDatabase:
         except (StoreUnavailable, TimeoutError) as error:
             log.warning("the database of jobs does not answer: %s", error or "it takes too long")
             raise Problem(503, "the database of jobs does not answer at present: try again", RETRY) from None
+        except _Unusable as error:
+            raise Problem(503, str(error)) from None
         except JobNotFound:
             raise Problem(404, "there is no job of that id") from None
         except Forbidden as error:
@@ -88,7 +98,7 @@ class JobDatabase:
                 except StoreUnavailable:
                     self._next_try = time.monotonic() + _PAUSE
                     raise
-                except ValueError as error:  # of a newer version, or no address of one: only an operator can mend it
-                    self._next_try = time.monotonic() + _PAUSE
-                    raise StoreUnavailable(str(error)) from None
+                except ValueError as error:  # of a newer version, or no address of one
+                    log.error("the database of jobs cannot be used: %s", error)
+                    raise _Unusable(error) from None
             return self._store

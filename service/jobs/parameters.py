@@ -18,7 +18,10 @@ JobId = Annotated[str, Path(pattern=ID_PATTERN, description="Id of the job.", ex
 
 UNKNOWN = "There is no such job."
 WRONG = "A parameter is not as described."
-AWAY = "The database of jobs does not answer at present; try again after `Retry-After` seconds."
+AWAY = (
+    "The database of jobs does not answer at present; try again after `Retry-After` seconds. Without that header only "
+    "an operator can mend it, and the reason says how."
+)
 
 
 def database_of(request: Request) -> JobDatabase:

@@ -68,6 +68,8 @@ class Job(_Schema):
     state: State
     reason: str
     """Why it is in this state."""
+    waiting: str | None
+    """Why nothing happens to it, where that is known: for what it waits, or that its worker has given no sign of life."""
     failure: Failure | None
     """Of a failed one: a `mistake` in the config or the data, `resources` such as a full disk, or a `crash`."""
     stopped: bool

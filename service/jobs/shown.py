@@ -1,15 +1,29 @@
 """A job as the service shows it: its row, with paths of what there is about it."""
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.jobs import schemas
 from training.jobs.job import Event, Job
 
+if TYPE_CHECKING:
+    from training.jobs.store import JobStore
 
-def shown_job(job: Job, runs: Path, root: str) -> schemas.Job:
+
+def shown_job(store: "JobStore", job: Job, runs: Path, root: str) -> schemas.Job:
     """The job, for an application that is mounted at this root path."""
+    return shown_jobs(store, [job], runs, root)[0]
+
+
+def shown_jobs(store: "JobStore", jobs: Sequence[Job], runs: Path, root: str) -> list[schemas.Job]:
+    """The same for many."""
+    waiting = store.waiting(jobs)
+    return [_shown(job, waiting.get(job.id), runs, root) for job in jobs]
+
+
+def _shown(job: Job, waiting: str | None, runs: Path, root: str) -> schemas.Job:
     here = f"{root}/v1/jobs/{job.id}"
     has_report = (runs / job.id / "report" / "index.html").is_file()
     links = schemas.JobLinks(
@@ -21,8 +35,10 @@ def shown_job(job: Job, runs: Path, root: str) -> schemas.Job:
     if job.model_version is not None:
         path = f"{root}/v1/models/{job.name}/versions/{job.model_version}"
         model = schemas.JobModel(name=job.name, version=job.model_version, link=path)
-    own = {name: getattr(job, name) for name in schemas.Job.model_fields.keys() - {"model", "config", "links"}}
-    return schemas.Job(**own, model=model, config=shown_config(job), links=links)
+    own = {
+        name: getattr(job, name) for name in schemas.Job.model_fields.keys() - {"waiting", "model", "config", "links"}
+    }
+    return schemas.Job(**own, waiting=waiting, model=model, config=shown_config(job), links=links)
 
 
 def shown_config(job: Job) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from service.jobs import schemas
 from service.jobs.parameters import AWAY, UNKNOWN, WRONG, JobId, database_of, owner_of, root_of, runs_of
 from service.jobs.resuming import resume
-from service.jobs.shown import shown_job
+from service.jobs.shown import shown_job, shown_jobs
 from service.jobs.wanted import read_body, resolved
 from service.openapi.jobs import CONFIG, LOCATION
 from service.openapi.problems import document_problems
 from service.problems import Problem
 from service.settings import Settings
+from training.jobs.deletion import delete_row
 from training.jobs.folders import remove_run
 from training.jobs.job import Job
 from training.jobs.states import State
@@ -108,8 +109,8 @@ async def list_jobs(
     ] = None,
 ) -> schemas.Jobs:
     """Training jobs, the newest first."""
-    show = partial(shown_job, runs=runs_of(request), root=root_of(request))
-    found = await database_of(request).ask(lambda store: [*map(show, store.list(after, limit + 1, status or ()))])
+    show = partial(shown_jobs, runs=runs_of(request), root=root_of(request))
+    found = await database_of(request).ask(lambda store: show(store, store.list(after, limit + 1, status or ())))
     return schemas.Jobs(jobs=found[:limit], next=found[limit - 1].id if len(found) > limit else None)
 
 
@@ -144,12 +145,13 @@ async def get_job(request: Request, id: JobId) -> schemas.Job:
 @router.delete("/{id}", status_code=204, response_model=None, responses=_PROBLEMS)
 async def delete_job(request: Request, id: JobId) -> Response:
     """Delete a job that has ended, with its events and its run folder; the version of the model that it made stays."""
-    await database_of(request).ask(lambda store: store.delete(id))
-    await to_thread.run_sync(remove_run, runs_of(request), id)
+    runs = runs_of(request)
+    await database_of(request).ask(lambda store: delete_row(store, runs, id))
+    await to_thread.run_sync(remove_run, runs, id)
     return Response(status_code=204)
 
 
 async def _asked(request: Request, function: "Callable[[JobStore], Job]") -> schemas.Job:
     """The job that the function gives, as it is shown; all of it beside the event loop."""
     show = partial(shown_job, runs=runs_of(request), root=root_of(request))
-    return await database_of(request).ask(lambda store: show(function(store)))
+    return await database_of(request).ask(lambda store: show(store, function(store)))

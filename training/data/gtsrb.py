@@ -10,6 +10,7 @@ from training.data.labelled import DataSet
 from training.data.labelled_files import LabelledFiles, read_labelled_files
 from training.data.picture_files import DEFAULT_SIZE, PictureFiles
 from training.data.torchvision_sets import DAMAGED, refuse
+from training.failures import is_of_disk
 
 CLASS_NAMES = (
     "speed limit 20",
@@ -73,6 +74,8 @@ def read_gtsrb(config: DataConfig) -> DataSet:
         if not set(labels) <= set(range(len(CLASS_NAMES))):
             raise ValueError("a ClassId is not in [0, 42]")
     except DAMAGED as error:
+        if is_of_disk(error):
+            raise
         raise refuse(config, "the GTSRB files in gtsrb/GTSRB and gtsrb/GT-final_test.csv", error) from None
     files = LabelledFiles(PictureFiles(root, names, ("PPM",)), labels, len(train), CLASS_NAMES)
     return read_labelled_files(files, replace(config, channels="colour", size=config.size or DEFAULT_SIZE))

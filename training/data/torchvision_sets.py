@@ -11,6 +11,7 @@ from torchvision.datasets import CIFAR10, KMNIST, MNIST, SVHN, FashionMNIST
 
 from training.config import DataConfig
 from training.data.labelled import DataSet
+from training.failures import Unreachable, is_of_disk, is_of_network
 
 _DIGITS = tuple("0123456789")
 
@@ -53,9 +54,14 @@ def read_svhn(config: DataConfig) -> DataSet:
     return _join(config, _svhn, _DIGITS, "train_32x32.mat and test_32x32.mat of SVHN")
 
 
-def refuse(config: DataConfig, holds: str, error: Exception) -> ValueError:
-    """The error that says what the root must hold, and why a reader did not find it."""
+def refuse(config: DataConfig, holds: str, error: Exception) -> ValueError | Unreachable:
+    """The error that says what the root must hold, and why a reader did not find it, or that it could not be downloaded."""
     reason = (str(error) or "they are damaged").splitlines()[0]
+    if config.download and (
+        is_of_network(error) or reason.startswith("Error downloading")
+    ):  # of each mirror, torchvision says
+        why = " ".join(str(error).split())
+        return Unreachable(f"the data set {config.name} could not be downloaded to {config.root} ({why})")
     return ValueError(f"data.root must be a folder with {holds}, got {config.root!r} ({reason})")
 
 
@@ -66,6 +72,8 @@ def _join(
     try:
         parts = [read(config, train) for train in (True, False)]
     except DAMAGED as error:
+        if is_of_disk(error):
+            raise
         raise refuse(config, holds, error) from None
     images, labels = (torch.cat(both) for both in zip(*parts, strict=True))
     train, test = torch.arange(len(labels)).split([len(part.labels) for part in parts])

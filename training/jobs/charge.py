@@ -12,7 +12,7 @@ from training.jobs.executor import Executor
 from training.jobs.identity import Process
 from training.jobs.job import Job
 from training.jobs.news import News
-from training.jobs.outcome import GONE, MOVED, UNBEGUN, Code, Outcome, closing, judge, last_words
+from training.jobs.outcome import GONE, MOVED, UNBEGUN, Code, Outcome, closing, judge, last_words, word
 
 MOMENT = 1.0
 """Seconds that everybody has to hear of a signal that ends all."""
@@ -119,6 +119,9 @@ class Charge:
         """What becomes of the job, once its process has ended."""
         assert self.code is not None
         record = closing(self.run, self.began, self.job.attempt)
+        left = None if isinstance(self.code, int) or record else word(self.run, self.began, self.job.attempt)
+        if left is not None:
+            return judge(left.code, None, self.is_paused, left.reason)
         return judge(self.code, record, self.is_paused, last_words(self.executor.logs(self.run)))
 
     @property

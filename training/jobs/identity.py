@@ -52,6 +52,12 @@ def arguments(process: Process) -> list[str]:
     return text.rstrip("\0").split("\0") if is_alive(process) else []
 
 
+def is_gone(worker: str, its_place: str | None, here: str) -> bool:
+    """Whether it is known here that the process of the worker of this name has ended."""
+    process = worker_process(worker) if its_place == here else None
+    return process is not None and not is_alive(process)
+
+
 def new_worker() -> str:
     """A name for a worker in this process, which no other one ever has: HOST/PID.STARTED.CHANCE."""
     me = find(os.getpid())

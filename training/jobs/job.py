@@ -99,5 +99,9 @@ class LeaseLost(Exception):
     """Another attempt or worker has the job, or nobody: whoever hears this has it no longer and may write nothing."""
 
 
+class NewerDatabase(ValueError):
+    """A newer program has upgraded the database: only who runs this one can mend that."""
+
+
 class StoreUnavailable(Exception):
     """The database does not answer or stays locked; the same call may work later, without a restart."""

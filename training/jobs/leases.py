@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from training.jobs.identity import is_alive, worker_process
+from training.jobs.identity import is_gone
 from training.jobs.job import Job
 
 
@@ -34,12 +34,12 @@ class Leases:
             job: (beat, self._seen[job][1] if job in self._seen and self._seen[job][0] == beat else now)
             for job, beat in beats.items()
         }
-        return [job for job in jobs if self._is_gone(job) or now - self._seen[job.id][1] >= self.seconds]
+        return [
+            job
+            for job in jobs
+            if is_gone(job.worker or "", job.place, self.place) or now - self._seen[job.id][1] >= self.seconds
+        ]
 
     def forget(self) -> None:
         """Begin to count anew: who cannot write cannot give a sign of life."""
         self._seen.clear()
-
-    def _is_gone(self, job: Job) -> bool:
-        process = worker_process(job.worker or "") if job.place == self.place else None
-        return process is not None and not is_alive(process)

@@ -9,8 +9,8 @@ from training.attempts import Watched
 from training.jobs.job import Kind
 from training.probe_folder import FOLDER, step_of
 
-SECONDS = 2.0
-"""Between two events of progress."""
+SECONDS, MOST_SECONDS = 2.0, 30.0
+"""Between two events of progress, in the beginning and of a training that lasts for hours: see `pause`."""
 
 
 class News:
@@ -21,7 +21,8 @@ class News:
         self.events: list[tuple[Kind, dict[str, Any]]] = []
         self.progress: dict[str, Any] | None = None
         """The last of this start."""
-        self._file, self._told = Watched(run / "progress.json"), 0.0
+        self._file, self._told = Watched(run / "progress.json"), -MOST_SECONDS
+        self._since = time.monotonic()
         self._lines = Lines(run / "metrics.jsonl")
         self._frames: set[str] = set()
 
@@ -33,10 +34,11 @@ class News:
             attempt: that of the job, of those who have it.
             at_once: also what would be told later.
         """
-        if self._is_new(began, attempt) and (at_once or time.monotonic() >= self._told + SECONDS):
+        now = time.monotonic()
+        if self._is_new(began, attempt) and (at_once or now >= self._told + pause(now - self._since)):
             assert self.progress is not None
             self.events.append(("progress", self.progress))
-            self._told = time.monotonic()
+            self._told = now
         if self.progress is not None:  # before, it may still drop lines that it will repeat
             self.events += [("metrics", line) for line in self._lines.read()]
             self.events += [("sample", sample) for sample in self._new_samples()]
@@ -58,6 +60,14 @@ class News:
         """The name of the picture that was made at this step, before the frame was; None where none was."""
         name = f"step-{step:06d}.png"
         return name if (self.run / "samples" / name).exists() else None
+
+
+def pause(elapsed: float) -> float:
+    """Seconds to the next event of progress: a thousandth of the time that a training has taken, within bounds.
+
+    A day makes about 5,000 events then, and not 43,200; what was told once stays, and its numbers have no gaps.
+    """
+    return min(max(SECONDS, elapsed / 1000), MOST_SECONDS)
 
 
 class Lines:

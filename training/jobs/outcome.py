@@ -30,6 +30,13 @@ class Outcome(NamedTuple):
     crashed: bool = False
 
 
+class Word(NamedTuple):
+    """What a process said of its end with an error, in failure.json."""
+
+    code: int
+    reason: str
+
+
 class Closing(NamedTuple):
     """What a run says of its end, in result.json."""
 
@@ -56,6 +63,15 @@ def closing(run: Path, began: int, attempt: int) -> Closing | None:
         return None
 
 
+def word(run: Path, began: int, attempt: int) -> Word | None:
+    """Why the process ended that was started as `began`, as it wrote down itself; None where it did not."""
+    try:
+        found = json.loads((run / "failure.json").read_text())
+        return Word(int(found["code"]), str(found["reason"])) if began <= found["attempt"] <= attempt else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
 def judge(code: Code, record: Closing | None, paused: bool, said: str) -> Outcome:
     """What becomes of a job whose process has ended.
 
@@ -72,6 +88,8 @@ def judge(code: Code, record: Closing | None, paused: bool, said: str) -> Outcom
         return Outcome("failed", said, failure="mistake")
     if code == 3:
         return Outcome("failed", said, failure="resources")
+    if code == 5:
+        return Outcome(None, said, failure="resources", crashed=True)
     if paused and code != 4:
         return Outcome(None, "the worker was stopped")
     if code == MOVED:

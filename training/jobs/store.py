@@ -12,9 +12,10 @@ from typing import Any, Literal
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.exc import IntegrityError
 
-from training.jobs import claims, rows, states
+from training.jobs import claims, rows, states, waiting
 from training.jobs.creation import create, known
 from training.jobs.database import PATIENCE, Database, clock
+from training.jobs.identity import place
 from training.jobs.job import Event, Job, JobNotFound, KeyReused, Kind, LeaseLost, StoreUnavailable
 from training.jobs.states import ENDED, HELD, STATES, Change, Ended, Failure, State
 from training.jobs.tables import events, jobs
@@ -150,7 +151,13 @@ class JobStore:
             found = {row.state: row.number for row in connection.execute(query)}
         return {state: found.get(state, 0) for state in STATES}
 
-    # What a worker does; all but the first two raise LeaseLost where it has the job no longer
+    def waiting(self, looked_at: Sequence[Job]) -> dict[str, str]:
+        """Why nothing happens to these jobs, by their ids, where that is known: for what they wait, or that their worker has
+        given no sign of life."""
+        with self._database.read() as connection:
+            return waiting.reasons(connection, clock(connection), looked_at, place())
+
+    # What a worker does; all but the first four raise LeaseLost where it has the job no longer
 
     def held(self) -> builtins.list[Job]:
         """The jobs that workers have, the oldest first."""
@@ -174,6 +181,16 @@ class JobStore:
                 return None
         with self._change() as (connection, now):
             return claims.claim(connection, now, worker, place, free, free if total is None else total)
+
+    def sign(self, worker: str, place: str, devices: int) -> None:
+        """A sign of life of a worker that has so many devices: for those who look, leases have their own."""
+        with self._change() as (connection, now):
+            waiting.sign(connection, now, worker, place, devices)
+
+    def sign_off(self, worker: str) -> None:
+        """It ends."""
+        with self._change() as (connection, _):
+            waiting.sign_off(connection, worker)
 
     def take_over(self, job: Job, worker: str, place: str) -> Job:
         """The job as another worker's, at a new attempt, if it has not beaten since `job` was read."""

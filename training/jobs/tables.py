@@ -86,3 +86,12 @@ events = Table(
     Column("kind", String(16), nullable=False),
     Column("data", JSON, nullable=False),
 )
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("place", Text, nullable=False),
+    Column("devices", Integer, nullable=False),
+    Column("seen", Moment, nullable=False),  # the last sign of life, by the database's clock
+)

@@ -1,6 +1,7 @@
 """The tables, made or brought to this program's version by Alembic."""
 
 import contextlib
+import logging
 import threading
 
 from alembic import command
@@ -10,6 +11,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from training.jobs.database import Database, prepare_sqlite
+from training.jobs.job import NewerDatabase
+
+log = logging.getLogger(__name__)
 
 _ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it works on in its modules
 PATIENCE = 60.0
@@ -23,8 +27,9 @@ def upgrade(database: Database, version: str = "head") -> None:
     wait for each other.
 
     Raises:
-        ValueError: a newer program has upgraded them.
+        NewerDatabase: a newer program has upgraded them.
     """
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every opening; what changes is told below
     if database.url.drivername == "sqlite":
         prepare_sqlite(database.url, PATIENCE)
     config = Config()
@@ -39,7 +44,9 @@ def upgrade(database: Database, version: str = "head") -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         _check(connection, script)
         config.attributes.update(connection=connection, version_table=VERSION_TABLE)
+        before = version_of(connection)
         command.upgrade(config, version)
+        log.info("the database of jobs is now of version %s (before: %s)", version_of(connection), before or "empty")
 
 
 def version_of(connection: Connection) -> str | None:
@@ -51,7 +58,7 @@ def _check(connection: Connection, script: ScriptDirectory) -> None:
     current = version_of(connection)
     known = [revision.revision for revision in script.walk_revisions()]
     if current is not None and current not in known:
-        raise ValueError(
+        raise NewerDatabase(
             f"database must be of version {known[0]} or older, got {current}: a newer stn has upgraded it. Install that "
             "version again, or give STN_DATABASE another database"
         )

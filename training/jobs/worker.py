@@ -4,12 +4,12 @@ It never compares times of day. What it does to a job it does as an attempt, whi
 a worker that was taken for gone, and wakes, changes nothing. A training outlives its worker, and the next one adopts it.
 """
 
+import contextlib
 import logging
 import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from stn.config import from_dict
@@ -17,6 +17,7 @@ from training.attempts import Fenced
 from training.config import TrainingConfig
 from training.jobs.adoption import find_process
 from training.jobs.charge import Charge
+from training.jobs.deletion import sweep
 from training.jobs.devices import Device, Devices, find_gpus, give_back
 from training.jobs.folders import run_folder
 from training.jobs.identity import Process, new_worker, place
@@ -26,6 +27,7 @@ from training.jobs.ledger import Ledger, Register
 from training.jobs.local import PROGRAM, Local
 from training.jobs.moments import Every, ended_by_signals
 from training.jobs.store import JobStore
+from training.jobs.waiting import SIGN
 from training.runs import prepare_run
 
 log = logging.getLogger(__name__)
@@ -79,19 +81,24 @@ class Worker:
         self.leases = Leases(lease, self.place)
         self.ledger = Ledger(store, lease / 7.5, retries, first_wait, register)
         self.charges: dict[str, Charge] = {}
+        self._unadopted: dict[str, str | None] = {}  # jobs that are ours, whose processes go on by themselves
         self._end = threading.Event()
         self._left: list[Process] = []  # our children all the same: somebody has to see them end
-        self._claim, self._look, self._rest = Every(CLAIM), Every(LOOK), 0.0
+        self._claim, self._look, self._sign, self._rest = Every(CLAIM), Every(LOOK), Every(SIGN), 0.0
         self._answers = True
 
     def run(self) -> int:
         """The exit code: 0 after a signal, when what it trained is paused and waits for the next worker."""
         where = f"{len(self.devices.gpus)} GPUs" if self.devices.gpus else f"{self.devices.total} at a time on the CPU"
         log.info("worker %s runs the jobs in %s, %s", self.name, self.runs, where)
+        with contextlib.suppress(StoreUnavailable):  # then the next worker does it
+            sweep(self.store, self.runs)
         with ended_by_signals(self._end):
             while not self._end.wait(TICK):
                 self._tick()
             self._pause_all()
+        with contextlib.suppress(StoreUnavailable):
+            self.store.sign_off(self.name)
         return 0
 
     def _pause_all(self) -> None:
@@ -128,6 +135,8 @@ class Worker:
         self._answers = error is None
 
     def _with_store(self, now: float) -> None:
+        if self._sign.is_due(now):
+            self.store.sign(self.name, self.place, self.devices.total)
         # Where it did not answer, something has to ask it.
         others = self._look_at_all() if self._look.is_due(now) or not self._answers else None
         for charge in [*self.charges.values()]:
@@ -142,7 +151,7 @@ class Worker:
             while self._claim_one():
                 pass
 
-    @contextmanager
+    @contextlib.contextmanager
     def _still_ours(self, charge: Charge) -> Iterator[None]:
         try:
             yield
@@ -189,17 +198,32 @@ class Worker:
         run = run_folder(self.runs, job.id)
         charge = Charge(job, run, self.executor, self.grace)
         process = find_process(job, run)
+        where = self._unadopted.get(job.id, where)
         try:
             run.mkdir(parents=True, exist_ok=True)
             charge.adopt(process, moved=where not in (None, self.place))
-        except (Fenced, OSError) as error:
-            if process is not None and isinstance(error, OSError):
-                self.executor.stop(process, "kill")
+        except OSError as error:
+            if process is None:
+                self.ledger.put_off(job, str(error))
+            else:
+                self._leave(job, process, where, error)
+        except Fenced as error:
             self.ledger.put_off(job, str(error))
         else:
             self.charges[job.id] = charge
+            self._unadopted.pop(job.id, None)
             found = f"adopted process {process.pid}" if process else "found no process"
             log.info("job %s, attempt %d: %s", job.id, job.attempt, found)
+
+    def _leave(self, job: Job, process: Process, where: str | None, error: OSError) -> None:
+        """Let a process train on that cannot be adopted now, since its run folder cannot be written; look at it again."""
+        if job.id not in self._unadopted:
+            log.warning("job %s: process %d cannot be adopted yet and goes on: %s", job.id, process.pid, error)
+        self._unadopted[job.id] = where
+        if job.asked == "cancel":
+            self.executor.stop(process, "kill")
+        with contextlib.suppress(LeaseLost):
+            self.store.beat(job)
 
     def _claim_one(self) -> bool:
         free = self.devices.take_free()

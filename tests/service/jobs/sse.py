@@ -68,7 +68,7 @@ class Watcher:
     def ids(self) -> list[int]:
         return [sent.id for sent in self.messages if sent.id is not None]
 
-    def until(self, count: int, seconds: float = 20) -> "Watcher":
+    def until(self, count: int, seconds: float = 60) -> "Watcher":
         """Wait for so many messages."""
         end = time.monotonic() + seconds
         while len(self.messages) < count:
@@ -76,7 +76,7 @@ class Watcher:
             time.sleep(0.01)
         return self
 
-    def join(self, seconds: float = 20) -> "Watcher":
+    def join(self, seconds: float = 60) -> "Watcher":
         """Wait for the end of the stream."""
         self.thread.join(seconds)
         assert not self.thread.is_alive(), self.text

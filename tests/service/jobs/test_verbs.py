@@ -134,3 +134,14 @@ def test_a_scrape_counts_jobs_by_their_states(api: httpx2.Client, store: JobStor
     lines = api.get("/metrics").text.splitlines()
     assert 'stn_jobs{state="queued"} 1.0' in lines
     assert sum(line.startswith("stn_jobs{") for line in lines) == 8
+
+
+def test_a_job_that_waits_says_why(api: httpx2.Client, store: JobStore) -> None:
+    first, second = made(store), made(store)
+    assert api.get(f"/v1/jobs/{first.id}").json()["waiting"] == "waits for a worker: none has given a sign of life"
+    store.sign("somebody", "elsewhere", 1)
+    listed = api.get("/v1/jobs", params={"status": "queued"}).json()["jobs"]
+    assert [job["waiting"] for job in listed] == ["waits for 1 job before it", "is the next: waits for a device"]
+    store.sign_off("somebody")
+    assert ask(api, second, "cancel") == (202, "cancelled")
+    assert api.get(f"/v1/jobs/{second.id}").json()["waiting"] is None

@@ -2,7 +2,9 @@
 that a worker and a training process agree on. A step takes a hundredth of a second.
 
 What it is to do wrong is said by the seed of the config: 1 crashes at each start, 2 finds a mistake, 3 a full disk, 4 hears
-no signal and reads no file, 5 ends without a result, 6 crashes once.
+no signal and reads no file, 5 ends without a result, 6 crashes once, 7 cannot
+download something, 8 finds a mistake at
+step 200.
 """
 
 import json
@@ -14,6 +16,7 @@ import time
 from pathlib import Path
 
 from training.attempts import Attempt, Fenced
+from training.failures import leave_word
 from training.jobs.identity import Process, find, is_alive
 from training.runs import Held, hold, is_finished, set_aside, write_json
 
@@ -44,7 +47,10 @@ def train(run: Path, attempt: Attempt, config: dict, deaf: bool) -> int:
         write_json(
             run / "progress.json", {"attempt": attempt.number, "phase": "training", "step": step, "steps": steps}
         )
-        if (code := wrong(config["seed"], len((run / "starts.jsonl").read_text().splitlines()))) is not None:
+        if (code := wrong(config["seed"], len((run / "starts.jsonl").read_text().splitlines()), step)) is not None:
+            if code:
+                sys.stderr.write("error: what is wrong\n")
+                leave_word(attempt, code, "what is wrong")
             return code
         asked = None if deaf else attempt.asked()
         if asked is not None and step > first:
@@ -74,13 +80,12 @@ def write_down(run: Path, attempt: Attempt) -> None:
         file.write(json.dumps(start) + "\n")
 
 
-def wrong(seed: int, starts: int) -> int | None:
+def wrong(seed: int, starts: int, step: int) -> int | None:
     if seed == 1 or (seed == 6 and starts == 1):
         os.kill(os.getpid(), signal.SIGSEGV)
-    if seed in (2, 3):
-        sys.stderr.write("error: what is wrong\n")
-        return seed
-    return 0 if seed == 5 else None
+    if seed == 8:
+        return 2 if step == 200 else None
+    return {2: 2, 3: 3, 5: 0, 7: 5}.get(seed)
 
 
 def end(run: Path, attempt: Attempt, status: str, steps: int) -> int:

@@ -43,6 +43,13 @@ def run_of(running: Running, job: Job) -> Path:
     return running.home / "runs" / job.id
 
 
+def pid_of(jobs: JobStore, job: Job) -> int:
+    """Of its training, which runs: 0 would be this process and all its kin."""
+    pid = jobs.get(job.id).pid
+    assert pid
+    return pid
+
+
 def at_step(run: Path, step: int) -> Callable[[], bool]:
     return lambda: step_of(run / "checkpoints" / "last.ckpt") >= step
 
@@ -68,7 +75,7 @@ def test_a_training_that_is_killed_at_random_moments_learns_what_another_does(
                 wait_for(lambda step=step: at_step(run, step)() or jobs.get(job.id).ended)
             else:
                 time.sleep(chance.random() * 8)
-            os.kill(jobs.get(job.id).pid or 0, signal.SIGKILL)
+            os.kill(pid_of(jobs, job), signal.SIGKILL)
         done = ended(jobs, job)
         assert (done.state, done.attempt) == ("succeeded", kills + 1)
         assert same_as(whole, run)
@@ -80,13 +87,13 @@ def test_a_training_that_is_killed_at_random_moments_learns_what_another_does(
 @pytest.mark.slow
 def test_a_training_goes_from_worker_to_worker(whole: Path, jobs: JobStore, url: str, tmp_path: Path) -> None:
     """The first is killed, the second stands still, the third is ended in good order, the fourth finishes."""
-    home, lease = tmp_path / "home", 3.0
+    home, lease = tmp_path / "home", 5.0
     with contextlib.ExitStack() as workers:
         first = workers.enter_context(worker(url, home, lease=lease))
         job = submit(jobs, restless(EPOCHS))
         run = run_of(first, job)
         wait_for(at_step(run, 30))
-        pid = jobs.get(job.id).pid or 0
+        pid = pid_of(jobs, job)
         os.kill(pid, signal.SIGSTOP)  # it would be done before all of this is
         first.kill()
         second = workers.enter_context(worker(url, home, lease=lease))
@@ -94,13 +101,13 @@ def test_a_training_goes_from_worker_to_worker(whole: Path, jobs: JobStore, url:
         assert (jobs.get(job.id).pid, trainings(home)) == (pid, [pid])
         third = workers.enter_context(worker(url, home, lease=lease))
         wait_for(lambda: third.log.read_text().count("runs the jobs") == 3)
-        second.signal(signal.SIGSTOP)
+        second.stop()
         wait_for(lambda: jobs.get(job.id).attempt == 3)
         second.signal(signal.SIGCONT)
-        os.kill(pid, signal.SIGCONT)
-        wait_for(lambda: json.loads((run / "progress.json").read_text())["attempt"] == 3)
         wait_for(lambda: "no longer this worker's" in third.log.read_text())
         second.kill()
+        os.kill(pid, signal.SIGCONT)
+        wait_for(lambda: json.loads((run / "progress.json").read_text())["attempt"] == 3)
         assert third.end() == 0
         assert not trainings(home)
         now = jobs.get(job.id)

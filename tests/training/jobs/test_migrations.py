@@ -28,7 +28,7 @@ def test_a_database_of_the_previous_version_is_upgraded_in_place(database_url: s
             assert again(store).attempt == 2
         assert indexes(database) >= INDEXES
         with database.read() as connection:
-            assert version_of(connection) == "0002"
+            assert version_of(connection) == "0003"
 
 
 def test_the_migrations_make_the_tables_of_the_program(store: JobStore, database_url: str) -> None:
@@ -42,7 +42,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(store: JobStore
     with contextlib.closing(Database(database_url)) as database:
         with database.write() as connection:
             connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0999'"))
-        with pytest.raises(ValueError, match=r"version 0002 or older, got 0999: .* Install that version again, or"):
+        with pytest.raises(ValueError, match=r"version 0003 or older, got 0999: .* Install that version again, or"):
             JobStore(database_url)
         with database.read() as connection:
             assert version_of(connection) == "0999"

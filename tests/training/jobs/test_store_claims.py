@@ -89,13 +89,13 @@ def test_a_process_is_recorded(store: JobStore) -> None:
 
 
 def test_an_interrupted_job_waits_before_its_next_attempt(store: JobStore) -> None:
-    job = store.interrupt(running(store), "killed by signal 9", wait=0.3, crashed=True)
+    job = store.interrupt(running(store), "killed by signal 9", wait=2.0, crashed=True)
     assert (job.state, job.reason, job.crashes) == ("queued", "killed by signal 9", 1)
     assert told(store, job)[-2:] == ["interrupted", "queued"]
     assert store.claim(WORKER, PLACE, 1) is None
     other, _ = store.create(config())
     assert again(store).id == other.id  # a job that is not due yet holds up nobody
-    time.sleep(0.35)
+    time.sleep(2.05)
     assert again(store).id == job.id
 
 

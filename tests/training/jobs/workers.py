@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -45,7 +46,7 @@ class Running:
 
     def __init__(self, url: str, home: Path, environment: dict[str, str], options: dict[str, Any]) -> None:
         home.mkdir(exist_ok=True)
-        self.home = home
+        self.url, self.home = url, home
         self.log = home / "worker.txt"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -61,14 +62,43 @@ class Running:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
+    def stop(self) -> None:
+        """Let it stand still, outside of a write: in one, it would keep a lock, on a SQLite file for as long as it does."""
+        while True:
+            self.signal(signal.SIGSTOP)
+            wait_for(lambda: _state(self.process.pid) == "T")
+            if _is_free(self.url):
+                return
+            self.signal(signal.SIGCONT)
+            time.sleep(0.02)
+
     def end(self) -> int:
         """Ask it to end; its exit code."""
         self.signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(180)
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+def _state(pid: int) -> str:
+    """T where all of it stands still."""
+    states = {(task / "stat").read_text().rpartition(")")[2].split()[0] for task in Path(f"/proc/{pid}/task").iterdir()}
+    return states.pop() if len(states) == 1 else ""
+
+
+def _is_free(url: str) -> bool:
+    """Whether others can write at once: nobody holds the file's lock, or a row's."""
+    if not url.startswith("sqlite"):
+        with contextlib.closing(JobStore(url)) as store, store._database.read() as connection:
+            held = "SELECT 1 FROM pg_locks JOIN pg_class ON pg_class.oid = relation WHERE relname = 'jobs' AND mode IN "
+            return connection.exec_driver_sql(f"{held}('RowShareLock', 'RowExclusiveLock')").first() is None
+    file = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0, isolation_level=None)
+    with contextlib.closing(file), contextlib.suppress(sqlite3.OperationalError):
+        file.execute("BEGIN IMMEDIATE")
+        return True
+    return False
 
 
 @contextlib.contextmanager
@@ -96,7 +126,7 @@ def trainings(home: Path) -> list[int]:
     return found
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 180.0) -> Any:
     """What the condition gives once it is true."""
     end = time.monotonic() + seconds
     while not (value := condition()):
@@ -105,7 +135,7 @@ def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     return value
 
 
-def ended(store: JobStore, job: Job | str, seconds: float = 120.0) -> Job:
+def ended(store: JobStore, job: Job | str, seconds: float = 300.0) -> Job:
     """The job once it has ended."""
     name = job if isinstance(job, str) else job.id
 

@@ -1,0 +1,76 @@
+"""`stn worker` whose database does not answer, or never will."""
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.databases import PostgreSQL, postgresql
+from tests.service.jobs.driven import store_at
+from tests.training.jobs.workers import wait_for
+from training.jobs.upgrade import VERSION_TABLE
+
+__all__ = ["postgresql"]
+
+
+@contextlib.contextmanager
+def working(home: Path, **settings: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """`stn worker`; its log is in worker.txt."""
+    command = [sys.executable, "-m", "service.commands.cli", "worker"]
+    with (home / "worker.txt").open("wb") as log:
+        process = subprocess.Popen(command, env={**os.environ, "STN_HOME": str(home), **settings}, stderr=log)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def said(home: Path) -> str:
+    return (home / "worker.txt").read_text()
+
+
+@pytest.mark.slow
+def test_a_worker_waits_for_a_database_that_does_not_answer_yet_and_says_so_once(
+    tmp_path: Path, postgresql: PostgreSQL
+) -> None:
+    url = postgresql.database()
+    postgresql.stop()
+    try:
+        with working(tmp_path, STN_DATABASE=url) as process:
+            wait_for(lambda: "the worker waits for it" in said(tmp_path) or process.poll() is not None)
+            time.sleep(3)  # and tries again
+            assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+        with working(tmp_path, STN_DATABASE=url) as process:
+            wait_for(lambda: "the worker waits for it" in said(tmp_path) or process.poll() is not None)
+            postgresql.start()
+            wait_for(lambda: "runs the jobs" in said(tmp_path) or process.poll() is not None)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+    finally:
+        if postgresql.process is None:
+            postgresql.start()
+    lines = said(tmp_path).splitlines()
+    assert [line for line in lines if "does not answer" in line] == lines[:1]
+    assert "alembic" not in said(tmp_path) and "Context impl" not in said(tmp_path)
+    assert any("is now of version" in line for line in lines)
+
+
+@pytest.mark.slow
+def test_a_worker_ends_at_a_database_of_a_newer_version(tmp_path: Path) -> None:
+    store_at(tmp_path).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as connection, connection:
+        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    with working(tmp_path) as process:
+        assert process.wait(120) == 2
+    assert said(tmp_path).count("a newer stn has upgraded it") == 1
+    assert "Traceback" not in said(tmp_path)

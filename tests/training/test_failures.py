@@ -1,0 +1,65 @@
+"""Why a run ended: what is told to whoever started it, and to who did not."""
+
+import errno
+import json
+import socket
+from dataclasses import replace
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+
+from tests.training.runs import small, train
+from training.config import DataConfig
+from training.failures import Unreachable, exit_code
+from training.runs import create_run
+
+RUN = Path("/runs/one")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ValueError("trainer.devices must be 1"), 2),
+        (OSError(errno.ENOSPC, "No space left on device", "last.ckpt"), 3),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 3),
+        (PermissionError(errno.EACCES, "Permission denied", "/data"), 3),
+        (OSError(errno.EROFS, "Read-only file system"), 3),
+        (OSError("something"), 3),
+        (FileNotFoundError(errno.ENOENT, "No such file", "/data/x.png"), 2),
+        (FileNotFoundError(errno.ENOENT, "No such file", str(RUN / "checkpoints" / "last.ckpt")), 3),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/data"), 2),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), 5),
+        (TimeoutError("timed out"), 5),
+        (socket.gaierror(-3, "Temporary failure in name resolution"), 5),
+        (URLError(socket.gaierror(-3, "Temporary failure in name resolution")), 5),
+        (URLError(OSError(errno.ENOSPC, "No space left on device")), 3),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), 5),
+        (Unreachable("the data set mnist could not be downloaded"), 5),
+    ],
+)
+def test_a_disk_the_network_and_a_missing_file_are_told_apart(error: ValueError | OSError, code: int) -> None:
+    assert exit_code(error, RUN) == code
+
+
+@pytest.mark.slow
+def test_a_data_set_that_cannot_be_downloaded_is_of_the_network(tmp_path: Path) -> None:
+    data = DataConfig(name="mnist", root=str(tmp_path / "data"), download=True)
+    run = create_run(tmp_path / "runs", replace(small(), data=data))
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
+    done = train("--resume", run, "--attempt", "3", **nowhere)
+    assert done.returncode == 5, done.stderr
+    word = json.loads((run / "failure.json").read_text())
+    assert (word["attempt"], word["code"]) == (3, 5)
+    assert word["reason"].startswith(f"the data set mnist could not be downloaded to {tmp_path / 'data'} (")
+    assert done.stderr.endswith(f"error: {word['reason']}\n")
+
+
+@pytest.mark.slow
+def test_a_mistake_leaves_a_word_where_a_worker_started_the_run_and_only_there(tmp_path: Path) -> None:
+    data = DataConfig(name="folder", root=str(tmp_path / "none"))
+    run = create_run(tmp_path / "runs", replace(small(), data=data))
+    assert train("--resume", run).returncode == 2
+    assert not (run / "failure.json").exists()
+    assert train("--resume", run, "--attempt", "1").returncode == 2
+    assert json.loads((run / "failure.json").read_text())["code"] == 2
