@@ -43,6 +43,7 @@ from service.routes import (
     models,
     pages,
     predict,
+    training,
 )
 from service.routes import metrics as metrics_route
 from service.routes.allowed_methods import allowed_methods
@@ -98,7 +99,7 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     app.state.draining = False
     app.state.tracing = traces
     app.state.feed = Feed(app.state.jobs)
-    of_models, of_jobs = (models, model_uploads), (datasets, job_events, job_output, job_files, jobs)
+    of_models, of_jobs = (models, model_uploads), (datasets, training, job_events, job_output, job_files, jobs)
     for module in (predict, *of_models, *of_jobs, health, inference_protocol, metrics_route, pages, docs):
         app.include_router(module.router)
     app.mount("/static", pages.PageFiles(directory=pages.STATIC), name="static")

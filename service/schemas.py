@@ -142,11 +142,15 @@ class ModelVersion(_Schema):
                     "registered": "2026-03-01T12:00:00Z",
                     "last_used": "2026-03-01T12:34:56Z",
                     "classifier": "cnn",
-                    "transform": "affine",
+                    "transform": "translation",
+                    "parameter_names": ["x0", "y0"],
+                    "identity": [0.0, 0.0],
                     "channels": 1,
                     "height": 28,
                     "width": 28,
                     "fit": "pad",
+                    "output_height": 20,
+                    "output_width": 20,
                     "class_names": ["0", "1"],
                     "scores": {"accuracy": 0.99},
                     "provenance": {"seed": "0"},
@@ -176,11 +180,19 @@ class ModelVersion(_Schema):
     """When it was asked for last, or loaded; None where it is not in memory."""
     classifier: str
     transform: str | None
+    parameter_names: list[str]
+    """Of theta, in order; none without a transformer."""
+    identity: list[float]
+    """The theta that leaves a picture as it is."""
     channels: int
     height: int
+    """Of the network's input, in pixels."""
     width: int
     fit: Literal["pad", "crop", "stretch"]
     """How a picture of another size is brought to its own: on black, cut at the edges, or out of proportion."""
+    output_height: int
+    """Of the transformed image."""
+    output_width: int
     class_names: list[str]
     scores: dict[str, float]
     provenance: dict[str, str]

@@ -7,6 +7,7 @@ metrics.jsonl         one line per validation
 log.txt               what was logged
 tensorboard/          the same numbers, and pictures
 samples/              test pictures with the sampled region, and what the network made of them
+probe/                what the network made of the same few pictures, a file per validation; see `training.probe_folder`
 model.safetensors     the best weights, ready to be served
 report/               index.html: scores, curves, confusion matrix and mistakes on the test pictures
 result.json           written last: scores, seconds, parameters; "status" is "stopped" where the run may still go on
@@ -28,6 +29,7 @@ from typing import Any, TextIO
 from stn.config import from_dict, to_dict
 from stn.whole_file import written_beside
 from training.config import TrainingConfig
+from training.probe_folder import FOLDER
 
 
 def create_run(root: Path, config: TrainingConfig) -> Path:
@@ -144,7 +146,7 @@ OF_WORKERS = (".attempt.json.", ".control.json.")
 
 def clear_leftovers(run: Path) -> None:
     """Remove what a kill left half written in a run folder that no process runs."""
-    for folder in (run, run / "checkpoints", run / "samples"):
+    for folder in (run, run / "checkpoints", run / "samples", run / FOLDER):
         for path in filter(Path.is_file, folder.glob(".*.*")):
             if not path.name.startswith(OF_WORKERS):
                 path.unlink()

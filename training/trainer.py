@@ -14,6 +14,8 @@ from training.checkpoints import Best, Last, WholeFileIO
 from training.config import TrainingConfig
 from training.control import Control
 from training.data.datamodule import DataModule
+from training.probe import Probe
+from training.probe_folder import FOLDER
 
 
 def make_trainer(
@@ -45,6 +47,7 @@ def make_trainer(
         Progress(config.name, data.steps),
         MetricsFile(run / "metrics.jsonl", data.steps_per_epoch, check),
         Samples(run / "samples", between),
+        Probe(run / FOLDER, between, data.steps),  # after the samples: its frame tells that both are there
         Best(run / "checkpoints", lambda: control.stopped),
         last,
     ]

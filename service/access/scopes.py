@@ -20,6 +20,7 @@ _NEEDED = {  # by the first two parts of the path: to read (GET, HEAD), and for 
     "/v1/models": (ANY, "models"),
     "/v1/datasets": (ANY, "jobs"),
     "/v1/jobs": ("jobs", "jobs"),
+    "/v1/training": ("jobs", "jobs"),
     "/v2": (ANY, "admin"),
     "/v2/models": (ANY, "predict"),
     "/v2/repository": (ANY, "models"),

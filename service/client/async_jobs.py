@@ -17,7 +17,7 @@ from service.client.connection import UPLOAD_TIMEOUT, Connection
 from service.client.errors import DeadlinePassed
 from service.client.job_calls import Config
 from service.client.job_streams import EventStream, LogStream, Patience
-from service.jobs.schemas import Artifact, Checkpoint, Job, JobEvent, JobEvents, Jobs
+from service.jobs.schemas import Artifact, Checkpoint, Job, JobEvent, JobEvents, Jobs, Probe
 from training.jobs.states import State
 
 
@@ -116,6 +116,10 @@ class AsyncJobsClient:
     async def metrics(self, job_id: str) -> "list_[dict[str, float]]":
         """As `JobsClient.metrics`."""
         return await self._ask(job_calls.metrics(job_id))
+
+    async def probe(self, job_id: str, after: int = 0) -> Probe:
+        """As `JobsClient.probe`."""
+        return await self._ask(job_calls.probe(job_id, after))
 
     async def checkpoints(self, job_id: str) -> "list_[Checkpoint]":
         return await self._ask(job_calls.checkpoints(job_id))

@@ -15,7 +15,7 @@ from service.client.connection import UPLOAD_TIMEOUT, Connection
 from service.client.errors import DeadlinePassed
 from service.client.job_calls import Config
 from service.client.job_streams import EventStream, LogStream, Patience
-from service.jobs.schemas import Artifact, Checkpoint, Job, JobEvent, JobEvents, Jobs
+from service.jobs.schemas import Artifact, Checkpoint, Job, JobEvent, JobEvents, Jobs, Probe
 from training.jobs.states import State
 
 FIRST_LOOK, LONGEST_LOOK = 0.2, 2.0
@@ -126,6 +126,10 @@ class JobsClient:
     def metrics(self, job_id: str) -> "list_[dict[str, float]]":
         """What was measured at each validation."""
         return self._ask(job_calls.metrics(job_id))
+
+    def probe(self, job_id: str, after: int = 0) -> Probe:
+        """A few test pictures, and what the network made of them at each validation after this step."""
+        return self._ask(job_calls.probe(job_id, after))
 
     def checkpoints(self, job_id: str) -> "list_[Checkpoint]":
         return self._ask(job_calls.checkpoints(job_id))

@@ -11,7 +11,7 @@ import orjson
 from service.client.calls import Call
 from service.client.predictions import read_json
 from service.client.retries import Repeat
-from service.jobs.schemas import Artifact, Artifacts, Checkpoint, Checkpoints, Job, JobEvents, JobMetrics, Jobs
+from service.jobs.schemas import Artifact, Artifacts, Checkpoint, Checkpoints, Job, JobEvents, JobMetrics, Jobs, Probe
 from stn.config import to_dict
 from training.config import TrainingConfig
 from training.jobs.states import State
@@ -51,6 +51,11 @@ def events(job_id: str, after: int, limit: int) -> Call[JobEvents]:
 
 def metrics(job_id: str) -> Call[list[dict[str, float]]]:
     return Call("GET", f"{job_path(job_id)}/metrics", lambda answer: read_json(JobMetrics, answer).metrics)
+
+
+def probe(job_id: str, after: int) -> Call[Probe]:
+    path = f"{job_path(job_id)}/probe"
+    return Call("GET", path, lambda answer: read_json(Probe, answer), {"after": str(after)})
 
 
 def checkpoints(job_id: str) -> Call[list[Checkpoint]]:

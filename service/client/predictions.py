@@ -27,6 +27,8 @@ class Theta:
     parameters: dict[str, float]
     matrix: Float32[np.ndarray, "rows 3"] | None
     """The rows [A | t] of p_in = A p_out + t, where the transform is a matrix; 3x3 where it is projective."""
+    given: bool = False
+    """Whether it is the one that was given, and not the network's own."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,7 +152,9 @@ def _prediction(entry: ImagePrediction, answer: Predictions) -> Prediction:
 
 def _theta(entry: ImagePrediction) -> Theta | None:
     theta = entry.theta
-    return None if theta is None else Theta(theta.transform, theta.parameters, _array(theta.matrix))
+    if theta is None:
+        return None
+    return Theta(theta.transform, theta.parameters, _array(theta.matrix), theta.given is True)
 
 
 def _array(values: list[Any] | None) -> Float32[np.ndarray, "..."] | None:

@@ -51,14 +51,19 @@ def open_file(run: Path, path: str) -> Found | None:
     """This file of a run folder; None where there is none, or it is not for users. No link is followed inside the folder."""
     if not is_public(path):
         return None
+    return open_inside(run, path.split("/"))
+
+
+def open_inside(run: Path, parts: list[str]) -> Found | None:
+    """The file of these parts, for users or not, likewise."""
     try:
-        file = _open_inside(run, path.split("/"))
+        file = _open_inside(run, parts)
     except OSError:  # there is none, or a link (ELOOP)
         return None
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         return None
-    return Found(file, os.fstat(file.fileno()), TYPES[os.path.splitext(path)[1]])
+    return Found(file, os.fstat(file.fileno()), TYPES[os.path.splitext(parts[-1])[1]])
 
 
 def list_files(run: Path, link: str) -> list[schemas.Artifact]:

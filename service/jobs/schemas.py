@@ -1,9 +1,9 @@
 """The JSON of jobs."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from training.jobs.states import ENDED, Asked, Failure, State
 
@@ -15,6 +15,25 @@ LARGEST = 2**31 - 1
 
 class _Schema(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+
+
+class Preset(_Schema):
+    """A config for a known task."""
+
+    name: str
+    description: str
+    config: dict[str, Any]
+    """All of it. `data.name` is left out where it is for pictures of your own, which are to be named."""
+
+
+class TrainingForm(_Schema):
+    """What a job may be asked for."""
+
+    config_schema: dict[str, Any] = Field(alias="schema")
+    """The JSON Schema of the training config, which `POST /v1/jobs` takes; the schemas of its parts are in `$defs`."""
+    presets: list[Preset]
+    datasets: list[str]
+    """Data sets that need no upload, for `data.name`; those of this service are in `/v1/datasets`."""
 
 
 class JobModel(_Schema):
@@ -109,7 +128,7 @@ class JobEvent(_Schema):
     kind: Literal["state", "progress", "metrics", "sample"]
     data: dict[str, Any]
     """`state`: state, reason, asked, attempt. `progress`: step, steps, loss, eta_seconds. `metrics`: a line of the metrics.
-    `sample`: the name of a picture among the artifacts, and its step."""
+    `sample`: a step after which the probe has a new frame, and the name of a picture among the artifacts, or null."""
 
 
 class JobEvents(_Schema):
@@ -126,6 +145,55 @@ class JobMetrics(_Schema):
     """What was measured at each validation."""
 
     metrics: list[dict[str, float]]
+
+
+DataUri = Annotated[str, Field(pattern=r"^data:image/png;base64,[A-Za-z0-9+/]+=*$")]
+
+
+class ProbePicture(_Schema):
+    """A test picture that the network is shown at every validation."""
+
+    image: DataUri
+    """As the network sees it, of at most 64x64 pixels; a larger one is shrunk."""
+    class_name: str | None = Field(alias="class")
+    """What it shows."""
+
+
+class ProbePictures(_Schema):
+    """All of them."""
+
+    pictures: list[ProbePicture]
+
+
+class ProbeItem(_Schema):
+    """What the network makes of a picture."""
+
+    transformed: DataUri
+    """What its class layers saw: the picture itself where there is no transformer."""
+    outline: list[tuple[FiniteFloat, FiniteFloat]]
+    """The border of the sampled region as points (x, y) in pixels of the picture, clockwise from the one that becomes the
+    upper left corner."""
+    class_name: str = Field(alias="class")
+    """Its guess."""
+    probability: FiniteFloat
+    """Of the guess."""
+
+
+class ProbeFrame(_Schema):
+    """What the network makes of all pictures after a step."""
+
+    step: int
+    epoch: FiniteFloat
+    items: list[ProbeItem]
+    """One for each picture."""
+
+
+class Probe(_Schema):
+    """The filmstrip of a training: the same pictures at one validation after the other."""
+
+    pictures: list[ProbePicture]
+    frames: list[ProbeFrame]
+    """In the order of their steps. Where there are many validations, not each has one."""
 
 
 class Checkpoint(_Schema):

@@ -20,8 +20,8 @@ KNOWN_SETS = tuple(name for name in KNOWN if name not in ("folder", "npz"))
 """Data sets that everybody knows by name."""
 SECTIONS = ("data", "distortion", "model", "optimizer", "trainer")
 _RULE = f"one of {', '.join(KNOWN_SETS)} or of the service's own data sets (GET /v1/datasets)"
-_OWN = {"root", "cache"}
-"""Fields of `DataConfig` that are folders of this machine."""
+HIDDEN = {"data": ("root", "cache"), "trainer": ("nodes",)}
+"""Fields that a job cannot be asked for: folders of this machine, and other machines."""
 _DEFAULT = next(field.default for field in dataclasses.fields(DataConfig) if field.name == "name")
 _LONGEST = 500
 """Characters of what is said of a mistake, which may quote what was sent."""
@@ -86,7 +86,7 @@ def _with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     given = {key: value for key, value in values.items() if key != "preset"}
     data = given.get("data")
     if isinstance(data, Mapping):
-        for field in sorted(_OWN & data.keys()):
+        for field in sorted(data.keys() & HIDDEN["data"]):
             raise ValueError(f"data.{field} must be left out: the service knows where its data sets are")
     if "preset" not in values:
         return given
@@ -94,7 +94,7 @@ def _with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     names = f"one of {', '.join(PRESETS)}"
     require(isinstance(preset, str) and preset in PRESETS, "preset", names, preset)
     whole = to_dict(PRESETS[preset]())
-    whole["data"] = {field: value for field, value in whole["data"].items() if field not in _OWN}
+    whole["data"] = {field: value for field, value in whole["data"].items() if field not in HIDDEN["data"]}
     for section in SECTIONS:
         if isinstance(given.get(section), Mapping):
             given[section] = {**whole[section], **given[section]}

@@ -6,6 +6,7 @@ from service.models.catalogue import Entry
 from service.models.choice import refused_problem, unknown_problem
 from service.models.store import ModelStore
 from service.schemas import Model, Models, ModelVersion, RefusedFile
+from stn.identities import identity_of
 
 
 def describe_models(store: ModelStore) -> Models:
@@ -43,6 +44,8 @@ def describe_version(store: ModelStore, entry: Entry) -> ModelVersion:
     info = served.info if served else entry.info
     if info is None:
         raise refused_problem(entry)
+    identity = identity_of(info.config)
+    output = (info.config.size if identity else None) or info.input.size
     return ModelVersion(
         model=entry.name,
         version=entry.version,
@@ -56,10 +59,14 @@ def describe_version(store: ModelStore, entry: Entry) -> ModelVersion:
         last_used=_time(served.last_used) if served else None,
         classifier=info.config.classifier,
         transform=None if info.config.transform == "none" else info.config.transform,
+        parameter_names=list(identity),
+        identity=list(identity.values()),
         channels=info.input.channels,
         height=info.input.height,
         width=info.input.width,
         fit=info.input.fit,
+        output_height=output[0],
+        output_width=output[1],
         class_names=list(info.class_names),
         scores=dict(info.scores),
         provenance=dict(info.provenance),

@@ -3,11 +3,7 @@
 from functools import cache
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from service.datasets.store import NAME_PATTERN
-from service.jobs.wanted import KNOWN_SETS
-from training.config import TrainingConfig
+from service.jobs.form import config_schema
 from training.presets import PRESETS
 
 Json = dict[str, Any]
@@ -80,18 +76,9 @@ FILE: Json = {
 
 @cache
 def config_schemas() -> Json:
-    """The schema of a job's config and of its parts, by name: the training config's own, but for what HTTP has otherwise."""
-    schema = TypeAdapter(TrainingConfig).json_schema(ref_template="#/components/schemas/{model}")
+    """The schema of a job's config and of its parts, by name."""
+    schema = config_schema("#/components/schemas/{model}")
     parts: Json = schema.pop("$defs")
-    data = parts["DataConfig"]["properties"]
-    for field in ("root", "cache"):
-        del data[field]
-    data["name"] = {
-        "type": "string",
-        "pattern": NAME_PATTERN,
-        "default": "digits",
-        "description": f"{', '.join(KNOWN_SETS)}, or the name of a data set of this service.",
-    }
     schema["properties"]["preset"] = {
         "type": "string",
         "enum": sorted(PRESETS),

@@ -45,7 +45,7 @@ class PredictOptions(BaseModel):
     `activations` (what each layer gives), `input` (what the network was shown). Empty for none of them."""
 
     theta: str | None = Field(
-        default=None, max_length=65536, examples=["identity", "0.8,-0.3,0.1,0.3,0.8,-0.2"], json_schema_extra=_NUMBERS
+        default=None, max_length=32768, examples=["identity", "0.8,-0.3,0.1,0.3,0.8,-0.2"], json_schema_extra=_NUMBERS
     )
     """The transform of every picture instead of the network's own: as many numbers as the model has `parameter_names`, in
     their order, with commas; or `identity`. The localization net is then not asked."""

@@ -1,4 +1,4 @@
-"""`/v1/jobs/ID/metrics` and `/logs`: what a training has measured and written."""
+"""`/v1/jobs/ID/metrics`, `/probe` and `/logs`: what a training has measured, shown and written."""
 
 import csv
 import io
@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from service.jobs import console, curves, schemas
 from service.jobs.parameters import AWAY, UNKNOWN, WRONG, JobId, feed_of, preferred, run_of, runs_of
+from service.jobs.probe import read_probe
 from service.jobs.stream import Streamed
 from service.openapi.jobs import LOGS, METRICS
 from service.openapi.problems import document_problems
@@ -38,6 +39,20 @@ async def get_metrics(
     kind = next(kind for kind, name in KINDS.items() if name == chosen)
     body = await to_thread.run_sync(_metrics, await run_of(request, id) / "metrics.jsonl", chosen)
     return Response(body, media_type=kind)
+
+
+@router.get("/{id}/probe", response_model=schemas.Probe, responses=_PROBLEMS)
+async def get_probe(
+    request: Request,
+    id: JobId,
+    after: Annotated[int, Query(ge=0, le=2**53, description="Only frames of later steps.", examples=[0])] = 0,
+) -> Response:
+    """A few test pictures, the same for the whole job, and what the network made of them at one validation after the other.
+
+    The event `sample` tells that there is a new frame.
+    """
+    found = await to_thread.run_sync(read_probe, await run_of(request, id), after)
+    return Response(found.model_dump_json(by_alias=True), media_type="application/json")
 
 
 @router.get("/{id}/logs", response_class=Response, responses={200: LOGS, **_PROBLEMS})

@@ -41,6 +41,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_two_processes_give_the_loss_of_one_with_the_whole_batch(alone: Path, tmp_path: Path) -> None:
     run = trained(tmp_path, config(devices=2))
+    frames = [path.name for path in (run / "probe").iterdir()]
+    assert sorted(frames) == sorted(path.name for path in (alone / "probe").iterdir()) and len(frames) > 1
     for both, one in zip(scores(run), scores(alone), strict=True):
         assert both == pytest.approx(one, rel=1e-4)  # float32 sums in another order, over 12 steps
     assert json.loads((run / "result.json").read_text())["steps"] == 12

@@ -1,18 +1,16 @@
 """What has happened in a run folder since one last looked: numbers of validations, pictures, progress."""
 
 import json
-import re
 import time
 from pathlib import Path
 from typing import Any
 
 from training.attempts import Watched
 from training.jobs.job import Kind
+from training.probe_folder import FOLDER, step_of
 
 SECONDS = 2.0
 """Between two events of progress."""
-
-SAMPLE = re.compile(r"step-(\d+)\.png")
 
 
 class News:
@@ -25,7 +23,7 @@ class News:
         """The last of this start."""
         self._file, self._told = Watched(run / "progress.json"), 0.0
         self._lines = Lines(run / "metrics.jsonl")
-        self._samples: set[str] = set()
+        self._frames: set[str] = set()
 
     def look(self, began: int, attempt: int, at_once: bool = False) -> None:
         """Read what is new.
@@ -51,10 +49,15 @@ class News:
         return True
 
     def _new_samples(self) -> list[dict[str, Any]]:
-        names = {path.name for path in (self.run / "samples").glob("step-*.png")} - self._samples
-        self._samples |= names
-        found = [(int(match[1]), name) for name in names if (match := SAMPLE.fullmatch(name))]
-        return [{"file": name, "step": step} for step, name in sorted(found)]
+        names = {path.name for path in (self.run / FOLDER).glob("step-*.json")} - self._frames
+        self._frames |= names
+        steps = sorted(step for name in names if (step := step_of(name)) is not None)
+        return [{"file": self._sheet(step), "step": step} for step in steps]
+
+    def _sheet(self, step: int) -> str | None:
+        """The name of the picture that was made at this step, before the frame was; None where none was."""
+        name = f"step-{step:06d}.png"
+        return name if (self.run / "samples" / name).exists() else None
 
 
 class Lines:

@@ -14,6 +14,7 @@ const VIEW = {
   noise: [0, 1],
   clutter: [0, 64],
   seed: [0, 2 ** 32 - 1],
+  invert: [0, 1],
 };
 const PIVOT = [-8192, 8192];
 const NAME = /^[\w.-]{1,64}$/;
@@ -86,7 +87,7 @@ function readView(text) {
   const fits = given.length === bounds.length && bounds.every(([least, most], at) => given[at] >= least && given[at] <= most);
   if (!fits) bad("view");
   const view = Object.fromEntries(Object.keys(VIEW).map((name, at) => [name, given[at]]));
-  return { ...view, clutter: Math.round(view.clutter), seed: Math.round(view.seed), pivot: given.slice(-2) };
+  return { ...view, clutter: Math.round(view.clutter), seed: Math.round(view.seed), invert: Math.round(view.invert), pivot: given.slice(-2) };
 }
 
 function readModel(name, version) {

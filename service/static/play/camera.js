@@ -1,10 +1,11 @@
 /** A picture from the camera, which is on only while its dialog is open. */
 
 import { element } from "../dom.js";
+import { isPaper } from "./ink.js";
 
 const NO_CAMERA = "This browser gives a page no camera here. Over a network it does so only with https.";
 
-/** `take(file)` gets the picture, a square from the middle of what the camera sees. */
+/** `take(file, paper)` gets the picture, a square from the middle of what the camera sees, and whether it is mostly light. */
 export async function openCamera(take) {
   const video = element("video", { autoplay: true, muted: true, playsInline: true });
   const reason = element("p", { className: "reason", role: "alert" });
@@ -19,7 +20,7 @@ export async function openCamera(take) {
     dialog.remove();
   });
   shutter.addEventListener("click", async () => {
-    take(await squareOf(video));
+    take(...(await squareOf(video)));
     dialog.close();
   });
   dialog.showModal();
@@ -52,6 +53,7 @@ async function squareOf(video) {
   const side = Math.min(width, height);
   const canvas = Object.assign(document.createElement("canvas"), { width: Math.min(side, 512), height: Math.min(side, 512) });
   canvas.getContext("2d").drawImage(video, (width - side) / 2, (height - side) / 2, side, side, 0, 0, canvas.width, canvas.height);
+  const paper = isPaper(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height));
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
-  return new File([blob], "camera.png", { type: "image/png" });
+  return [new File([blob], "camera.png", { type: "image/png" }), paper];
 }

@@ -49,6 +49,8 @@ const comparison = createComparison(byId("comparison-list"));
 let frame = 0;
 let isOpen = false;
 let curlTimer = 0;
+/** The model whose layers are known. */
+let listed = null;
 
 export async function open(path, query) {
   isOpen = true;
@@ -87,9 +89,10 @@ function askSoon() {
   });
 }
 
-/** What is asked for beside the guess: it takes longer. */
-function detailsOf({ grid, layers: shown }) {
-  return [...(grid ? ["grid"] : []), ...(needsActivations(shown) ? ["activations"] : [])];
+/** What is asked for beside the guess, which takes longer: of the layers also once to know them. */
+function detailsOf({ grid, layers: shown, model }) {
+  const inside = byId("inside").open && (needsActivations(shown) || listed !== served(model));
+  return [...(grid ? ["grid"] : []), ...(inside ? ["activations"] : [])];
 }
 
 // The address
@@ -104,6 +107,7 @@ async function read(query) {
       if (!image) throw new BadAddress("its picture cannot be read");
       changes.source = picture(file, image, copy);
     }
+    if (changes.layers?.length) byId("inside").open = true;
     store.set(changes);
     store.keep();
     if (served(null)) showModels();
@@ -123,6 +127,11 @@ function showModels() {
     ...(missing.includes(second) ? { second: null } : {}),
   });
   if (missing.length) showRemark(`This service has no model ${missing.map(({ name }) => name).join(" and no ")}.`);
+  const { theta: given } = store.get();
+  const names = served(store.get().model)?.info.parameter_names;
+  if (!Array.isArray(given) || !names || given.length === names.length) return;
+  store.set({ theta: null });
+  showRemark(`The theta of this link has ${given.length} numbers, the model's has ${names.length}: its own is used.`);
 }
 
 // Sources
@@ -172,6 +181,8 @@ function showAnswer({ state, model, prediction, timing, payload, query }) {
 }
 
 function showLayers({ prediction, info, state }) {
+  if (!byId("inside").open) return;
+  if (prediction?.activations) listed = served(state.model);
   const { layers: shown, colours: scale } = state;
   layers.update({ activations: prediction?.activations, prediction, info, shown, scale });
 }
@@ -200,6 +211,8 @@ function showProblem(error, state) {
   showNothing(served(state.model));
   showFailure(state.source.file?.name, error.message, served(state.model)?.info.class_names ?? []);
 }
+
+byId("inside").addEventListener("toggle", askSoon);
 
 for (const name of ["grid", "compare"]) {
   byId(name).addEventListener("change", ({ target }) => store.set({ [name]: target.checked }));

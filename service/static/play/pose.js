@@ -21,7 +21,7 @@ export function inverse([a, b, c, d, e, f]) {
 
 /** Whether the drawing lies as it was drawn, without noise or clutter. */
 export function isStraight(view) {
-  return !isTurned(view) && ["x", "y", "noise", "clutter"].every((name) => view[name] === STRAIGHT[name]);
+  return !isTurned(view) && ["x", "y", "noise", "clutter", "invert"].every((name) => view[name] === STRAIGHT[name]);
 }
 
 /**

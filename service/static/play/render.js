@@ -1,6 +1,7 @@
 /** What is on the pad, drawn: white ink on black, or a picture, as the view says. */
 
 import { addNoise, clutterOf, noiseOf } from "./disturb.js";
+import { toInk } from "./ink.js";
 import { SIDE } from "./state.js";
 import { matrixOf } from "./pose.js";
 
@@ -14,7 +15,7 @@ export function render(context, { source, view }, cells) {
   const place = () => context.setTransform(unit, 0, 0, unit, 0, 0);
   place();
   context.transform(...matrixOf(view));
-  if (source.kind === "picture") drawPicture(context, source.image);
+  if (source.kind === "picture") drawPicture(context, source.image, view.invert === 1);
   else drawStrokes(context, source.strokes);
   for (const piece of clutterOf(view)) {
     place();
@@ -40,11 +41,28 @@ export function drawStrokes(context, strokes) {
 }
 
 /** The picture, whole and in the middle. */
-function drawPicture(context, image) {
+function drawPicture(context, image, inverted) {
   if (!image) return;
-  const [left, top, width, height] = placeOf(image);
   context.imageSmoothingQuality = "high";
-  context.drawImage(image, left, top, width, height);
+  context.drawImage(inverted ? inkOf(image) : image, ...placeOf(image));
+}
+
+const LARGEST = 512;
+const inks = new WeakMap();
+
+/** The ink of a picture of something written, as white on black. */
+function inkOf(image) {
+  if (inks.has(image)) return inks.get(image);
+  const scale = Math.min(1, LARGEST / Math.max(image.width, image.height));
+  const [width, height] = [image.width, image.height].map((side) => Math.max(1, Math.round(side * scale)));
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(image, 0, 0, width, height);
+  const pixels = context.getImageData(0, 0, width, height);
+  toInk(pixels.data);
+  context.putImageData(pixels, 0, 0);
+  inks.set(image, canvas);
+  return canvas;
 }
 
 /** `[left, top, width, height]` of a picture on the pad. */

@@ -30,9 +30,15 @@ export function createSliders(store) {
     range.addEventListener("change", store.keep);
     return { name, range, output, words, row: element("div", {}, element("label", { htmlFor: range.id }, label), range, output) };
   });
+  const invert = element("input", { type: "checkbox", id: "view-invert" });
+  invert.addEventListener("change", () => {
+    store.set({ view: { ...store.get().view, invert: Number(invert.checked) } });
+    store.keep();
+  });
+  const inverted = element("label", { className: "check" }, invert, " Dark ink on light paper");
   const straighten = button("Reset", () => store.set({ view: STRAIGHT }));
   const shake = button("Shake", () => store.set({ view: shaken(store.get()) }));
-  byId("sliders").replaceChildren(...rows.map(({ row }) => row), element("div", { className: "buttons" }, shake, straighten));
+  byId("sliders").replaceChildren(...rows.map(({ row }) => row), element("div", { className: "buttons" }, shake, straighten, inverted));
 
   function button(text, act) {
     const made = element("button", { type: "button", className: "small" }, text);
@@ -51,6 +57,8 @@ export function createSliders(store) {
         range.disabled = unseen;
         range.ariaValueText = output.textContent = words(view[name]);
       }
+      inverted.hidden = source.kind !== "picture" || unseen;
+      invert.checked = view.invert === 1;
       straighten.ariaDisabled = String(isStraight(view));
       shake.disabled = unseen;
     },
@@ -68,5 +76,5 @@ function shaken({ view, source }) {
     y: Number(between(-0.2, 0.2).toFixed(2)),
     seed: Math.floor(between(1, 1e6)),
   };
-  return changed({ ...STRAIGHT, noise: view.noise, clutter: view.clutter }, changes, source);
+  return changed({ ...STRAIGHT, noise: view.noise, clutter: view.clutter, invert: view.invert }, changes, source);
 }

@@ -12,9 +12,9 @@ export function createSources({ show, label }) {
   let entries = [];
   let chosen = null;
 
-  function take(files) {
+  function take(files, view = {}) {
     if (!files.length) return;
-    entries = Array.from(files, (file) => ({ file }));
+    entries = Array.from(files, (file) => ({ file, view }));
     byId("strip").replaceChildren(...entries.map(entryOf));
     byId("strip").hidden = entries.length < 2;
     select(entries[0]);
@@ -40,7 +40,7 @@ export function createSources({ show, label }) {
     chosen = entry;
     const image = await decodeFile(entry.file);
     const copy = image && (await copyOf(image));
-    if (chosen === entry) show({ source: picture(entry.file, image, copy), view: STRAIGHT });
+    if (chosen === entry) show({ source: picture(entry.file, image, copy), view: { ...STRAIGHT, ...entry.view } });
   }
 
   byId("gallery").replaceChildren(
@@ -59,8 +59,8 @@ export function createSources({ show, label }) {
     take(Array.from(target.files));
     target.value = ""; // the same file may be chosen again
   });
-  byId("camera").addEventListener("click", () => openCamera((file) => take([file])));
-  listenForFiles(take);
+  byId("camera").addEventListener("click", () => openCamera((file, paper) => take([file], paper ? { invert: 1 } : {})));
+  listenForFiles((files) => take(files));
   return { update };
 
   function update({ source }) {

@@ -10,7 +10,7 @@ export const SIDE = 1024;
 
 /**
  * How the drawing lies on the pad: turned by `angle` degrees clockwise, made larger by `scale` and slanted by `shear` around
- * `pivot`, then moved by `x` and `y`, parts of the pad's side. Noise and clutter follow from `seed`.
+ * `pivot`, then moved by `x` and `y`, parts of the pad's side. Noise and clutter follow from `seed`. With `invert` 1 a picture's dark ink becomes white, its paper black.
  */
 export const STRAIGHT = Object.freeze({
   angle: 0,
@@ -21,6 +21,7 @@ export const STRAIGHT = Object.freeze({
   noise: 0,
   clutter: 0,
   seed: 1,
+  invert: 0,
   pivot: Object.freeze([SIDE / 2, SIDE / 2]),
 });
 

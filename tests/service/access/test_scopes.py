@@ -57,6 +57,7 @@ def closed(operations: list[tuple[str, str]]) -> list[re.Pattern[str]]:
         ("DELETE", "/v1/datasets/faces", "jobs"),
         ("GET", "/v1/jobs/1/events", "jobs"),
         ("POST", "/v1/jobs", "jobs"),
+        ("GET", "/v1/training/config", "jobs"),
         ("GET", "/metrics", "admin"),
         ("GET", "/nothing", ANY),
         ("POST", "/nothing", "admin"),

@@ -151,6 +151,19 @@ def test_a_prediction_is_that_of_the_service_as_arrays_and_images(here: Client) 
     assert got.activations[-1].shape == [3]
 
 
+def test_a_theta_of_ones_own_takes_the_place_of_the_networks(here: Client) -> None:
+    image = picture()
+    assert here.predict(image).theta.given is False
+    numbers = [0.5, 0.0, 0.25, 0.0, 0.5, 0.0]
+    got = here.predict([image, image], theta=numbers)
+    assert {entry.theta.given for entry in got} == {True}
+    assert [list(entry.theta.parameters.values()) for entry in got] == [numbers] * 2
+    np.testing.assert_allclose(here.predict(image, theta="identity").outline[2], [16, 20], atol=1e-4)
+    np.testing.assert_array_equal(here.predict_arrays(image, theta=np.float32(numbers)).included["theta"], [numbers])
+    with pytest.raises(WrongRequest, match=r"6 numbers \(xx, xy, x0, yx, yy, y0\)"):
+        here.predict(image, theta=[1.0])
+
+
 def test_what_is_not_included_is_none(here: Client) -> None:
     got = here.predict(picture(), include="", top_k=1)
     assert (got.theta, got.outline, got.grid, got.transformed, got.transformed_array) == (None,) * 5

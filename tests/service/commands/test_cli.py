@@ -166,6 +166,13 @@ def test_predict_shows_as_many_classes_as_are_wanted(
     assert "error: top_k: Input should be greater than or equal to 1, got 0" in capsys.readouterr().err
 
 
+def test_predict_takes_a_theta(here: Path, image: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(image), "--theta=-0.5,0,0.25,0,0.5,0"]) == 0
+    assert "affine xx=-0.500 xy=+0.000 x0=+0.250 yx=+0.000 yy=+0.500 y0=+0.000" in capsys.readouterr().out
+    assert main(["predict", str(image), "--theta", "1,2"]) == 2
+    assert "error: theta: must be `identity` or 6 numbers (xx, xy, x0, yx, yy, y0)" in capsys.readouterr().err
+
+
 ENTRY = {"class": "cat", "probability": 1.0, "probabilities": {"cat": 1.0}, "theta": None, "width": 1, "height": 1}
 
 

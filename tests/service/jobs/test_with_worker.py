@@ -68,7 +68,12 @@ def test_a_posted_config_becomes_a_model_that_answers(home: Path, tmp_path: Path
             "metrics.jsonl",
             "samples/step-000010.png",
         } <= paths
-        samples = {f"samples/{event.data['file']}" for event in events if event.kind == "sample"}
+        told = [event.data for event in events if event.kind == "sample"]
+        assert [data["step"] for data in told] == [10, 20, 30]
+        probe = client.jobs.probe(job.id)
+        assert [frame.step for frame in probe.frames] == [10, 20, 30]
+        assert {len(frame.items) for frame in probe.frames} == {len(probe.pictures)} == {8}
+        samples = {f"samples/{data['file']}" for data in told if data["file"]}
         assert samples
         assert samples <= paths
         assert any("step 30/30" in line for line in client.jobs.logs(job.id))

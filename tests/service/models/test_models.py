@@ -22,6 +22,9 @@ def test_the_models_are_listed_with_what_one_needs_to_know(client: TestClient, h
     assert (version["height"], version["width"], version["channels"]) == (20, 16, 1)
     assert version["class_names"] == list(CLASSES)
     assert version["transform"] == "affine"
+    assert version["parameter_names"] == ["xx", "xy", "x0", "yx", "yy", "y0"]
+    assert version["identity"] == [1, 0, 0, 0, 1, 0]
+    assert (version["output_height"], version["output_width"]) == (12, 14)
     assert (version["model"], version["state"], version["default"], version["reason"]) == ("tiny", "loaded", True, None)
     assert (model["default_version"], model["pinned_version"]) == (1, None)
     path = home / "models/tiny/1.safetensors"

@@ -44,7 +44,7 @@ def open_page(
     page = context.new_page()
     listen(page)
     page.goto(address)
-    expect(page.locator("#model option")).not_to_have_text("\u00a0")
+    expect(page.locator("#model option").first).not_to_have_text("\u00a0")
     yield page
     context.close()
 

@@ -1,11 +1,13 @@
 """Digits drawn on the page in a real browser, and what the model that comes with the package makes of them."""
 
+import io
 import itertools
 import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
+from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, expect
 
 from tests.service.page.browsing import barriers, keep_screenshot, open_page, serve_shipped
@@ -257,6 +259,19 @@ def test_every_entry_of_the_gallery_is_guessed_as_what_it_is(page: Page) -> None
     for entry in entries.all():
         entry.click()
         expect_guess(page, (entry.get_attribute("aria-label") or "").removeprefix("A ")[0])
+
+
+def test_dark_ink_on_grey_paper_is_read_after_a_tick(page: Page) -> None:
+    paper = Image.new("L", (300, 200), 190)
+    pen = ImageDraw.Draw(paper)
+    for line in placed("4", degrees=-30, scale=0.8):
+        pen.line([(50 + 200 * x, 200 * y) for x, y in line], fill=60, width=13, joint="curve")
+    file = io.BytesIO()
+    paper.save(file, "PNG")
+    page.set_input_files("#file", {"name": "paper.png", "mimeType": "image/png", "buffer": file.getvalue()})
+    page.get_by_label("Dark ink on light paper").check()
+    expect_guess(page, "4")
+    keep_screenshot(page, "play-paper")
 
 
 def test_noise_and_clutter_come_again_with_the_same_seed(page: Page) -> None:
