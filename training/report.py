@@ -22,8 +22,9 @@ from training.evaluation import Evaluation, evaluate
 from training.facts import report_title, run_facts
 from training.lettering import class_label
 from training.metrics_file import read_metrics
+from training.page import percent
 from training.pictures import caption_sheet, tiles
-from training.report_page import GENERATOR, Shown, percent, report_page
+from training.report_page import GENERATOR, Shown, report_page
 
 log = logging.getLogger(__name__)
 
