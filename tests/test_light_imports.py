@@ -16,6 +16,7 @@ MODULES = [
     "training.config",
     "training.decoding",
     "training.experiments.cells",
+    "training.invariance_config",
     "training.jobs.store",
     "training.jobs.worker",
     "training.own_pictures",
