@@ -88,6 +88,7 @@ _MODULES = {
     "classifiers": ("Classified", "Classifier"),
     "coordinates": ("from_pixels", "lattice", "to_pixels"),
     "grid": ("GridGenerator", "outline", "sampling_grid"),
+    "invariance": (),
     "kernels": ("KERNELS", "Kernel", "cubic_convolution", "lanczos"),
     "localization": ("LOCALIZATIONS", "ConvLocalization", "DenseLocalization", "SharedLocalization", "theta_layer"),
     "model_file": ("load_model", "save_model"),

@@ -20,6 +20,7 @@ MODULES = [
     "training.experiments.cells",
     "training.failures",
     "training.jobs.deletion",
+    "training.invariance_config",
     "training.jobs.store",
     "training.jobs.worker",
     "training.own_pictures",

@@ -115,7 +115,7 @@ def _print(
     evaluation: "Evaluation", trained: "Trained", request: "Request", facts: dict[str, str], page: Path, as_json: bool
 ) -> None:
     from training.evaluation import most_confused, wilson_interval
-    from training.report_page import percent
+    from training.page import percent
 
     if as_json:
         answer = {"model": trained.name, "part": request.part, **scores(evaluation), "page": str(page)}

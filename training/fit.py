@@ -3,10 +3,8 @@
 import contextlib
 import json
 import logging
-import os
 import pickle
 import platform
-import subprocess
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +24,7 @@ from training.checkpoints import Best
 from training.config import TrainingConfig
 from training.data.datamodule import DataModule
 from training.data.labelled import check_learnable
+from training.machine import commit, device_name
 from training.module import ClassificationModule
 from training.progress import ProgressFile
 from training.report import write_run_report
@@ -136,13 +135,13 @@ def _save(run: Path, model: Classifier, config: TrainingConfig, data: DataModule
         provenance={
             "command": "python -m training CONFIG.json",
             "config": json.dumps(_without_places(config)),
-            "commit": _commit(),
+            "commit": commit(),
             "seed": str(config.seed),
             "data": config.data.name,
             "torch": torch.__version__,
             "lightning": version("pytorch-lightning"),
             "machine": platform.machine(),
-            "device": _device_name(),
+            "device": device_name(),
         },
     )
     save_model(run / "model.safetensors", model, info)
@@ -165,23 +164,3 @@ def _without_places(config: TrainingConfig) -> dict[str, Any]:
     for place in ("root", "cache"):
         values["data"].pop(place)
     return values
-
-
-def _device_name() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"{torch.get_num_threads()} threads on {os.cpu_count()} CPU cores"
-
-
-def _commit() -> str:
-    """The commit of the code, with + where it was changed since; `unknown` outside a checkout."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-        )
-    except OSError:
-        return "unknown"
-    return done.stdout.strip() if done.returncode == 0 else "unknown"

@@ -22,12 +22,13 @@ from training.evaluation import Evaluation, evaluate
 from training.facts import report_title, run_facts
 from training.lettering import class_label
 from training.metrics_file import read_metrics
+from training.page import percent
 from training.pictures import caption_sheet, tiles
-from training.report_page import GENERATOR, Shown, percent, report_page
+from training.report_page import GENERATOR, Shown, report_page
 
 log = logging.getLogger(__name__)
 
-_NO_PLOTS = "Without matplotlib there are no plots here: pip install matplotlib, then write the report again."
+NO_PLOTS = "Without matplotlib there are no plots here: pip install matplotlib, then write the report again."
 
 
 def write_report(
@@ -94,11 +95,11 @@ def write_run_report(run: Path, model: Classifier, data: DataModule, scores: Map
         model.to(device)
 
 
-def check_place(folder: Path) -> None:
-    """A ValueError where a report in this folder would replace a page that is none."""
+def check_place(folder: Path, generator: str = GENERATOR) -> None:
+    """A ValueError where a page of this generator in this folder would replace one of another."""
     page = folder / "index.html"
     with contextlib.suppress(FileNotFoundError), page.open(encoding="utf-8", errors="replace") as file:
-        if GENERATOR not in file.read(1000):
+        if generator not in file.read(1000):
             raise ValueError(f"output must be a folder without a page of something else, got {str(folder)!r}")
 
 
@@ -113,7 +114,7 @@ def _plots(evaluation: Evaluation, metrics: Path | None) -> tuple[dict[str, byte
     try:
         from training.plots import confusion, curves
     except ModuleNotFoundError:
-        return {}, _NO_PLOTS
+        return {}, NO_PLOTS
     figures = {"confusion": confusion(evaluation)}
     lines = read_metrics(metrics) if metrics and metrics.exists() else []
     if lines:

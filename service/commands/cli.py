@@ -17,8 +17,10 @@ from service.commands.keys import keys_commands
 from service.commands.models import models_commands
 from service.problems import Problem
 from service.settings import Settings
+from stn.config import to_dict
 from training.config import DataConfig, DistortionConfig, TrainingConfig
 from training.experiments.cells import COLUMNS, MODELS, Column, Model, Recipe
+from training.invariance_config import InvarianceConfig
 from training.presets import PRESETS
 
 ExportTarget = Literal["flux", "onnx"]
@@ -138,6 +140,32 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             "part": part,
         }
         return partial(later, "evaluate", "evaluate", model, request, output, json, defaults)
+
+    @app.command
+    def invariance(
+        model: Positional[str],
+        data: DataConfig = DataConfig(),  # noqa: B008
+        asked: Annotated[InvarianceConfig, arg(name="")] = InvarianceConfig(),  # noqa: B008
+        output: Path | None = None,
+        json: FlagCreatePairsOff[bool] = False,
+    ) -> Run:
+        """Move pictures by known transforms, and measure how far a trained model keeps up.
+
+        `stn invariance MODEL` turns, scales, shifts, shears and tilts test pictures of the model's own data, which are
+        upright and in the middle before, and writes a page: accuracy and agreement at each size, how far the transformer
+        undoes it, and the range in which the model keeps 99 %, 95 % and 90 % of its accuracy. `stn invariance MODEL
+        --movements rotation --noise 0.2` does it for one of them, with noise on top.
+
+        Args:
+            model: A run folder, finished or not, a model file, or the name of a served model, whose newest version is
+                taken.
+            data: What to change of the model's own data; with --data.name other data, of which the rest is as shown here.
+            output: Folder for the page, index.html, the curves and invariance.json. By default RUN/invariance for a run's
+                own pictures, otherwise `invariance` in this folder; what an earlier measurement left there is replaced.
+            json: Print all numbers as JSON.
+        """
+        request = {"data": given(data, "data", arguments), "invariance": to_dict(asked)}
+        return partial(later, "invariance", "invariance", model, request, output, json, defaults)
 
     @app.command
     def distort(

@@ -21,7 +21,7 @@ def evaluate(model: str, request: dict[str, Any], output: Path | None, as_json: 
         as_json: print the scores as JSON.
         settings: where runs and served models lie.
     """
-    source = _source(model, settings)
+    source = trained_source(model, settings)
     options = [*(["--output", str(output)] if output else []), *(["--json"] if as_json else [])]
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(request, file)
@@ -29,7 +29,7 @@ def evaluate(model: str, request: dict[str, Any], output: Path | None, as_json: 
         return run_module("training.evaluate", *options, "--", str(source), file.name)
 
 
-def _source(model: str, settings: Settings) -> Path:
+def trained_source(model: str, settings: Settings) -> Path:
     """The run folder or model file; for a served model the run that it was copied from, where that is still there."""
     if Path(model).is_dir():
         return Path(model)

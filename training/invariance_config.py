@@ -1,0 +1,40 @@
+"""What is asked of a measurement of invariance beyond the data."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+from stn.config import require
+from training.config import FORBID_EXTRA
+
+MovementName = Literal["rotation", "scale", "shift_x", "shift_y", "shear", "perspective"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvarianceConfig:
+    """How a network is tried."""
+
+    __pydantic_config__: ClassVar = FORBID_EXTRA
+
+    movements: tuple[MovementName, ...] = get_args(MovementName)
+    """Which movements of the whole picture, each by itself."""
+    part: Literal["test", "train", "validation", "all"] = "test"
+    """Which of the pictures; all of them for pictures that the model has never seen."""
+    images: int = 1000
+    """How many of them, chosen by the seed; all where there are fewer."""
+    seed: int = 0
+    """Decides which pictures, and what noise and clutter are."""
+    noise: float = 0.0
+    """Standard deviation of the noise on top, where brightness goes from 0 to 1; each picture keeps its own."""
+    clutter: int = 0
+    """Pieces of other pictures that are laid over each, in places that stay."""
+    clutter_size: int = 6
+    """Side of such a piece, in pixels."""
+
+    def __post_init__(self) -> None:
+        require(len(self.movements) > 0, "movements", "at least one", self.movements)
+        require(len(set(self.movements)) == len(self.movements), "movements", "all different", self.movements)
+        require(1 <= self.images <= 10**7, "images", "in [1, 10000000]", self.images)
+        require(0 <= self.seed < 2**32, "seed", "in [0, 2^32)", self.seed)
+        require(0 <= self.noise <= 10, "noise", "in [0, 10]", self.noise)
+        require(0 <= self.clutter <= 1000, "clutter", "in [0, 1000]", self.clutter)
+        require(1 <= self.clutter_size <= 4096, "clutter_size", "in [1, 4096] pixels", self.clutter_size)
