@@ -67,7 +67,7 @@ class JobDatabase:
             with anyio.fail_after(PATIENCE):
                 return await to_thread.run_sync(self._do, function, limiter=self._limiter, abandon_on_cancel=True)
         except (StoreUnavailable, TimeoutError) as error:
-            log.warning("the database of jobs does not answer: %s", error or "it takes too long")
+            log.warning("the database of jobs does not answer: %s", str(error) or f"nothing came in {PATIENCE:g} s")
             raise Problem(503, "the database of jobs does not answer at present: try again", RETRY) from None
         except _Unusable as error:
             raise Problem(503, str(error)) from None

@@ -61,6 +61,9 @@ def test_a_job_is_listed_shown_stopped_resumed_and_deleted(
     store: JobStore, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     job = create(capsys)
+    for verb in (["show", job], ["list"]):
+        assert main(["jobs", *verb]) == 0
+        assert "waits for a worker: none has given a sign of life" in capsys.readouterr().out
     assert main(["jobs", "stop", job]) == 2
     assert "stop needs a job that has begun (cancel it), and the job is queued" in capsys.readouterr().err
     held = begun(store)
