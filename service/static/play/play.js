@@ -177,7 +177,8 @@ function showAnswer({ state, model, prediction, timing, payload, query }) {
   clearTimeout(curlTimer);
   curlTimer = setTimeout(() => (byId("curl").textContent = curlLine(payload, query)), CURL_PAUSE);
   byId("shell").hidden = false;
-  byId("source-size").textContent = state.source.kind === "picture" ? `${prediction.width} × ${prediction.height}` : "";
+  const { width, height } = state.source.image ?? prediction;
+  byId("source-size").textContent = state.source.kind === "picture" ? `${width} × ${height}` : "";
 }
 
 function showLayers({ prediction, info, state }) {
