@@ -3,6 +3,7 @@
 import { element } from "../dom.js";
 import { entriesOf } from "./layer_entries.js";
 import { createLayerView } from "./layer_view.js";
+import { createLens } from "./lens.js";
 import { decode } from "./pictures.js";
 import { seenBy } from "./sees.js";
 
@@ -22,24 +23,29 @@ export function createLayers(root, { onShow, onScale, onHover }) {
   const scales = scaleChoice(onScale);
   const all = textButton("Show all", () => onShow([ALL]));
   const none = textButton("Show none", () => onShow([]));
+  const lens = createLens();
+  const rest = element("p", { className: "legend" }, "The layers between these are listed once all are shown.");
   const views = new Map();
   const dark = matchMedia("(prefers-color-scheme: dark)");
   let state = null;
   let known = { model: "", activations: null };
   let sizes = {};
+  let input = null;
+  let seen = null; // by the chosen unit, in pixels of the picture
   let drawn = () => {};
   let turn = 0;
-  root.replaceChildren(element("div", { className: "layers-tools" }, all, none, scales.element), list);
+  root.replaceChildren(element("div", { className: "layers-tools" }, all, none, scales.element, rest), element("div", { className: "layers-inside" }, list, lens.element));
 
   async function update(wanted) {
     const mine = ++turn;
     state = { ...wanted, entries: listed(wanted) };
     const shown = state.entries.filter(({ name }) => isShown(name));
     const images = await Promise.all(shown.map(({ url }) => decode(url)));
-    const transformed = await decode(wanted.prediction?.transformed);
+    const [transformed, read] = await Promise.all(["transformed", "input"].map((name) => decode(wanted.prediction?.[name])));
     if (mine !== turn) return;
     sizes = { input: [wanted.info.width, wanted.info.height] };
     sizes.transformed = transformed ? [transformed.naturalWidth, transformed.naturalHeight] : sizes.input;
+    input = shown.length ? read : null;
     arrange();
     scales.set(wanted.scale);
     drawn = () => draw(new Map(shown.map(({ name }, k) => [name, images[k]])));
@@ -55,6 +61,7 @@ export function createLayers(root, { onShow, onScale, onHover }) {
     const missing = (known.activations ?? []).filter(({ layer }) => !here.has(layer)).length > 0;
     if (activations && !missing) known.activations = activations;
     const absent = activations ? "Not asked: theta is given by hand." : "Comes with the next answer.";
+    rest.hidden = Boolean(known.activations ?? activations);
     const layers = (known.activations ?? activations ?? []).map(
       (layer) => here.get(layer.layer) ?? { ...layer, image: undefined, values: undefined, absent },
     );
@@ -88,6 +95,7 @@ export function createLayers(root, { onShow, onScale, onHover }) {
   }
 
   function draw(images) {
+    lens.draw(input, seen, state.prediction, state.info);
     const options = { local: state.scale !== "global", dark: dark.matches, width: list.clientWidth };
     for (const entry of state.entries) {
       const image = images.get(entry.name);
@@ -98,7 +106,9 @@ export function createLayers(root, { onShow, onScale, onHover }) {
 
   function point(layer, unit) {
     const { prediction, info } = state;
-    onHover(unit && prediction ? seenBy(layer, [unit.i, unit.j], sizes[layer.of], prediction, info) : null);
+    seen = unit && prediction ? seenBy(layer, [unit.i, unit.j], sizes[layer.of], prediction, info) : null;
+    lens.draw(input, seen, prediction, info);
+    onHover(seen);
   }
 
   dark.addEventListener("change", () => drawn());

@@ -6,12 +6,14 @@ import { pixelsOf, sharp } from "./pictures.js";
 const GAP = 3;
 const MOST_TILES = 256;
 const MOST_UNITS = 1024;
+const NARROW = 40;
 
 /** Where the tiles stand in a width: `{count, columns, width, height, side: [x, y], cells: [rows, columns]}`. */
 export function layOut({ kind, shape }, width) {
   const [channels, rows, columns] = kind === "picture" ? [1, shape[1], shape[2]] : [shape[0], shape[1] ?? 1, shape[2] ?? 1];
   const count = Math.min(channels, shape.length === 1 ? MOST_UNITS : MOST_TILES);
-  const least = sideOf(kind, count, shape);
+  const wanted = sideOf(kind, count, shape);
+  const least = shape.length === 3 && kind !== "picture" ? Math.min(wanted, Math.max(width / 6, NARROW)) : wanted;
   const fitting = Math.max(1, Math.floor((width + GAP) / (least + GAP)));
   const perRow = Math.min(count, fitting);
   const across = count > fitting && shape.length === 3 ? (width + GAP) / fitting - GAP : Math.min(least, width);

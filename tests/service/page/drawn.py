@@ -8,7 +8,7 @@ from playwright.sync_api import Page
 PNG = {"Content-Type": "image/png"}
 
 
-def ask(page: Page, body: bytes, **query: str) -> Any:
+def ask(page: Page, body: bytes, **query: Any) -> Any:
     """What the API says of a picture."""
     address = page.url.partition("#")[0].rstrip("/")
     response = page.request.post(f"{address}/v1/predict", params=query, data=body, headers=PNG)

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -97,6 +96,13 @@ def test_a_unit_of_the_localization_net_sees_a_rectangle_of_the_input(page: Page
     top, left = top + 2 * layer["sees"]["stride"][0], left + 3 * layer["sees"]["stride"][1]
     corners = np.array([[left, top], [left + width, top], [left + width, top + height], [left, top + height]])
     np.testing.assert_allclose(page.evaluate("hovers.at(-1)"), corners.clip(0, 16) * SIDE / 16, atol=1e-9)
+    middle = corners.clip(0, 16).mean(0) / 16
+    red, _, blue, _ = page.locator(".layer-lens canvas").evaluate(
+        """(canvas, [x, y]) => Array.from(
+            canvas.getContext("2d").getImageData(x * canvas.width, y * canvas.height, 1, 1).data)""",
+        middle.tolist(),
+    )
+    assert blue > red + 40  # the picture is grey
     page.keyboard.press("Escape")
     assert page.evaluate("hovers.at(-1)") is None
 

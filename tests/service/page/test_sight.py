@@ -3,7 +3,6 @@
 import io
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
