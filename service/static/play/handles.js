@@ -6,7 +6,7 @@ import { SIDE } from "./state.js";
 
 const KNOB = 90; // units of the pad above the drawing
 const ROOM = 24;
-const EDGE = 30;
+const EDGE = 44;
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export function createHandles(store, { tool }) {

@@ -40,6 +40,7 @@ export function createLink(store) {
 /** A link holds a drawing to the last point, of a picture at most a small copy. */
 function aboutPicture({ source }) {
   if (source.kind !== "picture") return "";
+  if (!source.image) return "The link does not hold this file.";
   if (!source.copy) return "The picture is too large for a link, which holds all but that.";
   const { width, height } = source.copy;
   return width ? `The link holds a copy of the picture, ${width} × ${height}.` : "The link holds this copy of the picture.";

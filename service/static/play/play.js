@@ -79,6 +79,7 @@ function showState(state) {
   byId("compare").checked = state.compare;
   byId("play").dataset.state = isEmpty(state) ? "empty" : "shown";
   pickers.update(state);
+  byId("shell").ariaBusy = "true"; // until its line is that of what is shown
   askSoon();
 }
 
@@ -164,7 +165,6 @@ async function guessOf(file, { name, version }) {
 // The answer
 
 function showAnswer({ state, model, prediction, timing, payload, query }) {
-  byId("play").ariaBusy = "false";
   showFollowing(prediction);
   showGuess(prediction, model.info.class_names);
   showTiming(timing);
@@ -175,9 +175,13 @@ function showAnswer({ state, model, prediction, timing, payload, query }) {
   byId("theta").hidden = false;
   showLayers({ prediction, info, state });
   clearTimeout(curlTimer);
-  curlTimer = setTimeout(() => (byId("curl").textContent = curlLine(payload, query)), CURL_PAUSE);
+  curlTimer = setTimeout(() => {
+    byId("curl").textContent = curlLine(payload, query);
+    byId("shell").ariaBusy = String(state !== store.get());
+  }, CURL_PAUSE);
   byId("shell").hidden = false;
-  byId("source-size").textContent = state.source.kind === "picture" ? `${prediction.width} × ${prediction.height}` : "";
+  const { width, height } = state.source.image ?? prediction;
+  byId("source-size").textContent = state.source.kind === "picture" ? `${width} × ${height}` : "";
 }
 
 function showLayers({ prediction, info, state }) {

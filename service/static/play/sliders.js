@@ -35,7 +35,7 @@ export function createSliders(store) {
     store.set({ view: { ...store.get().view, invert: Number(invert.checked) } });
     store.keep();
   });
-  const inverted = element("label", { className: "check" }, invert, " Dark ink on light paper");
+  const inverted = element("label", { className: "check" }, invert, "Dark ink on light paper");
   const straighten = button("Reset", () => store.set({ view: STRAIGHT }));
   const shake = button("Shake", () => store.set({ view: shaken(store.get()) }));
   byId("sliders").replaceChildren(...rows.map(({ row }) => row), element("div", { className: "buttons" }, shake, straighten, inverted));

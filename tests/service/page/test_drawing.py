@@ -163,6 +163,7 @@ def test_a_guess_below_half_is_none(page: Page) -> None:
 def test_the_shell_line_gives_the_same_answer(page: Page) -> None:
     draw(page, SMALL_AND_SLANTED)
     expect_guess(page, "7")
+    expect(page.locator("#shell")).to_have_attribute("aria-busy", "false")
     expect(page.locator("#curl")).to_contain_text("base64 -d | curl")
     line = page.inner_text("#curl")
     answer = subprocess.run(line, shell=True, capture_output=True, text=True, check=True, timeout=30).stdout
@@ -279,14 +280,14 @@ def test_noise_and_clutter_come_again_with_the_same_seed(page: Page) -> None:
     page.locator("#view-noise").fill("0.4")
     page.locator("#view-clutter").fill("5")
     expect(page.locator("#curl")).to_contain_text("base64 -d")
-    page.wait_for_timeout(800)
+    expect(page.locator("#shell")).to_have_attribute("aria-busy", "false")
     keep_screenshot(page, "play-noise")
     first = page.inner_text("#curl")
     page.locator("#view-noise").fill("0")
-    page.wait_for_timeout(800)
+    expect(page.locator("#shell")).to_have_attribute("aria-busy", "false")
     assert page.inner_text("#curl") != first
     page.locator("#view-noise").fill("0.4")
-    page.wait_for_timeout(800)
+    expect(page.locator("#shell")).to_have_attribute("aria-busy", "false")
     assert page.inner_text("#curl") == first
 
 
