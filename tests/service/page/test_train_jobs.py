@@ -14,7 +14,7 @@ from tests.service.running import serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-SLOW = 120_000
+SLOW = 240_000
 """Milliseconds: a worker starts, a training process imports torch, and others keep the processors busy."""
 
 
