@@ -54,7 +54,7 @@ function createRow({ image, class: name }) {
   const polygon = svgElement("polygon", {});
   const corner = svgElement("circle", {});
   const svg = svgElement("svg", { "aria-hidden": "true" }, [polygon, corner]);
-  const guess = h("span.guess");
+  const guess = h("span.film-guess");
   const picture = h("img", { alt: "", src: image });
   picture.onload = () => {
     svg.setAttribute("viewBox", `0 0 ${picture.naturalWidth} ${picture.naturalHeight}`);

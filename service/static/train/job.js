@@ -50,8 +50,9 @@ async function look() {
 }
 
 async function refresh(mine, signal) {
+  const turn = (mine.turn = (mine.turn ?? 0) + 1);
   const job = await ask(`v1/jobs/${encodeURIComponent(mine.id)}`, { signal });
-  if (signal.aborted) return;
+  if (signal.aborted || turn !== mine.turn) return; // a later answer says more
   mine.job = job;
   show(mine);
   mine.parts.files.ontoggle();
@@ -75,8 +76,11 @@ function take(mine, { id, event, data: { time, data } }, signal) {
   const { known, job } = mine;
   known.last = id;
   if (event === "metrics") known.metrics[data.step] = data;
-  if (event === "state") known.since = time;
-  if (event === "state") refresh(mine, signal).catch(() => {}); // the stream says where the service is away
+  if (event === "state") {
+    known.since = time;
+    Object.assign(job, data);
+    refresh(mine, signal).catch(() => {}); // the stream says where the service is away
+  }
   if (event === "sample") film(mine, signal);
   if (event === "progress" && !ENDED.includes(job.state)) {
     for (const [key, value] of Object.entries(data)) if (value !== null || key === "eta_seconds") job[key] = value;

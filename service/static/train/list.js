@@ -10,7 +10,7 @@ const FILTERS = { all: [], active: ACTIVE, succeeded: ["succeeded"], failed: ["f
 let page = null;
 
 export function open(place, query) {
-  const filter = query.get("status") in FILTERS ? query.get("status") : "all";
+  const filter = Object.hasOwn(FILTERS, query.get("status")) ? query.get("status") : "all";
   const after = query.get("after");
   const wanted = new URLSearchParams([["limit", 20], ...(after ? [["after", after]] : []), ...FILTERS[filter].map((state) => ["status", state])]);
   page = {

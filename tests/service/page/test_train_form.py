@@ -94,7 +94,10 @@ def test_a_preset_for_pictures_takes_the_data_set_it_is_opened_for(page: Page, a
 def test_a_repeated_submit_makes_one_job(page: Page, address: str) -> None:
     page.get_by_label("Name", exact=True).first.fill("once")
     keys: list[str | None] = []
-    page.on("request", lambda request: keys.append(request.headers.get("idempotency-key")) if request.method == "POST" else None)
+    page.on(
+        "request",
+        lambda request: keys.append(request.headers.get("idempotency-key")) if request.method == "POST" else None,
+    )
     page.route("**/v1/jobs", lambda route: route.abort())
     page.get_by_role("button", name="Start training").click()
     expect(page.locator("form .row .wrong")).to_have_text("The service does not answer: check that it still runs.")

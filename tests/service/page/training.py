@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.service.page.browsing import tell
+
+expect.set_options(timeout=20_000)  # milliseconds: trainings may keep all processors busy
 
 
 @contextlib.contextmanager
@@ -19,7 +21,7 @@ def opened(
 ) -> Iterator[tuple[Page, list[str]]]:
     """A page of its own at this address, and what the browser complains about."""
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    context.set_default_timeout(60_000)  # trainings may keep all processors busy
+    context.set_default_timeout(60_000)
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(tell(message)))
