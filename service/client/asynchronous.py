@@ -12,7 +12,7 @@ import httpx2
 from service.client import calls, dataset_calls
 from service.client.arrays import Arrays, joined
 from service.client.async_jobs import AsyncJobsClient
-from service.client.calls import Call, Question
+from service.client.calls import Call, Question, ThetaLike
 from service.client.connection import (
     IMAGES_PER_REQUEST,
     RETRIES,
@@ -78,7 +78,7 @@ class AsyncClient:
         version: int | None = None,
         top_k: int | None = None,
         include: str | Iterable[str] | None = None,
-        theta: str | Iterable[float] | None = None,
+        theta: ThetaLike | None = None,
         timeout: float | None = None,
     ) -> Prediction: ...
     @overload
@@ -90,7 +90,7 @@ class AsyncClient:
         version: int | None = None,
         top_k: int | None = None,
         include: str | Iterable[str] | None = None,
-        theta: str | Iterable[float] | None = None,
+        theta: ThetaLike | None = None,
         timeout: float | None = None,
     ) -> list[Prediction]: ...
     async def predict(
@@ -101,7 +101,7 @@ class AsyncClient:
         version: int | None = None,
         top_k: int | None = None,
         include: str | Iterable[str] | None = None,
-        theta: str | Iterable[float] | None = None,
+        theta: ThetaLike | None = None,
         timeout: float | None = None,
     ) -> Prediction | list[Prediction]:
         """As `Client.predict`; the requests for several pictures are made at once."""
@@ -116,7 +116,7 @@ class AsyncClient:
         model: str | None = None,
         version: int | None = None,
         include: str | Iterable[str] | None = None,
-        theta: str | Iterable[float] | None = None,
+        theta: ThetaLike | None = None,
         timeout: float | None = None,
     ) -> Arrays:
         """As `Client.predict_arrays`."""

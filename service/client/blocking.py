@@ -12,7 +12,7 @@ import httpx2
 from service.client import calls, dataset_calls
 from service.client.arrays import Arrays, joined
 from service.client.blocking_jobs import JobsClient
-from service.client.calls import Call, Question
+from service.client.calls import Call, Question, ThetaLike
 from service.client.connection import (
     IMAGES_PER_REQUEST,
     RETRIES,
@@ -75,7 +75,7 @@ class Client:
         version: int | None = None,
         top_k: int | None = None,
         include: str | Iterable[str] | None = None,
-        theta: str | Iterable[float] | None = None,
+        theta: ThetaLike | None = None,
         timeout: float | None = None,
     ) -> Prediction: ...
     @overload
@@ -87,7 +87,7 @@ class Client:
         version: int | None = None,
         top_k: int | None = None,
         include: str | Iterable[str] | None = None,
-        theta: str | Iterable[float] | None = None,
+        theta: ThetaLike | None = None,
         timeout: float | None = None,
     ) -> list[Prediction]: ...
     def predict(
@@ -98,7 +98,7 @@ class Client:
         version: int | None = None,
         top_k: int | None = None,
         include: str | Iterable[str] | None = None,
-        theta: str | Iterable[float] | None = None,
+        theta: ThetaLike | None = None,
         timeout: float | None = None,
     ) -> Prediction | list[Prediction]:
         """What the service says of a picture, or of each of several, in their order.
@@ -138,7 +138,7 @@ class Client:
         model: str | None = None,
         version: int | None = None,
         include: str | Iterable[str] | None = None,
-        theta: str | Iterable[float] | None = None,
+        theta: ThetaLike | None = None,
         timeout: float | None = None,
     ) -> Arrays:
         """What the service says of pictures, as arrays with a row for each; see `predict`.

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from urllib.parse import quote
 
 import httpx2
+import numpy as np
 from pydantic import ValidationError
 
 from service.client.arrays import Arrays, failed_arrays, read_arrays
@@ -19,6 +20,8 @@ from service.schemas import Model, Models, ModelVersion
 
 T = TypeVar("T")
 
+ThetaLike = str | Iterable[float] | np.ndarray
+"""`identity`, or the numbers of a transform."""
 Content = bytes | Path | Callable[[], Iterator[bytes]]
 """A body, the file it is in, or what gives its pieces from the beginning at each call."""
 
@@ -88,7 +91,7 @@ def question(
     version: int | None,
     top_k: int | None,
     include: str | Iterable[str] | None,
-    theta: str | Iterable[float] | None,
+    theta: ThetaLike | None,
 ) -> Question[T]:
     """A question with these options of `/v1/predict`; ValueError names the one that is wrong."""
     names = include if include is None or isinstance(include, str) else ",".join(include)

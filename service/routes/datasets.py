@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from service.datasets.changes import DatasetChanges, read_report
 from service.datasets.listing import describe_datasets
 from service.datasets.schemas import DatasetReport, Datasets
-from service.datasets.store import NAME_PATTERN, SHEET
+from service.datasets.store import KNOWN, NAME_PATTERN, SHEET
 from service.openapi.datasets import REQUEST
 from service.openapi.problems import document_problems
 from service.problems import Problem
@@ -55,6 +55,7 @@ async def post_dataset(
             pattern=NAME_PATTERN,
             description="Name of the data set; none that training knows already.",
             examples=["my-drawings"],
+            json_schema_extra={"not": {"enum": list(KNOWN)}},
         ),
     ],
 ) -> DatasetReport:
