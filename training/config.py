@@ -3,6 +3,7 @@
 The same classes are the command line (`stn train PRESET --field value`) and `config.json` in the run folder.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -84,6 +85,11 @@ class DistortionConfig:
         if self.size is not None:
             require(all(4 <= side <= 4096 for side in self.size), "size", "in [4, 4096]", self.size)
 
+    @property
+    def moves(self) -> bool:
+        """Whether any point of a picture may come to lie elsewhere."""
+        return bool(self.rotation or self.corners or self.elastic or self.size) or self.scale != (1.0, 1.0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerConfig:
@@ -106,6 +112,9 @@ class OptimizerConfig:
     """Share of each label that is spread over all classes; it keeps small data sets from being learnt by heart."""
     gradient_clip: float | None = None
     """Largest norm of the gradient of all weights together; a longer one is shortened to it."""
+    straighten: float = 0.0
+    """Weight of a second loss: how far the transformer is from undoing the distortion that each training image was made
+    with. Without it the transformer does only what the class layers cannot do without."""
 
     def __post_init__(self) -> None:
         require(0 < self.learning_rate < 10, "learning_rate", "in (0, 10)", self.learning_rate)
@@ -115,6 +124,7 @@ class OptimizerConfig:
         require(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
         if self.gradient_clip is not None:
             require(self.gradient_clip > 0, "gradient_clip", "more than 0", self.gradient_clip)
+        require(0 <= self.straighten < math.inf, "straighten", "0 or more", self.straighten)
 
 
 LEAST = {"max_steps": 1, "validate_every": 2, "checkpoint_every": 1, "patience": 1, "steps_at_once": 1}
@@ -190,3 +200,7 @@ class TrainingConfig:
             self.name,
         )
         require(0 <= self.seed < 2**32, "seed", "in [0, 2^32)", self.seed)
+        if self.optimizer.straighten:
+            can = self.model.transform != "none" and self.distortion.moves
+            rule = "0 for a model without a transformer, and where no distortion moves the pictures"
+            require(can, "optimizer.straighten", rule, self.optimizer.straighten)

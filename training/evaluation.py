@@ -93,7 +93,7 @@ def evaluate(
     parts: list[_Part] = []
     worst = _Part.none()
     first = 0
-    for images, labels, _ in batches:
+    for images, labels, *_ in batches:
         part = _answer(model, images, labels, first, device)
         worst = _worst(worst, part, shown)
         parts.append(part._replace(images=part.images[:0]))

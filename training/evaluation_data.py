@@ -50,7 +50,7 @@ class Pictures(NamedTuple):
     def batches(self) -> Iterator[Batch]:
         """The pictures in their order."""
         for part in self.parts:
-            for images, labels, _ in part:
+            for images, labels, *_ in part:
                 yield Batch(fit_images(images.float() / 255, self.input), self.labels[labels])
 
 

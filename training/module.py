@@ -19,7 +19,9 @@ from stn.finite import NotFinite
 from training.capture import Captured
 from training.config import OptimizerConfig, TrainingConfig
 from training.data.batches import Batch
+from training.distortions import Distortions
 from training.randomness import reseed
+from training.straightness import straightness_loss
 
 
 class Outcome(NamedTuple):
@@ -30,14 +32,15 @@ class Outcome(NamedTuple):
     classes: Tensor
     """(B,) or (K, B): the most likely ones."""
     penalty: Tensor
-    """() or (K,): the part of the loss that is the transformer's."""
+    """() or (K,): the part of the loss that is the transformer's alone."""
 
 
 class ClassificationModule(pl.LightningModule):
     """Cross entropy and accuracy of a classifier; `train/...`, `val/...` and `test/...` are its metrics' names.
 
-    In training the transformer's penalties are added to the loss, where the config asks for any: `train/penalty`. Metrics
-    of training are those since the last validation; they are part of a checkpoint, as all that a resumed run needs.
+    In training the transformer's penalties, and how far it is from undoing the distortions, are added to the loss, where the
+    config asks for any: `train/penalty`. Metrics of training are those since the last validation; they are part of a
+    checkpoint, as all that a resumed run needs.
 
     One of Lightning's batches holds the images of one or several steps of the optimiser, which is why they are made by hand
     (in Lightning's words, the optimisation is manual). On one GPU all of a step but the optimiser is a recording.
@@ -57,7 +60,7 @@ class ClassificationModule(pl.LightningModule):
         self.automatic_optimization = False
         self.config = config
         self.steps = steps
-        self.gradients: Callable[[Tensor, Tensor], Sequence[Tensor]] = self._gradients
+        self.gradients: Callable[..., Sequence[Tensor]] = self._gradients
         self.train_scores, self.val_scores, self.test_scores = (Scores(classes) for _ in range(3))
         self.penalties = MeanMetric(nan_strategy="disable")
         for metric in (self.train_scores.loss, self.train_scores.accuracy, self.penalties):
@@ -76,14 +79,21 @@ class ClassificationModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         size = self.config.trainer.batch_size // self.trainer.world_size
-        steps = zip(batch.images.split(size), batch.labels.split(size), strict=True)
+        parts = (batch.images, batch.labels, *self._moved(batch))
+        steps = zip(*(part.split(size) for part in parts), strict=True)
         outcome = Outcome(*map(torch.stack, zip(*(self._step(*step) for step in steps), strict=True)))
         self.train_scores.update(outcome.loss, outcome.classes.flatten(), batch.labels, size)
         if self._has_penalty():
             self.penalties.update(outcome.penalty)
         return outcome.loss.mean()
 
-    def _step(self, images: Tensor, labels: Tensor) -> Outcome:
+    def _moved(self, batch: Batch) -> list[Tensor]:
+        """What moved the images, where the loss asks for it: the matrix, the spline, or both."""
+        if not self.config.optimizer.straighten or batch.drawn is None:
+            return []
+        return [field for field in (batch.drawn.matrix, batch.drawn.spline) if field is not None]
+
+    def _step(self, images: Tensor, labels: Tensor, *moved: Tensor) -> Outcome:
         """One step of the optimiser and of the learning rate."""
         # Dropout is a function of the seed and the step, like the batch.
         reseed(self.device, self.config.seed, "step", self.global_step, "process", self.global_rank)
@@ -91,7 +101,7 @@ class ClassificationModule(pl.LightningModule):
 
         def closure() -> None:
             nonlocal outcome
-            outcome = self.gradients(images, labels)
+            outcome = self.gradients(images, labels, *moved)
 
         optimizer, schedule = self.optimizers(), self.lr_schedulers()
         assert isinstance(optimizer, LightningOptimizer)
@@ -100,12 +110,12 @@ class ClassificationModule(pl.LightningModule):
             schedule.step()
         return Outcome(*outcome)
 
-    def _gradients(self, images: Tensor, labels: Tensor) -> Outcome:
+    def _gradients(self, images: Tensor, labels: Tensor, *moved: Tensor) -> Outcome:
         """Leaves the gradients of the loss in the parameters."""
         torch.clear_autocast_cache()  # of weights that have changed since, or that a recording must make itself
         self.model.zero_grad()
         prediction = self._predict(images)
-        penalty = self._penalty(prediction)
+        penalty = self._penalty(prediction, moved)
         smoothing = self.config.optimizer.label_smoothing
         loss = F.cross_entropy(prediction.logits, labels, label_smoothing=smoothing) + penalty
         self.manual_backward(loss)
@@ -174,13 +184,21 @@ class ClassificationModule(pl.LightningModule):
 
     def _has_penalty(self) -> bool:
         model = self.config.model
-        return self.model.transformer is not None and bool(model.outside_penalty or model.identity_penalty)
+        asked = model.outside_penalty or model.identity_penalty or self.config.optimizer.straighten
+        return self.model.transformer is not None and bool(asked)
 
-    def _penalty(self, prediction: Classified) -> Tensor:
+    def _penalty(self, prediction: Classified, moved: Sequence[Tensor]) -> Tensor:
         if prediction.transformed is None or not self._has_penalty():
             return prediction.logits.new_zeros(())
         assert self.model.transformer is not None
-        return self.model.transformer.penalty(prediction.transformed)
+        penalty = self.model.transformer.penalty(prediction.transformed)
+        if not moved:
+            return penalty
+        matrix = next((field for field in moved if field.ndim == 3), None)
+        spline = next((field for field in moved if field.ndim == 2), None)
+        transform, theta = self.model.transformer.transform, prediction.transformed.theta
+        loss = straightness_loss(transform, theta, Distortions(matrix, spline, None))
+        return penalty + self.config.optimizer.straighten * loss
 
 
 class Scores(nn.Module):

@@ -70,7 +70,7 @@ def test_by_default_a_run_is_a_plain_loop_to_the_bit() -> None:
     rate = settings.optimizer.learning_rate
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-2, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rate, total_steps=STEPS)
-    for images, labels, _ in batches():
+    for images, labels, *_ in batches():
         optimizer.zero_grad()
         F.cross_entropy(model(images).logits, labels, label_smoothing=0.1).backward()
         optimizer.step()
@@ -124,7 +124,7 @@ def test_a_localization_net_of_rate_zero_stays_as_it_was() -> None:
 
 def test_the_gradient_factor_scales_the_gradient_of_the_localization_net_alone() -> None:
     plain, scaled = (fresh(config(gradient_factor=factor)) for factor in (1.0, 0.5))
-    images, labels, _ = next(iter(batches()))
+    images, labels, *_ = next(iter(batches()))
     for model in (plain, scaled):
         F.cross_entropy(model(images).logits, labels).backward()
     for name, parameter in plain.named_parameters():

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from training.distortions import Distortions
 from training.randomness import generator
 
 
@@ -21,6 +22,8 @@ class Batch(NamedTuple):
     """(B,)."""
     step: int | None = None
     """The first step of the run that they are for, while they still have to be distorted."""
+    drawn: Distortions | None = None
+    """What they were distorted with."""
 
 
 class Order:

@@ -98,7 +98,7 @@ class DataModule(pl.LightningDataModule):
         return self.test
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        images, labels, step = batch
+        images, labels, step, _ = batch
         images = images.float() / 255
         if step is None:
             return Batch(images, labels)
@@ -108,7 +108,7 @@ class DataModule(pl.LightningDataModule):
         count = len(images) * self._trainer().world_size
         drawn = draw(config.distortion, source, count, chance, others)
         mine = take(drawn, self._rows(self._trainer()))
-        return Batch(distort(images, mine, config.distortion, self.others), labels)
+        return Batch(distort(images, mine, config.distortion, self.others), labels, drawn=mine)
 
     def _rows(self, trainer: pl.Trainer) -> slice:
         """This process's rows of a batch that several share."""

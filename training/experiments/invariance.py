@@ -194,7 +194,7 @@ def _upright(cell: Cell, options: argparse.Namespace) -> tuple[Tensor, Tensor]:
 def _error(model: nn.Module, data: DataModule) -> float:
     """Share of the test pictures, moved as in training, that are named wrong."""
     device, wrong, count = next(model.parameters()).device, 0, 0
-    for images, labels, _ in data.test:
+    for images, labels, *_ in data.test:
         wrong += int((model(images.to(device).float() / 255).logits.argmax(-1).cpu() != labels).sum())
         count += len(labels)
     return wrong / count
