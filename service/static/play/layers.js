@@ -7,8 +7,6 @@ import { createLens } from "./lens.js";
 import { decode } from "./pictures.js";
 import { seenBy } from "./sees.js";
 
-export { needsActivations } from "./layer_entries.js";
-
 const ALL = "*";
 
 /**
