@@ -15,7 +15,7 @@ from service.settings import Settings
 @contextlib.contextmanager
 def serving(settings: Settings) -> Iterator[str]:
     """Its host and port, until the end of the block."""
-    config = uvicorn.Config(create_app(settings), port=0, log_config=None, http=Connection, ws="none")
+    config = uvicorn.Config(create_app(settings), port=0, log_config=None, access_log=False, http=Connection, ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -7,6 +7,8 @@ import { createLens } from "./lens.js";
 import { decode } from "./pictures.js";
 import { seenBy } from "./sees.js";
 
+export { needsActivations } from "./layer_entries.js";
+
 const ALL = "*";
 
 /**

@@ -4,11 +4,12 @@ import { KeyNeeded, predict } from "../api.js";
 import { byId } from "../dom.js";
 import { BadAddress, stateOf } from "./address.js";
 import { createAsking } from "./asking.js";
+import { createComparison } from "./comparison.js";
 import { curlLine } from "./curl.js";
 import { showFollowing } from "./follow.js";
 import { showFailure, showGuess, showNotSure } from "./guess.js";
 import { createHandles } from "./handles.js";
-import { needsActivations } from "./layer_entries.js";
+import { createLayers, needsActivations } from "./layers.js";
 import { createLink } from "./link.js";
 import { askForKey, createPickers, hideRemark, loadModels, served, showRemark } from "./models.js";
 import { createPad } from "./pad.js";
@@ -39,15 +40,12 @@ const sight = createSight(byId("sight"), {
   onReset: () => store.set({ theta: null }),
 });
 const theta = createTheta(byId("theta"));
-/** Loaded when they are first looked at. */
-const layers = once(async () =>
-  (await import("./layers.js")).createLayers(byId("layers"), {
-    onShow: (names) => store.set({ layers: names }),
-    onScale: (colours) => store.set({ colours }),
-    onHover: (points) => sight.mark(points),
-  }),
-);
-const comparison = once(async () => (await import("./comparison.js")).createComparison(byId("comparison-list")));
+const layers = createLayers(byId("layers"), {
+  onShow: (names) => store.set({ layers: names }),
+  onScale: (colours) => store.set({ colours }),
+  onHover: (points) => sight.mark(points),
+});
+const comparison = createComparison(byId("comparison-list"));
 let frame = 0;
 let isOpen = false;
 let curlTimer = 0;
@@ -186,18 +184,16 @@ function showAnswer({ state, model, prediction, timing, payload, query }) {
   byId("source-size").textContent = state.source.kind === "picture" ? `${width} × ${height}` : "";
 }
 
-async function showLayers({ prediction, info, state }) {
+function showLayers({ prediction, info, state }) {
   if (!byId("inside").open) return;
   if (prediction?.activations) listed = served(state.model);
   const { layers: shown, colours: scale } = state;
-  const view = await layers();
-  view?.update({ activations: prediction?.activations, prediction, info, shown, scale });
+  layers.update({ activations: prediction?.activations, prediction, info, shown, scale });
 }
 
-async function showBeside(entries) {
-  const { hidden } = byId("comparison");
+function showBeside(entries) {
   byId("comparison").hidden = entries.length === 0;
-  if (!hidden || entries.length) (await comparison())?.update(entries);
+  comparison.update(entries);
   byId("comparison-note").textContent = entries.map(({ problem }) => problem).filter(Boolean).join(" ");
 }
 
@@ -218,12 +214,6 @@ function showProblem(error, state) {
   if (error instanceof KeyNeeded) askForKey(showModels);
   showNothing(served(state.model));
   showFailure(state.source.file?.name, error.message, served(state.model)?.info.class_names ?? []);
-}
-
-/** A function that promises what `make` does, the same at every call; null where its module did not come, and tries again. */
-function once(make) {
-  let made = null;
-  return () => (made ??= make().catch(() => (made = null)));
 }
 
 byId("inside").addEventListener("toggle", askSoon);

@@ -1,6 +1,7 @@
 /** Where a drawing or a picture comes from: the gallery, a file that is chosen, dropped or pasted, the camera. */
 
 import { byId, element } from "../dom.js";
+import { openCamera } from "./camera.js";
 import { GALLERY } from "./gallery.js";
 import { copyOf, decodeFile } from "./picture_files.js";
 import { render } from "./render.js";
@@ -58,10 +59,7 @@ export function createSources({ show, label }) {
     take(Array.from(target.files));
     target.value = ""; // the same file may be chosen again
   });
-  byId("camera").addEventListener("click", async () => {
-    const { openCamera } = await import("./camera.js");
-    openCamera((file, paper) => take([file], paper ? { invert: 1 } : {}));
-  });
+  byId("camera").addEventListener("click", () => openCamera((file, paper) => take([file], paper ? { invert: 1 } : {})));
   listenForFiles((files) => take(files));
   return { update };
 

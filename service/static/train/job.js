@@ -203,6 +203,7 @@ async function act(mine, verb) {
   try {
     hush(parts.say);
     if (verb === "delete") {
+      mine.wait.abort(); // nothing is asked about a job that is gone
       await ask(`v1/jobs/${id}`, { method: "DELETE" });
       sessionStorage.removeItem(`job ${id}`);
       location.hash = "#jobs";
@@ -213,5 +214,6 @@ async function act(mine, verb) {
     if (mine === page && !mine.follows) look();
   } catch (error) {
     tell(parts.say, error, () => act(mine, verb));
+    if (mine === page && mine.wait.signal.aborted) look();
   }
 }

@@ -97,6 +97,7 @@ def test_deletion_is_asked_about_and_refused_while_a_job_uses_the_set(page: Page
     drop(page, "#data", "used.zip", zipped({"a": 4, "b": 4}))
     page.keyboard.press("Enter")
     card = page.locator("#set-used")
+    expect(card).to_be_visible()
     made = page.request.post(f"{address}/v1/jobs", data={"preset": "pictures", "data": {"name": "used"}}).json()
     delete = card.get_by_role("button", name="Delete used")
     delete.focus()

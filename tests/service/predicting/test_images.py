@@ -252,7 +252,7 @@ def test_large_pictures_are_compressed_and_small_ones_stored() -> None:
 def test_a_browser_shows_every_pixel() -> None:
     from playwright.sync_api import sync_playwright
 
-    from tests.service.routes.test_page import ARGUMENTS, BROWSERS
+    from tests.service.page.conftest import ARGUMENTS, BROWSERS
 
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
