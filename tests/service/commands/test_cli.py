@@ -107,7 +107,10 @@ def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["table1", "--steps", "5", "--minutes", "1"], "steps must be left out where minutes are given, got 5"),
         (["table1", "--minutes", "0"], "steps and minutes must be positive, got 0.0"),
         (["nope"], "nope"),
-        ([], "Expected one of {up, serve, worker, predict, train, evaluate, invariance, distort, table1, export, jobs, "),
+        (
+            [],
+            "Expected one of {up, serve, worker, predict, train, evaluate, invariance, distort, table1, export, jobs, ",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it_and_exit_code_2(
