@@ -76,7 +76,7 @@ def _spread_table(report: Report) -> str:
 
 
 def _table(head: str, rows: str) -> str:
-    return f'<div class="scroll"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+    return f'<div class="scroll"><table class="words"><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
 
 
 def _trained(measured: Measured, trained: Ranges) -> str:
