@@ -143,7 +143,7 @@ def _print(
     report: "Report", trained: "Trained", upright: "Upright", about: dict[str, Any], page: Path, as_json: bool
 ) -> None:
     from training.page import percent
-    from training.verdict import report_json, verdict
+    from training.verdict import caution, report_json, verdict
 
     if as_json:
         answer = {**about, **report_json(report, upright.trained), "page": str(page)}
@@ -153,6 +153,7 @@ def _print(
         ("model", f"{trained.name} ({trained.file})"),
         ("data", f"{upright.config.data.name}, {about['asked']['part']}: {report.images:,} pictures"),
         ("accuracy", f"{percent(report.accuracy)} without a movement"),
+        *([("caution", caution(report))] if caution(report) else []),
         *(tuple(verdict(measured, upright.trained).split(": ", 1)) for measured in report.measured),
         ("page", str(page)),
     ]

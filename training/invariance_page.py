@@ -6,7 +6,7 @@ from html import escape
 from stn.invariance import Measured, Report
 from training.page import facts_list, html_page, percent, plot, scores, section
 from training.trained_ranges import Ranges
-from training.verdict import SHARES, between, kept_shares, kept_words
+from training.verdict import SHARES, between, caution, kept_shares, kept_words
 
 GENERATOR = '<meta name="generator" content="stn invariance">'
 """In the first lines of every page, by which it is known."""
@@ -40,7 +40,7 @@ def invariance_page(
     ]
     sections = [
         scores(entries),
-        f'<p class="note">{escape(note)}</p>' if note else "",
+        *(f'<p class="note">{escape(text)}</p>' for text in (caution(report), note) if text),
         section("Verdict", _MEANING + _kept_table(report, trained)),
         section("Alignment", _spread_table(report)),
         section("Curves", plot(curves, "Accuracy, agreement and alignment over the size of each movement"))
@@ -76,7 +76,7 @@ def _spread_table(report: Report) -> str:
 
 
 def _table(head: str, rows: str) -> str:
-    return f'<div class="scroll"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+    return f'<div class="scroll"><table class="words"><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
 
 
 def _trained(measured: Measured, trained: Ranges) -> str:

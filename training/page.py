@@ -92,6 +92,7 @@ th, td { padding: 0.375rem 0.75rem; text-align: right; white-space: nowrap; bord
 tbody tr:last-child td { border-bottom: 0; }
 th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; white-space: normal; }
 .classes td:nth-child(2) { min-width: 8rem; }
+table.words th, table.words td { text-align: left; white-space: normal; min-width: 7rem; }
 bdi { overflow-wrap: anywhere; }
 .bar { display: inline-block; width: 7rem; height: 0.5rem; border-radius: 4px; background: var(--line); }
 .bar + b { display: inline-block; min-width: 4.25rem; font-weight: inherit; }

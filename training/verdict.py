@@ -9,10 +9,22 @@ SHARES = (0.99, 0.95, 0.9)
 """Of the accuracy without a movement."""
 
 
+LEAST = 0.5
+"""Accuracy without a movement below which keeping it is worth little."""
+
+
 def kept_shares(measured: Measured) -> dict[float, Kept | None]:
     """For each of the shares between which sizes it is kept."""
     asked = measured.movement
     return {share: kept(asked.sizes, measured.accuracy, asked.still, share) for share in SHARES}
+
+
+def caution(report: Report) -> str:
+    """What is to be said of a network that is wrong without any movement; empty where there is nothing."""
+    if report.accuracy >= LEAST:
+        return ""
+    share = f"{100 * report.accuracy:.1f} %"
+    return f"Only {share} of the pictures are named right without a movement, so the ranges below say little."
 
 
 def between(low: float, high: float, unit: str) -> str:

@@ -90,7 +90,9 @@ def test_without_a_transformer_the_words_say_that_nothing_is_undone(
     request = asked(tmp_path, invariance={"images": 10, "movements": ["shift_x"], "noise": 0.1, "clutter": 2})
     assert main([str(model), request, "--output", str(tmp_path / "out")]) == 0
     told = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert list(told) == ["model", "data", "accuracy", "shift_x", "page"]
+    assert list(told) == ["model", "data", "accuracy", "caution", "shift_x", "page"]
+    assert "so the ranges below say little" in told["caution"]  # of random weights
+    assert told["caution"] in (tmp_path / "out" / "index.html").read_text()
     assert "It was trained" not in told["shift_x"]  # which the file does not say
     spread = told["shift_x"].partition("spread over ")[2].split(" ")[0]
     assert float(spread) > 5
