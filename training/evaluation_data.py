@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stn import InputConfig
 from stn.config import from_dict, require, to_dict
-from training.config import DataConfig, DistortionConfig, TrainingConfig
+from training.config import DataConfig, DistortionConfig, OptimizerConfig, TrainingConfig
 from training.data.batches import Batch, FixedBatches
 from training.data.datamodule import DataModule
 from training.fitted import fit_images
@@ -84,14 +84,16 @@ def requested_config(trained: Trained, request: Request) -> TrainingConfig:
     """
     if "name" in request.data:
         data = {**_input(trained.info.input, request.data), **request.data}
-        base = trained.config or TrainingConfig(name="evaluation", seed=seed_of(trained))
-        base = dataclasses.replace(base, distortion=DistortionConfig())
+        base, distortion = trained.config or TrainingConfig(name="evaluation", seed=seed_of(trained)), {}
     else:
         base = own_data(trained)
-        data = {**to_dict(base.data), **request.data}
-    base = dataclasses.replace(base, data=from_dict(DataConfig, data, "data"))
-    distortion = from_dict(DistortionConfig, {**to_dict(base.distortion), **request.distortion}, "distortion")
-    return dataclasses.replace(base, distortion=distortion)
+        data, distortion = {**to_dict(base.data), **request.data}, to_dict(base.distortion)
+    return dataclasses.replace(
+        base,
+        data=from_dict(DataConfig, data, "data"),
+        distortion=from_dict(DistortionConfig, {**distortion, **request.distortion}, "distortion"),
+        optimizer=OptimizerConfig(),  # nothing is trained: what is asked of training does not bind the pictures
+    )
 
 
 def read_pictures(trained: Trained, request: Request) -> Pictures:

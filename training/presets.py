@@ -46,7 +46,7 @@ def handwriting() -> TrainingConfig:
         model=ModelConfig(
             localization_filters=20, localization_units=48, size=(24, 24), filters=(24, 48, 96), units=128
         ),
-        optimizer=OptimizerConfig(learning_rate=3e-3, label_smoothing=0.05),
+        optimizer=OptimizerConfig(learning_rate=3e-3, label_smoothing=0.05, straighten=2.0),
         trainer=TrainerConfig(max_steps=6000, batch_size=256, validate_every=500),
     )
 

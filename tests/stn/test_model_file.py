@@ -158,25 +158,35 @@ def test_a_huge_network_is_refused_before_memory_is_taken_for_it(path: Path) -> 
         load_model(path)
 
 
-@pytest.mark.parametrize(
-    "huge",
-    [
-        {"classifier": "fcn", "units": 65536},
-        {"classifier": "cnn", "filters": [4096, 4096]},
-        {"classifier": "resnet50", "localization_filters": 4096, "localization_units": 65536},
-        {"classifier": "convnet", "localization": "shared", "localization_units": 65536},
-    ],
+HUGE = (
+    {"classifier": "fcn", "units": 65536},
+    {"classifier": "cnn", "filters": [4096, 4096]},
+    {"classifier": "resnet50", "localization_filters": 4096, "localization_units": 65536},
+    {"classifier": "convnet", "localization": "shared", "localization_units": 65536},
 )
-def test_a_huge_network_of_any_kind_is_refused_before_memory_is_taken_for_it(tmp_path: Path, huge: object) -> None:
+LOAD = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_DATA, (2 << 30, 2 << 30))
+import stn
+for file in sys.argv[1:]:
+    try:
+        stn.load_model(file)
+    except stn.ModelFileError as error:
+        print(error)
+"""
+
+
+def test_a_huge_network_of_any_kind_is_refused_before_memory_is_taken_for_it(tmp_path: Path) -> None:
     images = InputConfig(channels=1, height=64, width=64, mean=(0.1,), std=(0.3,))
     info = ModelInfo(config=ModelConfig(filters=(4,), units=8), input=images, class_names=("cat", "dog"))
-    file = tmp_path / "model.safetensors"
-    save_model(file, build_model(info.config, images, 2), info)
-    rewrite(file, stn__config=json.dumps(huge))
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_DATA, (2 << 30, 2 << 30))\n"
-    code = f"{limit}import stn\ntry: stn.load_model({str(file)!r})\nexcept stn.ModelFileError as error: print(error)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert re.search("must have shape|not those of the network", done.stdout), done.stderr
+    files = [tmp_path / f"{number}.safetensors" for number in range(len(HUGE))]
+    for file, huge in zip(files, HUGE, strict=True):
+        save_model(file, build_model(info.config, images, 2), info)
+        rewrite(file, stn__config=json.dumps(huge))
+    done = subprocess.run([sys.executable, "-c", LOAD, *files], capture_output=True, text=True, timeout=120)
+    told = done.stdout.splitlines()
+    assert len(told) == len(HUGE), done.stderr
+    assert all(re.search("must have shape|not those of the network", line) for line in told)
 
 
 def test_a_network_whose_width_is_left_open_is_refused_in_time_where_none_fits(path: Path) -> None:

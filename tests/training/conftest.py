@@ -5,21 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.runs import restless, small, train, trained
-from training.runs import create_run
+from tests.training.runs import restless, small, trained_apart
 
 
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of the preset `digits` with a small network and 2 epochs; not to be changed."""
-    config = dataclasses.replace(small(), name="tiny")
-    run = create_run(tmp_path_factory.mktemp("runs"), config)
-    done = train("--resume", run)
-    assert done.returncode == 0, done.stderr
-    return run
+    return trained_apart(tmp_path_factory.mktemp("runs"), dataclasses.replace(small(), name="tiny"))
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of `restless()`, from its beginning to its end in one go; not to be changed."""
-    return trained(tmp_path_factory.mktemp("undisturbed"), restless())
+    return trained_apart(tmp_path_factory.mktemp("undisturbed"), restless())

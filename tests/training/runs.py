@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,15 @@ def train(*arguments: str | Path, **environment: str) -> subprocess.CompletedPro
 
 
 def trained(root: Path, config: TrainingConfig) -> Path:
-    """The folder of a run of this config that has ended well."""
+    """The folder of a run of this config that has ended well, trained in this process: it has no log."""
+    run = create_run(root, config)
+    with warnings.catch_warnings(action="ignore"):  # of Lightning, as in a process of its own
+        fit(config, run)
+    return run
+
+
+def trained_apart(root: Path, config: TrainingConfig) -> Path:
+    """The same by a process of its own, as a user or a job starts it."""
     run = create_run(root, config)
     done = train("--resume", run)
     assert done.returncode == 0, done.stderr

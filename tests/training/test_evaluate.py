@@ -17,7 +17,7 @@ import training.data
 from service.predicting.images import read_picture
 from stn import InputConfig, ModelFileError
 from tests.service.conftest import encode, picture
-from training.config import DataConfig, DistortionConfig
+from training.config import DataConfig, DistortionConfig, OptimizerConfig
 from training.data.labelled import DataSet
 from training.evaluate import main
 from training.evaluation_data import OWN_TEST, Request, match_classes, read_pictures, read_request, requested_config
@@ -139,6 +139,16 @@ def test_a_class_that_the_model_does_not_know_is_named() -> None:
         match_classes(("dog", "wolf"), ("cat", "dog"))
     with pytest.raises(ValueError, match=r"got 'x{39}…'"):
         match_classes(("x" * 300,), ("cat", "dog"))
+
+
+def test_pictures_need_not_be_distorted_where_the_training_straightened_them(trained_run: Path) -> None:
+    trained = read_trained(trained_run)
+    assert trained.config is not None
+    straightened = dataclasses.replace(trained.config, optimizer=OptimizerConfig(straighten=1.0))
+    trained = trained._replace(config=straightened)
+    assert requested_config(trained, Request({"name": "digits"}, {}, "test")).distortion == DistortionConfig()
+    still = {"rotation": 0, "scale": [1, 1], "translation": False}
+    assert requested_config(trained, Request({}, still, "test")).distortion.rotation == 0
 
 
 def test_data_that_are_named_are_not_distorted_and_those_of_the_run_are(trained_run: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 
 from stn import ModelConfig, load_model, read_model_info
 from stn.config import to_dict
-from tests.training.runs import same_weights, small, train, trained, weights
+from tests.training.runs import same_weights, small, train, trained, trained_apart, weights
 from training.config import OptimizerConfig
 from training.presets import digits
 from training.runs import create_run, hold, read_config
@@ -22,7 +22,7 @@ from training.runs import create_run, hold, read_config
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("runs"), small())
+    return trained_apart(tmp_path_factory.mktemp("runs"), small())
 
 
 def test_a_run_writes_all_of_its_folder(finished: Path) -> None:
@@ -87,9 +87,7 @@ def test_steps_and_validations_have_lines_of_their_own(tmp_path: Path) -> None:
 
 
 def test_the_same_config_and_seed_give_the_same_weights(finished: Path, tmp_path: Path) -> None:
-    again = create_run(tmp_path, small())
-    assert train("--resume", again).returncode == 0
-    assert same_weights(finished, again)
+    assert same_weights(finished, trained(tmp_path, small()))
 
 
 def test_an_interrupted_run_ends_in_good_order_and_can_be_resumed(tmp_path: Path) -> None:
@@ -176,9 +174,7 @@ def test_a_run_with_other_networks_and_stabilisers_writes_a_model_and_its_penalt
         identity_penalty=0.1,
         theta_to_classes=True,
     )
-    run = create_run(tmp_path, dataclasses.replace(small(1), model=model))
-    done = train("--resume", run)
-    assert done.returncode == 0, done.stderr
+    run = trained(tmp_path, dataclasses.replace(small(1), model=model))
     assert json.loads((run / "metrics.jsonl").read_text())["train/penalty"] >= 0
     assert load_model(run / "model.safetensors")(torch.rand(2, 1, 42, 42)).transformed.theta.shape == (2, 32)
 
@@ -235,7 +231,4 @@ def test_other_precisions_optimisers_and_schedules_train(
     tmp_path: Path, precision: str, optimizer: OptimizerConfig
 ) -> None:
     config = dataclasses.replace(small(max_steps=4, precision=precision), optimizer=optimizer)
-    run = create_run(tmp_path, config)
-    done = train("--resume", run)
-    assert done.returncode == 0, done.stderr
-    assert all(tensor.isfinite().all() for tensor in weights(run).values())
+    assert all(tensor.isfinite().all() for tensor in weights(trained(tmp_path, config)).values())

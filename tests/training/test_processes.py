@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stn import ModelConfig
-from tests.training.runs import small, train, trained
+from tests.training.runs import small, train, trained_apart
 from training.config import TrainingConfig
 from training.runs import create_run
 
@@ -35,12 +35,12 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("alone"), config())
+    return trained_apart(tmp_path_factory.mktemp("alone"), config())
 
 
 @pytest.mark.slow
 def test_two_processes_give_the_loss_of_one_with_the_whole_batch(alone: Path, tmp_path: Path) -> None:
-    run = trained(tmp_path, config(devices=2))
+    run = trained_apart(tmp_path, config(devices=2))
     frames = [path.name for path in (run / "probe").iterdir()]
     assert sorted(frames) == sorted(path.name for path in (alone / "probe").iterdir()) and len(frames) > 1
     for both, one in zip(scores(run), scores(alone), strict=True):

@@ -9,7 +9,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stn import ModelConfig
-from tests.training.runs import same_weights, small, stop_after
+from tests.training.runs import same_weights, small, stop_after, trained
 from training.config import DistortionConfig, TrainerConfig, TrainingConfig
 from training.data.batches import Order, Parts, TrainingBatches
 from training.data.datamodule import DataModule
@@ -57,12 +57,6 @@ def plain(**trainer: int) -> TrainingConfig:
 @pytest.fixture(scope="module")
 def one_by_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained(tmp_path_factory.mktemp("runs"), plain())
-
-
-def trained(root: Path, config: TrainingConfig) -> Path:
-    run = create_run(root, config)
-    fit(config, run)
-    return run
 
 
 def lines(run: Path) -> list[dict[str, float]]:

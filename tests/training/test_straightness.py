@@ -2,13 +2,15 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
 from stn import TRANSFORMS, Affine, Transform, load_model
 from tests.training.runs import small, trained
-from training.config import DistortionConfig, OptimizerConfig, TrainingConfig
+from training.config import DistortionConfig, OptimizerConfig
+from training.data import DATASETS
 from training.distortions import Distortions, draw
 from training.points import points_of
 from training.straightness import straightness_loss, undistorted
@@ -75,32 +77,22 @@ def test_it_is_refused_where_nothing_is_to_be_undone() -> None:
         OptimizerConfig(straighten=-1.0)
 
 
-def turned(straighten: float) -> TrainingConfig:
-    config = small(6)
-    return dataclasses.replace(
-        config,
-        distortion=DistortionConfig(rotation=45.0),
-        optimizer=OptimizerConfig(learning_rate=1e-2, straighten=straighten),
-    )
+TURNED = dataclasses.replace(
+    small(6),
+    distortion=DistortionConfig(rotation=45.0),
+    optimizer=OptimizerConfig(learning_rate=1e-2, straighten=5.0),
+)
 
 
 @pytest.mark.slow
-def test_a_transformer_that_is_asked_to_turns_pictures_back(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The slope of its angle over that of the picture: 0 where it does not care, -1 where it undoes the turn."""
-    slopes = {}
-    for straighten in (0.0, 5.0):
-        config = turned(straighten)
-        run = trained(tmp_path_factory.mktemp("turned"), config)
-        slopes[straighten] = slope_of(run / "model.safetensors")
-    assert slopes[5.0] < slopes[0.0] - 0.05
-    assert slopes[5.0] == pytest.approx(-1, abs=0.3)
+def test_a_transformer_that_is_asked_to_turns_pictures_back(tmp_path: Path) -> None:
+    """The slope of its angle over that of the picture: -1 where it undoes the turn; -0.75 where nobody asks for it."""
+    assert slope_of(trained(tmp_path, TURNED) / "model.safetensors") == pytest.approx(-1, abs=0.15)
 
 
-def slope_of(path: object) -> float:
-    from training.data import DATASETS
-
-    model = load_model(path)  # type: ignore[arg-type]
-    data = DATASETS["digits"](turned(0.0).data)
+def slope_of(path: Path) -> float:
+    model = load_model(path)
+    data = DATASETS["digits"](TURNED.data)
     images = data.images[data.test][:200].float() / 255
     angles = torch.linspace(-40, 40, len(images)) * math.pi / 180
     matrix = torch.zeros(len(images), 2, 3)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.databases import PostgreSQL
 from tests.training.jobs.workers import Running, ended, states, submit, trainings, wait_for, worker
-from tests.training.runs import numbers, restless, same_weights, small, step_of, trained
+from tests.training.runs import numbers, restless, same_weights, small, step_of, trained_apart
 from training.jobs.job import Job
 from training.jobs.store import JobStore
 
@@ -25,7 +25,7 @@ EPOCHS = 12
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("whole"), restless(EPOCHS))
+    return trained_apart(tmp_path_factory.mktemp("whole"), restless(EPOCHS))
 
 
 @pytest.fixture
