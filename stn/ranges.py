@@ -12,17 +12,17 @@ class Range(NamedTuple):
     at least 0 GiB
     """
 
-    low: float
-    high: float
+    low: float | int
+    high: float | int
     ends: str = "[]"
     unit: str = ""
 
-    def holds(self, value: float) -> bool:
+    def holds(self, value: float | int) -> bool:
         """Whether the value lies inside."""
         above = value > self.low if self.ends[0] == "(" else value >= self.low
         return above and (value < self.high if self.ends[1] == ")" else value <= self.high)
 
-    def json_schema(self) -> dict[str, float]:
+    def json_schema(self) -> dict[str, float | int]:
         """The same as keywords of JSON Schema."""
         low = "exclusiveMinimum" if self.ends[0] == "(" else "minimum"
         high = "exclusiveMaximum" if self.ends[1] == ")" else "maximum"

@@ -1,8 +1,9 @@
 /** The models of the service, and which of them are asked. */
 
-import { KeyNeeded, listModels } from "../api.js";
-import { byId, element } from "../dom.js";
+import { ask } from "../api.js";
+import { byId, h } from "../dom.js";
 import { keyForm } from "../key.js";
+import { percent } from "./guess.js";
 
 /** Of every model and version: `{name, version, info}`; the default one of each model first. */
 let choices = [];
@@ -18,14 +19,14 @@ export function served(wanted) {
 /** Ask for the models, until there are some; what stands in the way is told at the top of the page. */
 export async function loadModels(then) {
   try {
-    const { default_model: name, models, refused } = await listModels();
+    const { default_model: name, models, refused } = await ask("v1/models");
     choices = models.flatMap(versionsOf);
     preferred = choices.find((choice) => choice.name === name) ?? choices[0] ?? null;
     if (!choices.length) showNotice(...noModel(refused));
     else if (remark === null) hideNotice();
     then();
   } catch (error) {
-    if (error instanceof KeyNeeded) askForKey(then);
+    if (error.status === 401) askForKey(then);
     else showNotice(error.message);
   }
 }
@@ -94,22 +95,19 @@ function fill(picker, chosen, before) {
 }
 
 function describe(info) {
-  const scores = Object.entries(info.scores).map(([name, value]) => {
-    const shown = name.endsWith("accuracy") ? `${(100 * value).toFixed(1)}%` : value.toPrecision(3);
-    return `${name.replace("/", " ")} ${shown}`;
-  });
+  const accuracy = info.scores["test/accuracy"];
   return [
-    info.transform ? `${info.transform} transformer` : "no transformer",
+    info.transform ? `${info.transform.replaceAll("_", "-")} transformer` : "no transformer",
     `reads ${info.width} × ${info.height} ${info.channels === 1 ? "grey" : "colour"}`,
-    ...scores,
+    ...(accuracy === undefined ? [] : [`test accuracy ${percent(accuracy)}`]),
   ];
 }
 
 function noModel(refused) {
-  const files = refused.map(({ file, reason }) => element("li", {}, `${file} is not served: ${reason}`));
+  const files = refused.map(({ file, reason }) => h("li", `${file} is not served: ${reason}`));
   return [
-    element("p", {}, "There is no model yet. Train one, then start the service again:"),
-    element("pre", {}, "stn train digits\nstn serve"),
-    element("ul", {}, ...files),
+    h("p", "There is no model yet. Train one, then start the service again:"),
+    h("pre", "stn train digits\nstn serve"),
+    h("ul", ...files),
   ];
 }
