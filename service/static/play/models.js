@@ -73,9 +73,12 @@ export function createPickers(choose) {
   }
   return {
     update({ model, second }) {
-      fill(byId("model"), served(model) ?? preferred, []);
-      fill(byId("second"), second && served(second), [new Option("nothing", "")]);
-      const info = (served(model) ?? preferred)?.info;
+      const first = served(model) ?? preferred;
+      const beside = second && served(second);
+      const others = choices.filter((choice) => choice !== first || choice === beside);
+      fill(byId("model"), choices, first, choices.length ? null : "none yet");
+      fill(byId("second"), others, beside, others.length ? "nothing" : "no other model yet");
+      const info = first?.info;
       byId("facts").textContent = info ? describe(info).join(" · ") : "";
     },
   };
@@ -86,12 +89,13 @@ function versionsOf({ name, default_version: first, versions }) {
   return known.sort((a, b) => (b.version === first) - (a.version === first));
 }
 
-function fill(picker, chosen, before) {
-  const options = choices.map((choice, index) => new Option(`${choice.name}, version ${choice.version}`, index));
-  const all = [...before, ...options];
-  picker.replaceChildren(...(all.length ? all : [new Option("none yet")]));
-  picker.value = chosen ? String(choices.indexOf(chosen)) : (all[0]?.value ?? "");
-  picker.disabled = all.length < 2;
+/** `none` is what the choice of none is called, where there is one. A picker that leaves no choice is disabled. */
+function fill(picker, offered, chosen, none) {
+  const options = offered.map((choice) => new Option(`${choice.name}, version ${choice.version}`, choices.indexOf(choice)));
+  if (none) options.unshift(new Option(none, ""));
+  picker.replaceChildren(...options);
+  picker.value = chosen ? String(choices.indexOf(chosen)) : "";
+  picker.disabled = options.length < 2;
 }
 
 function describe(info) {

@@ -55,6 +55,7 @@ const layers = lazyPart(async () => {
 let frame = 0;
 let isOpen = false;
 let curlTimer = 0;
+let labelling = 0;
 /** The model whose layers are known. */
 let listed = null;
 
@@ -73,6 +74,7 @@ export function close() {
 
 store.subscribe((state, before) => {
   if (state.source !== before.source) hideRemark();
+  if (state.model !== before.model) sources.relabel();
   showState(state);
   if (isOpen) link.writeSoon();
 });
@@ -139,6 +141,7 @@ function showModels() {
     ...(missing.includes(second) ? { second: null } : {}),
   });
   if (missing.length) showRemark(`This service has no model ${missing.map(({ name }) => name).join(" and no ")}.`);
+  sources.relabel();
   const { theta: given } = store.get();
   const names = served(store.get().model)?.info.parameter_names;
   if (!Array.isArray(given) || !names || given.length === names.length) return;
@@ -155,12 +158,13 @@ function showSource(changes) {
   else tools.pick("draw");
 }
 
-/** Of several pictures, what each is guessed to be. */
+/** Of several pictures, what each is guessed to be, by the model that is chosen. */
 async function labelEntries(entries) {
-  for (const { file, text, button } of entries) {
-    if (!button.isConnected) return; // others were chosen meanwhile
-    const model = served(store.get().model);
+  const model = served(store.get().model);
+  const mine = ++labelling;
+  for (const { file, text, button } of model ? entries : []) {
     const guess = await guessOf(file, model).catch(() => null);
+    if (mine !== labelling) return; // others were chosen meanwhile, or another model
     text.textContent = guess ?? "failed";
     button.ariaLabel = `${file.name}: ${text.textContent}`;
     button.classList.toggle("failed", guess === null);

@@ -69,11 +69,13 @@ export function createSources({ show, label, fail }) {
     }
   });
   listenForFiles((files) => take(files));
-  return { update };
-
-  function update({ source }) {
-    for (const { file, button } of entries) button.ariaCurrent = String(file === source.file);
-  }
+  return {
+    update({ source }) {
+      for (const { file, button } of entries) button.ariaCurrent = String(file === source.file);
+    },
+    /** Say again what each is: another model is asked. */
+    relabel: () => entries.length > 1 && label(entries),
+  };
 }
 
 function listenForFiles(take) {

@@ -137,7 +137,7 @@ async function film(mine, signal) {
 
 function build(place) {
   const parts = {
-    heading: h("h2", { tabIndex: -1 }, "…"),
+    heading: h("h2", { tabIndex: -1 }, "Job"),
     state: h("span", { role: "status" }),
     reason: h("p.reason"),
     trouble: h("p.wrong", { role: "status", hidden: true }),
