@@ -7,6 +7,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, TypeVar
 
+from stn.ranges import Range
+
 Config = TypeVar("Config")
 
 
@@ -49,6 +51,24 @@ class ModelConfig:
     """The network: a classifier, and the transformer in front of it."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid", "use_attribute_docstrings": True}
+    RANGES: ClassVar = {
+        "lattice": Range(2, 32),
+        "localization_filters": Range(1, 4096),
+        "localization_units": Range(1, 65536),
+        "localization_pooled": Range(1, 64),
+        "localization_rate": Range(0, 1000),
+        "gradient_factor": Range(0, 1000),
+        "outside_penalty": Range(0, 1_000_000),
+        "identity_penalty": Range(0, 1_000_000),
+        "iterations": Range(1, 16),
+        "size": Range(1, 4096),
+        "background": Range(0, 1),
+        "antialias": Range(1, 8),
+        "pool": Range(1, 64),
+        "filters": Range(1, 4096),
+        "units": Range(1, 65536),
+        "dropout": Range(0, 1, "[)"),
+    }
 
     classifier: Literal[
         "fcn",
@@ -118,11 +138,11 @@ class ModelConfig:
     """Let the class layer read theta too."""
 
     def __post_init__(self) -> None:
+        require_ranges(self, self.RANGES)
         self._check_transformer()
         self._check_network()
 
     def _check_transformer(self) -> None:
-        require(all(2 <= side <= 32 for side in self.lattice), "lattice", "in [2, 32]", self.lattice)
         require(len(self.bounds) <= 64, "bounds", "at most 64 ranges", self.bounds)
         for name, (low, high) in self.bounds.items():
             require(
@@ -131,48 +151,35 @@ class ModelConfig:
                 "two finite numbers, the smaller first",
                 (low, high),
             )
-        filters, units = self.localization_filters, self.localization_units
-        require(1 <= filters <= 4096, "localization_filters", "in [1, 4096]", filters)
-        require(units is None or 1 <= units <= 65536, "localization_units", "in [1, 65536]", units)
-        _require_sides("localization_pooled", self.localization_pooled, 64)
-        for name in ("localization_rate", "gradient_factor"):
-            require(0 <= getattr(self, name) <= 1000, name, "in [0, 1000]", getattr(self, name))
-        for name in ("outside_penalty", "identity_penalty"):
-            require(0 <= getattr(self, name) <= 1e6, name, "in [0, 1000000]", getattr(self, name))
-        require(1 <= self.iterations <= 16, "iterations", "in [1, 16]", self.iterations)
         alone = self.iterations == 1 or self.localization != "shared"
         require(alone, "iterations", "1 where the localization is shared", self.iterations)
-        _require_sides("size", self.size, 4096)
-        require(1 <= self.antialias <= 8, "antialias", "in [1, 8]", self.antialias)
         constant = self.padding == "constant"
         require(
             constant == (self.background is not None), "background", "given for padding constant only", self.background
         )
         require(self.background != (), "background", "at least 1 number", self.background)
-        inside = all(0 <= value <= 1 for value in self.background or ())
-        require(inside, "background", "in [0, 1]", self.background)
         theta = not self.theta_to_classes or self.transform != "none"
         require(theta, "theta_to_classes", "false where there is no transformer", self.theta_to_classes)
 
     def _check_network(self) -> None:
-        require(1 <= self.pool <= 64, "pool", "in [1, 64]", self.pool)
         if self.filters is not None:
             require(1 <= len(self.filters) <= 8, "filters", "1 to 8 numbers", self.filters)
-            require(all(1 <= count <= 4096 for count in self.filters), "filters", "in [1, 4096]", self.filters)
             fits = self.classifier != "cnn" or len(self.filters) == 2
             require(fits, "filters", "2 numbers for classifier cnn", self.filters)
-        require(self.units is None or 1 <= self.units <= 65536, "units", "in [1, 65536]", self.units)
-        require(self.dropout is None or 0 <= self.dropout < 1, "dropout", "in [0, 1)", self.dropout)
-
-
-def _require_sides(name: str, size: tuple[int, int] | None, largest: int) -> None:
-    require(size is None or all(1 <= side <= largest for side in size), name, f"in [1, {largest}]", size)
 
 
 def require(holds: bool, name: str, rule: str, value: object) -> None:
     """A ValueError `name must be rule, got value` unless the rule holds."""
     if not holds:
         raise ValueError(f"{name} must be {rule}, got {value!r}")
+
+
+def require_ranges(config: Any, ranges: Mapping[str, Range]) -> None:
+    """A ValueError as of `require` for the first field with a number outside its range; None holds no number."""
+    for name, allowed in ranges.items():
+        value = getattr(config, name)
+        numbers = value if isinstance(value, tuple) else () if value is None else (value,)
+        require(all(map(allowed.holds, numbers)), name, str(allowed), value)
 
 
 def to_dict(config: Any) -> dict[str, Any]:

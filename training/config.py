@@ -7,7 +7,8 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from stn.config import ModelConfig, require
+from stn.config import ModelConfig, require, require_ranges
+from stn.ranges import Range
 
 FORBID_EXTRA = {"extra": "forbid", "use_attribute_docstrings": True}
 
@@ -17,6 +18,12 @@ class DataConfig:
     """The labelled pictures."""
 
     __pydantic_config__: ClassVar = FORBID_EXTRA
+    RANGES: ClassVar = {
+        "validation": Range(0, 0.5, "(]"),
+        "test": Range(0, 0.5, "(]"),
+        "memory": Range(0, math.inf, unit="GiB"),
+        "size": Range(4, 4096),
+    }
 
     name: Literal["digits", "mnist", "fashion-mnist", "kmnist", "cifar10", "svhn", "gtsrb", "folder", "npz"] = "digits"
     """`digits`: scikit-learn's 1,797 handwritten digits, no download; `folder`: your own pictures, one folder for each
@@ -41,11 +48,7 @@ class DataConfig:
     """Folder for sets that are decoded once and read from disk; `.stn-cache` beside the pictures by default."""
 
     def __post_init__(self) -> None:
-        require(0 < self.validation <= 0.5, "validation", "in (0, 0.5]", self.validation)
-        require(0 < self.test <= 0.5, "test", "in (0, 0.5]", self.test)
-        require(self.memory >= 0, "memory", "at least 0 GiB", self.memory)
-        if self.size is not None:
-            require(all(4 <= side <= 4096 for side in self.size), "size", "in [4, 4096]", self.size)
+        require_ranges(self, self.RANGES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,15 @@ class DistortionConfig:
     """
 
     __pydantic_config__: ClassVar = FORBID_EXTRA
+    RANGES: ClassVar = {
+        "rotation": Range(0, 180, unit="degrees"),
+        "scale": Range(0.05, 20),
+        "corners": Range(0, 1000, unit="pixels"),
+        "elastic": Range(0, 1000, unit="pixels"),
+        "clutter": Range(0, 1000),
+        "clutter_size": Range(1, 4096, unit="pixels"),
+        "size": Range(4, 4096),
+    }
 
     rotation: float = 0.0
     """Largest rotation to either side, in degrees."""
@@ -75,15 +87,9 @@ class DistortionConfig:
     """Height and width of the distorted image, in pixels; those of the data set by default."""
 
     def __post_init__(self) -> None:
-        require(0 <= self.rotation <= 180, "rotation", "in [0, 180] degrees", self.rotation)
         low, high = self.scale
         require(0.05 <= low <= high <= 20, "scale", "two factors in [0.05, 20], the smaller first", self.scale)
-        require(0 <= self.corners <= 1000, "corners", "in [0, 1000] pixels", self.corners)
-        require(0 <= self.elastic <= 1000, "elastic", "in [0, 1000] pixels", self.elastic)
-        require(0 <= self.clutter <= 1000, "clutter", "in [0, 1000]", self.clutter)
-        require(1 <= self.clutter_size <= 4096, "clutter_size", "in [1, 4096] pixels", self.clutter_size)
-        if self.size is not None:
-            require(all(4 <= side <= 4096 for side in self.size), "size", "in [4, 4096]", self.size)
+        require_ranges(self, self.RANGES)
 
     @property
     def moves(self) -> bool:
@@ -96,6 +102,14 @@ class OptimizerConfig:
     """How the cross entropy is minimised."""
 
     __pydantic_config__: ClassVar = FORBID_EXTRA
+    RANGES: ClassVar = {
+        "learning_rate": Range(0, 10, "()"),
+        "momentum": Range(0, 1, "[)"),
+        "weight_decay": Range(0, 10, "[)"),
+        "label_smoothing": Range(0, 1, "[)"),
+        "gradient_clip": Range(0, math.inf, "(]"),
+        "straighten": Range(0, math.inf, "[)"),
+    }
 
     name: Literal["adamw", "sgd"] = "adamw"
     """AdamW, or plain stochastic gradient descent with `momentum`."""
@@ -117,18 +131,8 @@ class OptimizerConfig:
     with. Without it the transformer does only what the class layers cannot do without."""
 
     def __post_init__(self) -> None:
-        require(0 < self.learning_rate < 10, "learning_rate", "in (0, 10)", self.learning_rate)
-        require(0 <= self.momentum < 1, "momentum", "in [0, 1)", self.momentum)
+        require_ranges(self, self.RANGES)
         require(self.name == "sgd" or not self.momentum, "momentum", "0 for adamw, which has its own", self.momentum)
-        require(0 <= self.weight_decay < 10, "weight_decay", "in [0, 10)", self.weight_decay)
-        require(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
-        if self.gradient_clip is not None:
-            require(self.gradient_clip > 0, "gradient_clip", "more than 0", self.gradient_clip)
-        require(0 <= self.straighten < math.inf, "straighten", "0 or more", self.straighten)
-
-
-LEAST = {"max_steps": 1, "validate_every": 2, "checkpoint_every": 1, "patience": 1, "steps_at_once": 1}
-"""Of the counts that may be left open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +140,17 @@ class TrainerConfig:
     """The loop."""
 
     __pydantic_config__: ClassVar = FORBID_EXTRA
+    RANGES: ClassVar = {
+        "max_epochs": Range(1, 1_000_000),
+        "max_steps": Range(1, 10**9),
+        "batch_size": Range(1, 1_000_000),
+        "validate_every": Range(2, 10**9),
+        "checkpoint_every": Range(1, 10**9),
+        "patience": Range(1, 10**9),
+        "devices": Range(1, 4096),
+        "nodes": Range(1, 4096),
+        "steps_at_once": Range(1, 10**9),
+    }
 
     max_epochs: int = 40
     """Passes over the training images."""
@@ -165,13 +180,7 @@ class TrainerConfig:
     """Compile the network with `torch.compile`: a minute of preparation for faster steps."""
 
     def __post_init__(self) -> None:
-        require(1 <= self.max_epochs <= 1_000_000, "max_epochs", "in [1, 1000000]", self.max_epochs)
-        require(1 <= self.batch_size <= 1_000_000, "batch_size", "in [1, 1000000]", self.batch_size)
-        for name, least in LEAST.items():
-            value = getattr(self, name)
-            require(value is None or least <= value <= 10**9, name, f"in [{least}, 1000000000]", value)
-        for name in ("devices", "nodes"):
-            require(1 <= getattr(self, name) <= 4096, name, "in [1, 4096]", getattr(self, name))
+        require_ranges(self, self.RANGES)
         whole = self.batch_size % (self.devices * self.nodes) == 0
         require(whole, "batch_size", f"a multiple of {self.devices} devices x {self.nodes} nodes", self.batch_size)
 
@@ -181,6 +190,7 @@ class TrainingConfig:
     """One training run."""
 
     __pydantic_config__: ClassVar = FORBID_EXTRA
+    RANGES: ClassVar = {"seed": Range(0, 2**32 - 1)}
 
     name: str
     """Name under which the trained model is served."""
@@ -199,7 +209,7 @@ class TrainingConfig:
             "1 to 64 letters, digits, - and _",
             self.name,
         )
-        require(0 <= self.seed < 2**32, "seed", "in [0, 2^32)", self.seed)
+        require_ranges(self, self.RANGES)
         if self.optimizer.straighten:
             can = self.model.transform != "none" and self.distortion.moves
             rule = "0 for a model without a transformer, and where no distortion moves the pictures"

@@ -1,6 +1,7 @@
 """What a job may be asked for: the schema of its config and the presets, for a form to be made from."""
 
 import inspect
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -8,20 +9,25 @@ from pydantic import TypeAdapter
 
 from service.datasets.store import NAME_PATTERN
 from service.jobs.wanted import HIDDEN, KNOWN_SETS
-from stn.config import to_dict
-from training.config import TrainingConfig
+from stn.config import ModelConfig, to_dict
+from stn.ranges import Range
+from training.config import DataConfig, DistortionConfig, OptimizerConfig, TrainerConfig, TrainingConfig
 from training.presets import PRESETS
 
 Json = dict[str, Any]
 
 
 def config_schema(references: str) -> Json:
-    """The training config's own schema, but for what a job cannot be asked for and what HTTP has otherwise.
+    """The training config's own schema with ranges, but for what a job cannot be asked for and what HTTP has otherwise.
 
     Args:
         references: where its parts are referred to, with `{model}` for the name of a part; they stand in its `$defs`.
     """
     schema: Json = TypeAdapter(TrainingConfig).json_schema(ref_template=references)
+    schema["properties"]["name"]["pattern"] = NAME_PATTERN
+    _add_ranges(schema, TrainingConfig.RANGES)
+    for config in (DataConfig, DistortionConfig, ModelConfig, OptimizerConfig, TrainerConfig):
+        _add_ranges(schema["$defs"][config.__name__], config.RANGES)
     for part, section in (("DataConfig", "data"), ("TrainerConfig", "trainer")):
         for field in HIDDEN[section]:
             del schema["$defs"][part]["properties"][field]
@@ -33,6 +39,16 @@ def config_schema(references: str) -> Json:
     }
     schema["$defs"]["ModelConfig"]["properties"]["bounds"]["default"] = {}  # Pydantic leaves out what a factory makes
     return schema
+
+
+def _add_ranges(schema: Json, ranges: Mapping[str, Range]) -> None:
+    """Say in each of these fields which numbers it may hold: itself, or each of its items."""
+    for name, allowed in ranges.items():
+        field = schema["properties"][name]
+        for choice in field.get("anyOf", [field]):
+            for part in choice.get("prefixItems", [choice.get("items", choice)]):
+                if part["type"] != "null":
+                    part |= allowed.json_schema()
 
 
 @cache

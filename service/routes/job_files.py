@@ -18,9 +18,9 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 _PROBLEMS = document_problems({404: UNKNOWN, 422: WRONG, 503: AWAY})
 _PAGE_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'; sandbox"
+    "frame-ancestors 'self'; sandbox"
 )
-"""Of the report, which holds its style and its pictures; nothing in it runs."""
+"""Of the report, which holds its style and its pictures; nothing in it runs, and only the job's page frames it."""
 
 
 @router.get("/{id}/checkpoints", responses=_PROBLEMS)

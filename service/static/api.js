@@ -1,13 +1,49 @@
-/** The public JSON API. What goes wrong is thrown as an Error whose message is a sentence for a person. */
+/** The public JSON API. What goes wrong is thrown as a Failure, whose message is a sentence for a person. */
 
 import { keyHeader } from "./key.js";
 
-/** The service asks for a key, and was sent none or one that it does not know. */
-export class KeyNeeded extends Error {}
+/**
+ * `status` is 0 where the service did not answer; `detail` is what it said, as it said it; after `retryAfter` seconds,
+ * where that is not null, it is worth another try.
+ */
+export class Failure extends Error {
+  constructor(status, detail = "the service does not answer: check that it still runs", retryAfter = status ? null : 1) {
+    super(`${detail[0].toUpperCase()}${detail.slice(1)}${/[.!?]$/.test(detail) ? "" : "."}`);
+    Object.assign(this, { status, detail, retryAfter });
+  }
+}
 
-/** What `GET /v1/models` says. */
-export function listModels() {
-  return request("v1/models", {});
+export function failureOf(status, problem, retryAfter = null) {
+  const request = status >= 500 && problem?.request_id ? `. Request id: ${problem.request_id}` : "";
+  return new Failure(status, (problem?.detail || `the service answered with status ${status}`) + request, retryAfter);
+}
+
+/** The answer, once its head is there; `options` as of `fetch`. */
+export async function send(url, options = {}) {
+  let response;
+  try {
+    response = await fetch(url, { ...options, headers: { ...options.headers, ...keyHeader() } });
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    throw new Failure(0);
+  }
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => null);
+  throw failureOf(response.status, problem, Number(response.headers.get("Retry-After")) || null);
+}
+
+/** The JSON of the answer; null where it has none. */
+export async function ask(url, options = {}) {
+  return read(await send(url, options), options);
+}
+
+async function read(response, { signal }) {
+  try {
+    return response.status === 204 ? null : await response.json();
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Failure(0, "the answer of the service broke off: try again");
+  }
 }
 
 /**
@@ -17,8 +53,9 @@ export function listModels() {
 export async function predict({ body, type }, query, signal) {
   const bytes = body instanceof Blob ? await readBytes(body) : body;
   const began = performance.now();
-  const response = await send(predictUrl(query), { method: "POST", headers: { "Content-Type": type }, body: bytes, signal });
-  const answer = await read(response);
+  const options = { method: "POST", headers: { "Content-Type": type }, body: bytes, signal };
+  const response = await send(predictUrl(query), options);
+  const answer = await read(response, options);
   const timing = { ...stages(response.headers.get("Server-Timing")), "round trip": performance.now() - began };
   return { prediction: answer.predictions[0], timing };
 }
@@ -41,36 +78,4 @@ async function readBytes(file) {
   } catch {
     throw new Error("This file cannot be read. Is it a folder, or was it moved?");
   }
-}
-
-async function request(url, options) {
-  return read(await send(url, options));
-}
-
-/** The answer, whatever its status; a service that is gone is worth another try after `retryAfter` seconds. */
-async function send(url, options) {
-  try {
-    return await fetch(url, { ...options, headers: { ...options.headers, ...keyHeader() } });
-  } catch (error) {
-    if (options.signal?.aborted) throw error;
-    const gone = new Error("The service does not answer. Check that it still runs, then try again.");
-    throw Object.assign(gone, { retryAfter: 1 });
-  }
-}
-
-async function read(response) {
-  const document = await response.json().catch(() => null);
-  if (response.status === 401) throw new KeyNeeded(describeProblem(response, document));
-  if (!response.ok) {
-    const problem = new Error(describeProblem(response, document));
-    throw Object.assign(problem, { retryAfter: Number(response.headers.get("Retry-After")) || null });
-  }
-  if (document === null) throw new Error("The answer of the service cannot be read.");
-  return document;
-}
-
-function describeProblem(response, problem) {
-  const detail = problem?.detail ?? `the service answered with status ${response.status}`;
-  const request = response.status >= 500 && problem?.request_id ? ` Request id: ${problem.request_id}` : "";
-  return `${detail[0].toUpperCase()}${detail.slice(1)}.${request}`;
 }

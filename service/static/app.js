@@ -6,6 +6,7 @@
  */
 
 import { byId } from "./dom.js";
+import { load, NotLoaded } from "./lazy.js";
 
 const VIEWS = {
   play: () => import("./play/play.js"),
@@ -17,11 +18,22 @@ let shown = null;
 let turn = 0;
 
 async function route() {
+  const notice = byId("notice");
+  try {
+    await show();
+  } catch (error) {
+    if (!(error instanceof NotLoaded)) throw error;
+    notice.textContent = error.message;
+    notice.hidden = false;
+  }
+}
+
+async function show() {
   const [address, search = ""] = location.hash.slice(1).split(/\?(.*)/s);
   const [wanted, ...path] = address.split("/").map(decoded);
   const name = Object.hasOwn(VIEWS, wanted) ? wanted : "play";
   const mine = ++turn;
-  const view = await VIEWS[name]();
+  const view = await load(VIEWS[name]);
   if (mine !== turn) return; // the address has changed while the module was loaded
   if (shown && shown.view !== view) shown.view.close();
   shown = { name, view };
@@ -30,7 +42,7 @@ async function route() {
     if (link.hash === `#${name}`) link.ariaCurrent = "page";
     else link.removeAttribute("aria-current");
   }
-  view.open(path.filter(Boolean), new URLSearchParams(search));
+  await view.open(path.filter(Boolean), new URLSearchParams(search));
 }
 
 function decoded(text) {

@@ -73,7 +73,7 @@ def test_it_is_refused_where_nothing_is_to_be_undone() -> None:
     ):
         with pytest.raises(ValueError, match="optimizer.straighten must be 0 for a model without a transformer"):
             dataclasses.replace(small(), optimizer=optimizer, **change)
-    with pytest.raises(ValueError, match="straighten must be 0 or more, got -1"):
+    with pytest.raises(ValueError, match="straighten must be at least 0, got -1"):
         OptimizerConfig(straighten=-1.0)
 
 

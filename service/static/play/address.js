@@ -6,15 +6,8 @@ import { packStrokes, unpackStrokes } from "./strokes.js";
 
 /** What of a view stands in an address, in this order, each between two bounds; then the two numbers of its pivot. */
 const VIEW = {
-  angle: [-180, 180],
-  scale: [0.1, 4],
-  shear: [-2, 2],
-  x: [-2, 2],
-  y: [-2, 2],
-  noise: [0, 1],
-  clutter: [0, 64],
-  seed: [0, 2 ** 32 - 1],
-  invert: [0, 1],
+  angle: [-180, 180], scale: [0.1, 4], shear: [-2, 2], x: [-2, 2], y: [-2, 2],
+  noise: [0, 1], clutter: [0, 64], seed: [0, 2 ** 32 - 1], invert: [0, 1],
 };
 const PIVOT = [-8192, 8192];
 const NAME = /^[\w.-]{1,64}$/;
@@ -84,10 +77,11 @@ function short(number) {
 function readView(text) {
   const given = numbers(text, "view");
   const bounds = [...Object.values(VIEW), PIVOT, PIVOT];
-  const fits = given.length === bounds.length && bounds.every(([least, most], at) => given[at] >= least && given[at] <= most);
-  if (!fits) bad("view");
+  const fits = ([least, most], at) => given[at] >= least && given[at] <= most;
+  if (given.length !== bounds.length || !bounds.every(fits)) bad("view");
   const view = Object.fromEntries(Object.keys(VIEW).map((name, at) => [name, given[at]]));
-  return { ...view, clutter: Math.round(view.clutter), seed: Math.round(view.seed), invert: Math.round(view.invert), pivot: given.slice(-2) };
+  for (const name of ["clutter", "seed", "invert"]) view[name] = Math.round(view[name]);
+  return { ...view, pivot: given.slice(-2) };
 }
 
 function readModel(name, version) {

@@ -9,9 +9,9 @@ import { isEmpty } from "./state.js";
 const INCLUDED = "theta,outline,transformed,input";
 
 /**
- * `show(answer)` gets `{state, model, prediction, timing, payload, query}` of the newest state; `fail(error, state)` why there
- * is none; `beside(entries)` the predictions that are compared, `{title, prediction, info}` each; `nothing(model)` is told
- * when there is nothing to ask.
+ * `show(answer)` gets `{state, model, prediction, timing, payload, query}` of the newest state; `fail(error, state)` why
+ * there is none; `beside(entries)` the predictions that are compared, `{title, prediction, info, problem}` each;
+ * `nothing(model)` is told when there is nothing to ask.
  */
 export function createAsking({ show, fail, beside, nothing }) {
   let results = new Map();
@@ -19,19 +19,19 @@ export function createAsking({ show, fail, beside, nothing }) {
   const others = {
     own: createOther("The network’s own"),
     off: createOther("Switched off (identity)"),
-    second: createOther(({ model }) => `${model.name}, version ${model.version}`),
+    second: createOther(({ model }) => titleOf(model)),
   };
 
   function createOther(title) {
-    const titled = (wish) => (typeof title === "string" ? title : title(wish));
-    const tell = (entry, { key }) => {
-      results.set(key, entry);
+    const tell = (wish, prediction, problem) => {
+      const named = typeof title === "string" ? title : title(wish);
+      results.set(wish.key, { title: named, prediction, info: wish.model.info, problem });
       beside([...results.values()]);
     };
     return createLive({
       ask,
-      show: ({ prediction, model }, wish) => tell({ title: titled(wish), prediction, info: model.info }, wish),
-      fail: (error, wish) => tell({ title: titled(wish), prediction: null, info: wish.model.info, problem: error.message }, wish),
+      show: ({ prediction }, wish) => tell(wish, prediction),
+      fail: (error, wish) => tell(wish, null, error.message),
     });
   }
 
@@ -42,10 +42,11 @@ export function createAsking({ show, fail, beside, nothing }) {
       if (key in asked) other.want({ ...wish, key, details: [], ...asked[key], subject: `${wish.subject}|${key}` });
       else other.stop();
     }
-    const title = wish.theta === null ? titleOf(wish) : "Theta by hand";
+    const own = wish.state.second ? titleOf(wish.model) : "The network’s own";
+    const title = wish.theta === null ? own : "Theta by hand";
     const first = { title, prediction: answer.prediction, info: wish.model.info };
-    results = new Map([["main", first], ...Object.keys(asked).map((key) => [key, results.get(key)])]);
-    for (const [key, entry] of results) if (!entry) results.delete(key);
+    const known = Object.keys(asked).filter((key) => results.has(key));
+    results = new Map([["main", first], ...known.map((key) => [key, results.get(key)])]);
     beside(Object.keys(asked).length ? [...results.values()] : []);
   }
 
@@ -67,9 +68,7 @@ export function createAsking({ show, fail, beside, nothing }) {
   };
 }
 
-function titleOf({ state, model }) {
-  return state.second ? `${model.name}, version ${model.version}` : "The network’s own";
-}
+const titleOf = ({ name, version }) => `${name}, version ${version}`;
 
 /** What is asked beside a wish: model and theta of each. */
 function othersOf({ state, model, theta }) {
@@ -86,6 +85,14 @@ async function ask({ state, model, theta, details }, signal) {
   const query = queryOf(model, theta, [INCLUDED, ...details]);
   const answer = await predict(payload, query, signal);
   return { ...answer, state, model, payload, query };
+}
+
+/** Layers that an answer has without being asked for them. */
+const ALWAYS = new Set(["input", "transformed", "output"]);
+
+/** Whether a list of shown layers takes `include=activations`; `*` stands for all layers. */
+export function needsActivations(shown) {
+  return shown.some((name) => !ALWAYS.has(name));
 }
 
 function queryOf({ name, version }, theta, included) {

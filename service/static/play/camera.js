@@ -1,28 +1,27 @@
 /** A picture from the camera, which is on only while its dialog is open. */
 
-import { element } from "../dom.js";
+import { button, h } from "../dom.js";
 import { isPaper } from "./ink.js";
 
 const NO_CAMERA = "This browser gives a page no camera here. Over a network it does so only with https.";
 
-/** `take(file, paper)` gets the picture, a square from the middle of what the camera sees, and whether it is mostly light. */
+/** `take(file, paper)` gets a square from the middle of what the camera sees, and whether it is mostly light. */
 export async function openCamera(take) {
-  const video = element("video", { autoplay: true, muted: true, playsInline: true });
-  const reason = element("p", { className: "reason", role: "alert" });
-  const shutter = element("button", { type: "button", className: "button", disabled: true }, "Take the picture");
-  const close = element("button", { type: "button", className: "button quiet" }, "Close");
-  const dialog = element("dialog", { className: "camera", ariaLabel: "Camera" }, video, reason, shutter, close);
+  const video = h("video", { autoplay: true, muted: true, playsInline: true });
+  const reason = h("p.reason", { role: "alert" });
+  const shutter = button("Take the picture", takeOne, { className: "button", disabled: true });
+  const close = button("Close", () => dialog.close(), { className: "button plain" });
+  const dialog = h("dialog.camera", { ariaLabel: "Camera" }, video, reason, h("div.actions", close, shutter));
   let stream = null;
-  document.body.append(dialog);
-  close.addEventListener("click", () => dialog.close());
-  dialog.addEventListener("close", () => {
-    stop(stream);
-    dialog.remove();
-  });
-  shutter.addEventListener("click", async () => {
+  async function takeOne() {
     take(...(await squareOf(video)));
     dialog.close();
-  });
+  }
+  document.body.append(dialog);
+  dialog.onclose = () => {
+    stop(stream);
+    dialog.remove();
+  };
   dialog.showModal();
   try {
     if (!navigator.mediaDevices) throw new Error(NO_CAMERA);
@@ -51,9 +50,11 @@ function stop(stream) {
 async function squareOf(video) {
   const { videoWidth: width, videoHeight: height } = video;
   const side = Math.min(width, height);
-  const canvas = Object.assign(document.createElement("canvas"), { width: Math.min(side, 512), height: Math.min(side, 512) });
-  canvas.getContext("2d").drawImage(video, (width - side) / 2, (height - side) / 2, side, side, 0, 0, canvas.width, canvas.height);
-  const paper = isPaper(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height));
+  const kept = Math.min(side, 512);
+  const canvas = h("canvas", { width: kept, height: kept });
+  const context = canvas.getContext("2d");
+  context.drawImage(video, (width - side) / 2, (height - side) / 2, side, side, 0, 0, kept, kept);
+  const paper = isPaper(context.getImageData(0, 0, kept, kept));
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   return [new File([blob], "camera.png", { type: "image/png" }), paper];
 }

@@ -13,18 +13,19 @@ const STOPS = {
     dark: [[0.88, 0.09, 225], [0.6, 0.16, 250], [0.22, 0.0, 250], [0.6, 0.18, 40], [0.9, 0.1, 75]],
   },
 };
-const tables = new Map();
+const GREYS = Uint8ClampedArray.from({ length: 3 * LEVELS }, (_, i) => Math.floor(i / 3));
+const tables = new Map([["grey true", GREYS], ["grey false", GREYS]]);
 
 /** 256 colours, three bytes each, from the least to the most. */
 export function coloursOf(kind, dark) {
   const key = `${kind} ${dark}`;
-  if (!tables.has(key)) tables.set(key, kind === "grey" ? greys() : between(STOPS[kind][dark ? "dark" : "light"].map(toLab)));
+  if (!tables.has(key)) tables.set(key, between(STOPS[kind][dark ? "dark" : "light"].map(toLab)));
   return tables.get(key);
 }
 
 /**
- * `{kind, low, high}` of the colours for values in a range `own`, of a layer with values in the range `all`: about zero where
- * both signs occur in it, so that a colour has the same sign in every tile, else from the least to the most.
+ * `{kind, low, high}` of the colours for values in a range `own`, of a layer with values in `all`: about zero where both
+ * signs occur in it, so that a colour has the same sign in every tile, else from the least to the most.
  */
 export function scaleOf(own, all) {
   if (all[0] >= 0 || all[1] <= 0) return { kind: "sequential", low: own[0], high: own[1] };
@@ -36,10 +37,6 @@ export function scaleOf(own, all) {
 export function levelOf(value, { kind, low, high }) {
   if (!(high > low)) return kind === "sequential" && low === 0 ? 0 : LEVELS / 2;
   return Math.max(0, Math.min(LEVELS - 1, Math.round(((value - low) / (high - low)) * (LEVELS - 1))));
-}
-
-function greys() {
-  return Uint8ClampedArray.from({ length: 3 * LEVELS }, (_, i) => Math.floor(i / 3));
 }
 
 function between(stops) {

@@ -1,12 +1,13 @@
 /** Answers side by side: the network's own, with theta by hand, without the transformer, of another model. */
 
-import { element } from "../dom.js";
+import { h } from "../dom.js";
+import { percent, ranked } from "./guess.js";
 
 const CRISP_UP_TO = 256;
 
 /** Fill `root`; `update([{title, prediction, info}])` shows them, a null prediction as a place that is still empty. */
 export function createComparison(root) {
-  const list = element("ol", { className: "comparison" });
+  const list = h("ol.comparison");
   const items = [];
   root.replaceChildren(list);
   function update(answers) {
@@ -21,16 +22,16 @@ export function createComparison(root) {
 }
 
 function build() {
-  const title = element("h3", {});
-  const image = element("img", { alt: "", hidden: true });
+  const title = h("h3");
+  const image = h("img", { alt: "", hidden: true });
   const guesses = [guess("first"), guess("second")];
-  const root = element("li", {}, title, element("div", { className: "stage" }, image), ...guesses.map(({ row }) => row));
+  const root = h("li", title, h("div.stage", image), ...guesses.map(({ row }) => row));
   return { root, title, image, guesses };
 }
 
 function guess(className) {
-  const [name, fill, value] = ["name", "fill", "value"].map((part) => element("span", { className: part }));
-  const row = element("p", { className: `guess ${className}` }, name, element("span", { className: "track", ariaHidden: "true" }, fill), value);
+  const [name, fill, value] = ["name", "fill", "value"].map((part) => h(`span.${part}`));
+  const row = h(`p.guess.${className}`, name, h("span.track", { ariaHidden: "true" }, fill), value);
   return { row, name, fill, value };
 }
 
@@ -42,7 +43,7 @@ function show({ root, title, image, guesses }, { title: text, prediction, info }
     image.alt = `What the class layers see: ${text}`;
     image.classList.toggle("crisp", Math.max(info.width, info.height) <= CRISP_UP_TO);
   }
-  const best = mostProbable(prediction?.probabilities ?? {});
+  const best = prediction ? ranked(prediction) : [];
   guesses.forEach(({ row, name, fill, value }, k) => {
     const [label, probability] = best[k] ?? ["", null];
     name.textContent = label;
@@ -51,14 +52,4 @@ function show({ root, title, image, guesses }, { title: text, prediction, info }
     value.textContent = probability === null ? "" : percent(probability);
   });
   root.classList.toggle("waiting", !prediction);
-}
-
-function mostProbable(probabilities) {
-  return Object.entries(probabilities).sort((a, b) => b[1] - a[1]).slice(0, 2);
-}
-
-function percent(probability) {
-  if (probability >= 0.9995 && probability < 1) return ">99.9%";
-  if (probability < 0.0005 && probability > 0) return "<0.1%";
-  return `${(100 * probability).toFixed(1)}%`;
 }

@@ -1,6 +1,6 @@
 /** What one drags a region by: a button per corner or control point, one for all of it, and the region itself. */
 
-import { element } from "../dom.js";
+import { h } from "../dom.js";
 
 const NAMES = ["upper left", "upper right", "lower right", "lower left"];
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -8,10 +8,10 @@ export const ALL = -1;
 
 /**
  * Buttons on a stage. `onMove(index, point)` says where one was dragged to, in pixels of the picture, `ALL` for the middle
- * of the region; `onStart` and `onEnd` surround a drag. An arrow key moves by `step()` pixels, with Shift by ten times as many.
+ * of the region; `onStart` and `onEnd` surround a drag. An arrow key moves by `step()` pixels, with Shift by ten times.
  */
 export function createCorners(stage, inside, { onStart, onMove, onEnd, step }) {
-  const middle = element("button", { type: "button", className: "sight-handle middle" });
+  const middle = h("button.sight-handle.middle", { type: "button" });
   const buttons = [];
   let points = [];
   let view = { left: 0, top: 0, side: 1 };
@@ -65,7 +65,7 @@ export function createCorners(stage, inside, { onStart, onMove, onEnd, step }) {
     const count = numbered ? points.length : 0;
     while (buttons.length > count) buttons.pop().remove();
     while (buttons.length < count) {
-      const [index, button] = [buttons.length, element("button", { type: "button" })];
+      const [index, button] = [buttons.length, h("button", { type: "button" })];
       listen(button, () => index);
       buttons.push(button);
       stage.append(button);

@@ -1,9 +1,9 @@
 /** First guess, second guess, and a bar for each class. */
 
-import { byId, element } from "../dom.js";
+import { byId, h } from "../dom.js";
 
 /** A guess less probable than this is none. */
-export const SURE = 0.5;
+const SURE = 0.5;
 const MOST_BARS = 20;
 const BARS_OF_MANY = 10;
 /** The guess is said aloud once it has stood for so many milliseconds: not at every movement. */
@@ -20,12 +20,11 @@ export function ranked({ probabilities }) {
 export function showGuess(prediction, classNames) {
   const [[first, most], [second, less] = []] = ranked(prediction);
   const sure = most >= SURE;
-  const big = element("p", { className: !sure ? "class unsure" : first.length > 4 ? "class long" : "class" }, sure ? first : "Not sure");
-  const line = sure
-    ? element("p", { className: "probability" }, `${percent(most)} probability`)
-    : element("p", { className: "probability" }, `at best ${first}, ${percent(most)}: less than ${percent(SURE, 0)}`);
-  const other = element("p", { className: "probability runner-up" });
-  if (second !== undefined) other.append("Second guess: ", element("b", {}, second), `, ${percent(less)}`);
+  const big = sure ? h(first.length > 4 ? "p.class.long" : "p.class", first) : notSure();
+  const unsure = `at best ${first}, ${percent(most)}: less than ${percent(SURE, 0)}`;
+  const line = h("p.probability", sure ? `${percent(most)} probability` : unsure);
+  const other = h("p.probability.runner-up");
+  if (second !== undefined) other.append("Second guess: ", h("b", second), `, ${percent(less)}`);
   byId("headline").replaceChildren(big, line, other);
   byId("headline").dataset.first = first;
   byId("headline").dataset.second = second ?? "";
@@ -35,21 +34,20 @@ export function showGuess(prediction, classNames) {
 
 /** There is nothing to guess from. */
 export function showNotSure(classNames) {
-  byId("headline").replaceChildren(
-    element("p", { className: "class unsure" }, "Not sure"),
-    element("p", { className: "probability" }, "Nothing is on the pad."),
-  );
+  byId("headline").replaceChildren(notSure(), h("p.probability", "Nothing is on the pad."));
   showBars(null, classNames, null);
   say("");
 }
 
 /** What went wrong, in the place of the guess. */
 export function showFailure(name, message, classNames) {
-  const title = name ? [element("p", { className: "failed" }, name)] : [];
-  byId("headline").replaceChildren(...title, element("p", { className: "reason" }, message));
+  const title = name ? [h("p.failed", name)] : [];
+  byId("headline").replaceChildren(...title, h("p.reason", message));
   showBars(null, classNames, null);
   say(message);
 }
+
+const notSure = () => h("p.class.unsure", "Not sure");
 
 export function percent(probability, digits = 1) {
   if (probability >= 0.9995 && probability < 1) return ">99.9%";
@@ -90,8 +88,8 @@ function mostProbable(probabilities, classNames) {
 }
 
 function bar(name) {
-  const fill = element("span", { className: "fill" });
-  const value = element("data", { className: "value" });
-  const track = element("span", { className: "track", ariaHidden: "true" }, fill);
-  return { row: element("li", {}, element("span", { className: "name", title: name }, name), track, value), fill, value };
+  const fill = h("span.fill");
+  const value = h("data.value");
+  const track = h("span.track", { ariaHidden: "true" }, fill);
+  return { row: h("li", h("span.name", { title: name }, name), track, value), fill, value };
 }

@@ -1,6 +1,6 @@
 /** Handles on the drawing: its inside moves it, a corner makes it larger, the knob above turns it. */
 
-import { byId, element, svgElement } from "../dom.js";
+import { byId, h, svgElement } from "../dom.js";
 import { apply, boundsOf, changed, matrixOf } from "./pose.js";
 import { SIDE } from "./state.js";
 
@@ -9,7 +9,8 @@ const ROOM = 24;
 const EDGE = 44;
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-export function createHandles(store, { tool }) {
+/** `update(state)` lays them, while the tool Move is chosen. */
+export function createHandles(store) {
   const box = svgElement("polygon", {});
   const stem = svgElement("path", {});
   const frame = svgElement("svg", { viewBox: `0 0 ${SIDE} ${SIDE}`, "aria-hidden": "true" }, [box, stem]);
@@ -24,7 +25,7 @@ export function createHandles(store, { tool }) {
 
   /** `change(view, from, to)` gives the view after a pointer went from here to there, in units of the pad. */
   function handle(name, label, change) {
-    const made = element("button", { type: "button", className: `handle ${name}`, ariaLabel: label, title: label });
+    const made = h(`button.handle.${name}`, { type: "button", ariaLabel: label, title: label });
     follow(made, change);
     made.addEventListener("keydown", (event) => {
       const [dx, dy] = KEYS[event.key] ?? [0, 0];
@@ -72,7 +73,7 @@ export function createHandles(store, { tool }) {
   return {
     update({ source, view }) {
       const bounds = boundsOf(source);
-      root.hidden = tool() !== "move" || !bounds || (source.kind === "picture" && !source.image);
+      root.hidden = !bounds || (source.kind === "picture" && !source.image);
       if (root.hidden) return;
       const [left, top, right, bottom] = bounds.map((value, side) => value + (side < 2 ? -ROOM : ROOM));
       const matrix = matrixOf(view);

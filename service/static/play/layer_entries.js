@@ -1,13 +1,7 @@
-/** The layers of a network as they are listed: input, what the localization net computes, the transformed picture, the rest. */
+/** The layers of a network as they are listed: input, localization net, the transformed picture, the rest. */
 
 const KINDS = { convolution: "Convolution", pooling: "Downsampling", dense: "Dense" };
-const ALWAYS = new Set(["input", "transformed", "output"]);
 const PIXEL = { size: [1, 1], stride: [1, 1], start: [0, 0] };
-
-/** Whether a list of shown layers takes `include=activations`; `*` stands for all layers. */
-export function needsActivations(shown) {
-  return shown.some((name) => !ALWAYS.has(name));
-}
 
 /**
  * `{name, title, group, kind, shape, of, sees, …}` of each layer in the order in which they run. `kind` is that of the API,
@@ -42,9 +36,9 @@ function titled(activations) {
 
 function output(prediction, { class_names: names, transform }) {
   const values = prediction && names.map((name) => prediction.probabilities[name] ?? 0);
-  const range = { minimum: 0, maximum: 1 };
   const of = transform ? "transformed" : "input";
-  return { name: "output", title: "Output", group: "", kind: "output", of, sees: null, values, names, shape: [names.length], ...range };
+  const known = { values, names, shape: [names.length], minimum: 0, maximum: 1 };
+  return { name: "output", title: "Output", group: "", kind: "output", of, sees: null, ...known };
 }
 
 /** What a layer consists of, in words. */

@@ -1,13 +1,13 @@
 /** One layer: a switch, its tiles, their legend, and what the unit under the pointer or the cursor keys is worth. */
 
-import { element } from "../dom.js";
+import { h } from "../dom.js";
 import { coloursOf } from "./colours.js";
 import { describeShape } from "./layer_entries.js";
 import { layOut, paint, placeOf, tileScale, unitAt, valuesOf } from "./tiles.js";
 
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
-/** `onToggle(shown)` and `onUnit(layer, unit)`, null for none; `element` and `draw` are for the list. */
+/** `onToggle(shown)` and `onUnit(layer, unit)`, null for none; `node` and `draw` are for the list. */
 export function createLayerView({ onToggle, onUnit }) {
   const parts = build(onToggle);
   const { canvas, unit: frame, told } = parts;
@@ -61,28 +61,28 @@ export function createLayerView({ onToggle, onUnit }) {
     if (!chosen && drawn && canvas.matches(":focus-visible")) choose({ tile: 0, i: 0, j: 0 });
   });
   canvas.addEventListener("blur", () => choose(null));
-  return { element: parts.root, draw };
+  return { node: parts.root, draw };
 }
 
 function build(onToggle) {
   const parts = {
-    toggle: element("input", { type: "checkbox", role: "switch" }),
-    title: element("span", {}),
-    shape: element("span", { className: "size" }),
-    canvas: element("canvas", { tabIndex: 0, role: "application" }),
-    unit: element("div", { className: "layer-unit", hidden: true }),
-    low: element("span", {}),
-    bar: element("canvas", { width: 256, height: 1, ariaHidden: "true" }),
-    high: element("span", {}),
-    told: element("output", {}),
-    waiting: element("p", { className: "quiet", hidden: true }),
+    toggle: h("input", { type: "checkbox", role: "switch" }),
+    title: h("span"),
+    shape: h("span.size"),
+    canvas: h("canvas", { tabIndex: 0, role: "application" }),
+    unit: h("div.layer-unit", { hidden: true }),
+    low: h("span"),
+    bar: h("canvas", { width: 256, height: 1, ariaHidden: "true" }),
+    high: h("span"),
+    told: h("output"),
+    waiting: h("p.quiet", { hidden: true }),
   };
   parts.toggle.addEventListener("change", () => onToggle(parts.toggle.checked));
-  const label = element("label", { className: "switch" }, parts.toggle, element("span", { className: "unseen" }, "Show "), parts.title);
-  const legend = element("p", { className: "layer-legend" }, parts.low, parts.bar, parts.high, parts.told);
-  parts.body = element("div", { hidden: true }, element("div", { className: "layer-tiles" }, parts.canvas, parts.unit), legend);
-  const head = element("div", { className: "layer-head" }, label, parts.shape);
-  parts.root = element("li", { className: "layer" }, head, parts.waiting, parts.body);
+  const label = h("label.switch", parts.toggle, h("span.unseen", "Show "), parts.title);
+  const legend = h("p.layer-legend", parts.low, parts.bar, parts.high, parts.told);
+  parts.body = h("div", { hidden: true }, h("div.layer-tiles", parts.canvas, parts.unit), legend);
+  const head = h("div.layer-head", label, parts.shape);
+  parts.root = h("li.layer", head, parts.waiting, parts.body);
   return parts;
 }
 

@@ -1,13 +1,11 @@
 /** Layer visibility: every layer of the network with a switch, as tiles, and what each unit looks at. */
 
-import { element } from "../dom.js";
+import { button, h } from "../dom.js";
 import { entriesOf } from "./layer_entries.js";
 import { createLayerView } from "./layer_view.js";
 import { createLens } from "./lens.js";
 import { decode } from "./pictures.js";
 import { seenBy } from "./sees.js";
-
-export { needsActivations } from "./layer_entries.js";
 
 const ALL = "*";
 
@@ -19,12 +17,12 @@ const ALL = "*";
  * stay listed. What is not shown is not drawn.
  */
 export function createLayers(root, { onShow, onScale, onHover }) {
-  const list = element("ol", { className: "layers" });
+  const list = h("ol.layers");
   const scales = scaleChoice(onScale);
-  const all = textButton("Show all", () => onShow([ALL]));
-  const none = textButton("Show none", () => onShow([]));
+  const all = button("Show all", () => onShow([ALL]));
+  const none = button("Show none", () => onShow([]));
   const lens = createLens();
-  const rest = element("p", { className: "legend" }, "The layers between these are listed once all are shown.");
+  const rest = h("p.legend", "The layers between these are listed once all are shown.");
   const views = new Map();
   const dark = matchMedia("(prefers-color-scheme: dark)");
   let state = null;
@@ -34,7 +32,8 @@ export function createLayers(root, { onShow, onScale, onHover }) {
   let seen = null; // by the chosen unit, in pixels of the picture
   let drawn = () => {};
   let turn = 0;
-  root.replaceChildren(element("div", { className: "layers-tools" }, all, none, scales.element, rest), element("div", { className: "layers-inside" }, list, lens.element));
+  const tools = h("div.layers-tools", all, none, scales.node, rest);
+  root.replaceChildren(tools, h("div.layers-inside", list, lens.node));
 
   async function update(wanted) {
     const mine = ++turn;
@@ -85,11 +84,11 @@ export function createLayers(root, { onShow, onScale, onHover }) {
     const rows = [];
     let group = "";
     for (const entry of state.entries) {
-      if (entry.group && entry.group !== group) rows.push(element("li", { className: "layer-group" }, element("h3", {}, entry.group)));
+      if (entry.group && entry.group !== group) rows.push(h("li.layer-group", h("h3", entry.group)));
       group = entry.group;
       const { name } = entry;
       views.set(name, createLayerView({ onToggle: (shown) => toggle(name, shown), onUnit: point }));
-      rows.push(views.get(name).element);
+      rows.push(views.get(name).node);
     }
     list.replaceChildren(...rows);
   }
@@ -122,13 +121,8 @@ export function createLayers(root, { onShow, onScale, onHover }) {
 }
 
 function scaleChoice(onScale) {
-  const choice = element("select", { ariaLabel: "Colour scale" }, new Option("Colours: each channel’s own range", "local"), new Option("Colours: the layer’s range", "global"));
-  choice.addEventListener("change", () => onScale(choice.value));
-  return { element: choice, set: (value) => (choice.value = value ?? "local") };
-}
-
-function textButton(text, onClick) {
-  const button = element("button", { type: "button", className: "quiet-button" }, text);
-  button.addEventListener("click", onClick);
-  return button;
+  const [local, global] = ["each channel’s own range", "the layer’s range"].map((text) => `Colours: ${text}`);
+  const choice = h("select", { ariaLabel: "Colour scale" }, new Option(local, "local"), new Option(global, "global"));
+  choice.onchange = () => onScale(choice.value);
+  return { node: choice, set: (value) => (choice.value = value ?? "local") };
 }

@@ -1,13 +1,13 @@
 /** The network's input, small, beside the layers: with the sampled region, and what the chosen unit looks at. */
 
-import { element } from "../dom.js";
+import { h } from "../dom.js";
 import { frameOf, toInput } from "./frame.js";
 import { sharp } from "./pictures.js";
 
-/** `element`, and `draw(image, points, prediction, info)`: points in pixels of the picture, or null; the image the input's. */
+/** `node`, and `draw(image, points, prediction, info)`: points in pixels of the picture, or null; the image the input's. */
 export function createLens() {
-  const canvas = element("canvas", { width: 1, height: 1 });
-  const root = element("div", { className: "layer-lens", ariaHidden: "true", hidden: true }, canvas, element("p", { className: "legend" }, "What a unit looks at"));
+  const canvas = h("canvas", { width: 1, height: 1 });
+  const root = h("div.layer-lens", { ariaHidden: "true", hidden: true }, canvas, h("p.legend", "What a unit looks at"));
 
   function draw(image, points, prediction, info) {
     root.hidden = !image;
@@ -26,7 +26,7 @@ export function createLens() {
     trace(context, (points ?? []).map(place), outlineColor, 0.35);
   }
 
-  return { element: root, draw };
+  return { node: root, draw };
 }
 
 function trace(context, points, colour, filled = 0) {

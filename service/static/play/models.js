@@ -1,8 +1,9 @@
 /** The models of the service, and which of them are asked. */
 
-import { KeyNeeded, listModels } from "../api.js";
-import { byId, element } from "../dom.js";
+import { ask } from "../api.js";
+import { byId, h } from "../dom.js";
 import { keyForm } from "../key.js";
+import { percent } from "./guess.js";
 
 /** Of every model and version: `{name, version, info}`; the default one of each model first. */
 let choices = [];
@@ -18,14 +19,14 @@ export function served(wanted) {
 /** Ask for the models, until there are some; what stands in the way is told at the top of the page. */
 export async function loadModels(then) {
   try {
-    const { default_model: name, models, refused } = await listModels();
+    const { default_model: name, models, refused } = await ask("v1/models");
     choices = models.flatMap(versionsOf);
     preferred = choices.find((choice) => choice.name === name) ?? choices[0] ?? null;
     if (!choices.length) showNotice(...noModel(refused));
     else if (remark === null) hideNotice();
     then();
   } catch (error) {
-    if (error instanceof KeyNeeded) askForKey(then);
+    if (error.status === 401) askForKey(then);
     else showNotice(error.message);
   }
 }
@@ -72,9 +73,12 @@ export function createPickers(choose) {
   }
   return {
     update({ model, second }) {
-      fill(byId("model"), served(model) ?? preferred, []);
-      fill(byId("second"), second && served(second), [new Option("nothing", "")]);
-      const info = (served(model) ?? preferred)?.info;
+      const first = served(model) ?? preferred;
+      const beside = second && served(second);
+      const others = choices.filter((choice) => choice !== first || choice === beside);
+      fill(byId("model"), choices, first, choices.length ? null : "none yet");
+      fill(byId("second"), others, beside, others.length ? "nothing" : "no other model yet");
+      const info = first?.info;
       byId("facts").textContent = info ? describe(info).join(" · ") : "";
     },
   };
@@ -85,31 +89,29 @@ function versionsOf({ name, default_version: first, versions }) {
   return known.sort((a, b) => (b.version === first) - (a.version === first));
 }
 
-function fill(picker, chosen, before) {
-  const options = choices.map((choice, index) => new Option(`${choice.name}, version ${choice.version}`, index));
-  const all = [...before, ...options];
-  picker.replaceChildren(...(all.length ? all : [new Option("none yet")]));
-  picker.value = chosen ? String(choices.indexOf(chosen)) : (all[0]?.value ?? "");
-  picker.disabled = all.length < 2;
+/** `none` is what the choice of none is called, where there is one. A picker that leaves no choice is disabled. */
+function fill(picker, offered, chosen, none) {
+  const options = offered.map((choice) => new Option(`${choice.name}, version ${choice.version}`, choices.indexOf(choice)));
+  if (none) options.unshift(new Option(none, ""));
+  picker.replaceChildren(...options);
+  picker.value = chosen ? String(choices.indexOf(chosen)) : "";
+  picker.disabled = options.length < 2;
 }
 
 function describe(info) {
-  const scores = Object.entries(info.scores).map(([name, value]) => {
-    const shown = name.endsWith("accuracy") ? `${(100 * value).toFixed(1)}%` : value.toPrecision(3);
-    return `${name.replace("/", " ")} ${shown}`;
-  });
+  const accuracy = info.scores["test/accuracy"];
   return [
-    info.transform ? `${info.transform} transformer` : "no transformer",
+    info.transform ? `${info.transform.replaceAll("_", "-")} transformer` : "no transformer",
     `reads ${info.width} × ${info.height} ${info.channels === 1 ? "grey" : "colour"}`,
-    ...scores,
+    ...(accuracy === undefined ? [] : [`test accuracy ${percent(accuracy)}`]),
   ];
 }
 
 function noModel(refused) {
-  const files = refused.map(({ file, reason }) => element("li", {}, `${file} is not served: ${reason}`));
+  const files = refused.map(({ file, reason }) => h("li", `${file} is not served: ${reason}`));
   return [
-    element("p", {}, "There is no model yet. Train one, then start the service again:"),
-    element("pre", {}, "stn train digits\nstn serve"),
-    element("ul", {}, ...files),
+    h("p", "There is no model yet. Train one, then start the service again:"),
+    h("pre", "stn train digits\nstn serve"),
+    h("ul", ...files),
   ];
 }

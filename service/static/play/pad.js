@@ -1,6 +1,6 @@
 /** The pad: what is drawn with mouse, pen or finger, kept as strokes. */
 
-import { byId, element } from "../dom.js";
+import { byId } from "../dom.js";
 import { apply, inverse, matrixOf } from "./pose.js";
 import { render } from "./render.js";
 import { drawing, isEmpty, SIDE, STRAIGHT } from "./state.js";

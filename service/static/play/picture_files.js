@@ -1,5 +1,7 @@
 /** Files as pictures, and a copy of one that fits into a link. */
 
+import { h } from "../dom.js";
+
 const COPY_SIDE = 96;
 const COPY_BYTES = 6000;
 
@@ -15,15 +17,15 @@ export async function decodeFile(file) {
 /** A small copy as `{kind, bytes, width, height}`; null where the picture takes too many bytes at any quality. */
 export async function copyOf(image) {
   const scale = Math.min(1, COPY_SIDE / Math.max(image.width, image.height));
-  const size = { width: Math.max(1, Math.round(image.width * scale)), height: Math.max(1, Math.round(image.height * scale)) };
-  const canvas = Object.assign(document.createElement("canvas"), size);
+  const [width, height] = [image.width, image.height].map((side) => Math.max(1, Math.round(side * scale)));
+  const canvas = h("canvas", { width, height });
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
-  context.drawImage(image, 0, 0, size.width, size.height);
+  context.drawImage(image, 0, 0, width, height);
   for (const [kind, quality] of [["png"], ["webp", 0.9], ["webp", 0.5]]) {
     const blob = await new Promise((resolve) => canvas.toBlob(resolve, `image/${kind}`, quality));
     if (blob?.type === `image/${kind}` && blob.size <= COPY_BYTES) {
-      return { kind, bytes: new Uint8Array(await blob.arrayBuffer()), ...size };
+      return { kind, bytes: new Uint8Array(await blob.arrayBuffer()), width, height };
     }
   }
   return null;

@@ -1,15 +1,14 @@
 /** Play: what is on the pad is sent to the service as it changes, and shown with its answer. */
 
-import { KeyNeeded, predict } from "../api.js";
-import { byId } from "../dom.js";
+import { predict, predictUrl } from "../api.js";
+import { curlLine, quoted } from "../curl.js";
+import { byId, copyText } from "../dom.js";
+import { lazyPart } from "../lazy.js";
+import { toBase64 } from "./base64.js";
 import { BadAddress, stateOf } from "./address.js";
-import { createAsking } from "./asking.js";
-import { createComparison } from "./comparison.js";
-import { curlLine } from "./curl.js";
+import { createAsking, needsActivations } from "./asking.js";
 import { showFollowing } from "./follow.js";
 import { showFailure, showGuess, showNotSure } from "./guess.js";
-import { createHandles } from "./handles.js";
-import { createLayers, needsActivations } from "./layers.js";
 import { createLink } from "./link.js";
 import { askForKey, createPickers, hideRemark, loadModels, served, showRemark } from "./models.js";
 import { createPad } from "./pad.js";
@@ -19,7 +18,6 @@ import { createSight } from "./sight.js";
 import { createSliders } from "./sliders.js";
 import { createSources } from "./sources.js";
 import { createStore, EMPTY, isEmpty, picture } from "./state.js";
-import { createTheta } from "./theta.js";
 import { showTiming } from "./timing.js";
 import { createTools } from "./tools.js";
 
@@ -27,28 +25,37 @@ const CELLS = 42; // until a model says how many it reads
 const CURL_PAUSE = 200;
 
 const store = createStore();
-const tools = createTools(store, () => handles.update(store.get()));
+const tools = createTools(store, () => showHandles(store.get()));
 const pad = createPad(store, tools);
-const handles = createHandles(store, tools);
 const sliders = createSliders(store);
-const pickers = createPickers((field, chosen) => store.set(field === "model" ? { model: chosen, theta: null } : { second: chosen }));
-const sources = createSources({ show: showSource, label: labelEntries });
+const pickers = createPickers((field, chosen) => store.set({ [field]: chosen, ...(field === "model" && { theta: null }) }));
+const sources = createSources({ show: showSource, label: labelEntries, fail: (error) => notLoaded(error) });
 const link = createLink(store);
 const asking = createAsking({ show: showAnswer, fail: showProblem, beside: showBeside, nothing: showNothing });
 const sight = createSight(byId("sight"), {
   onTheta: (theta) => store.set({ theta }),
   onReset: () => store.set({ theta: null }),
 });
-const theta = createTheta(byId("theta"));
-const layers = createLayers(byId("layers"), {
-  onShow: (names) => store.set({ layers: names }),
-  onScale: (colours) => store.set({ colours }),
-  onHover: (points) => sight.mark(points),
-});
-const comparison = createComparison(byId("comparison-list"));
+/** What is not shown at first is loaded when it is. */
+const notLoaded = (error) => showRemark(error.message);
+const handles = lazyPart(async () => (await import("./handles.js")).createHandles(store), notLoaded);
+const theta = lazyPart(async () => (await import("./theta.js")).createTheta(byId("theta")), notLoaded);
+const comparison = lazyPart(async () => {
+  const { createComparison } = await import("./comparison.js");
+  return createComparison(byId("comparison-list"));
+}, notLoaded);
+const layers = lazyPart(async () => {
+  const { createLayers } = await import("./layers.js");
+  return createLayers(byId("layers"), {
+    onShow: (names) => store.set({ layers: names }),
+    onScale: (colours) => store.set({ colours }),
+    onHover: (points) => sight.mark(points),
+  });
+}, notLoaded);
 let frame = 0;
 let isOpen = false;
 let curlTimer = 0;
+let labelling = 0;
 /** The model whose layers are known. */
 let listed = null;
 
@@ -67,6 +74,7 @@ export function close() {
 
 store.subscribe((state, before) => {
   if (state.source !== before.source) hideRemark();
+  if (state.model !== before.model) sources.relabel();
   showState(state);
   if (isOpen) link.writeSoon();
 });
@@ -74,13 +82,18 @@ store.subscribe((state, before) => {
 function showState(state) {
   const model = served(state.model);
   pad.update(state, model ? cellsOf(model.info) : CELLS);
-  for (const part of [tools, handles, sliders, sources]) part.update(state);
+  for (const part of [tools, sliders, sources]) part.update(state);
+  showHandles(state);
   byId("grid").checked = state.grid;
   byId("compare").checked = state.compare;
   byId("play").dataset.state = isEmpty(state) ? "empty" : "shown";
   pickers.update(state);
   byId("shell").ariaBusy = "true"; // until its line is that of what is shown
   askSoon();
+}
+
+function showHandles(state) {
+  if (tools.tool() === "move") handles.update(state);
 }
 
 function askSoon() {
@@ -128,6 +141,7 @@ function showModels() {
     ...(missing.includes(second) ? { second: null } : {}),
   });
   if (missing.length) showRemark(`This service has no model ${missing.map(({ name }) => name).join(" and no ")}.`);
+  sources.relabel();
   const { theta: given } = store.get();
   const names = served(store.get().model)?.info.parameter_names;
   if (!Array.isArray(given) || !names || given.length === names.length) return;
@@ -144,12 +158,13 @@ function showSource(changes) {
   else tools.pick("draw");
 }
 
-/** Of several pictures, what each is guessed to be. */
+/** Of several pictures, what each is guessed to be, by the model that is chosen. */
 async function labelEntries(entries) {
-  for (const { file, text, button } of entries) {
-    if (!button.isConnected) return; // others were chosen meanwhile
-    const model = served(store.get().model);
+  const model = served(store.get().model);
+  const mine = ++labelling;
+  for (const { file, text, button } of model ? entries : []) {
     const guess = await guessOf(file, model).catch(() => null);
+    if (mine !== labelling) return; // others were chosen meanwhile, or another model
     text.textContent = guess ?? "failed";
     button.ariaLabel = `${file.name}: ${text.textContent}`;
     button.classList.toggle("failed", guess === null);
@@ -172,16 +187,21 @@ function showAnswer({ state, model, prediction, timing, payload, query }) {
   const given = state.theta !== null;
   sight.update({ picture: state.source.image, prediction, info, showGrid: state.grid, given });
   theta.update({ prediction, info, given });
-  byId("theta").hidden = false;
   showLayers({ prediction, info, state });
   clearTimeout(curlTimer);
   curlTimer = setTimeout(() => {
-    byId("curl").textContent = curlLine(payload, query);
+    byId("curl").textContent = shellLine(payload, query);
     byId("shell").ariaBusy = String(state !== store.get());
   }, CURL_PAUSE);
   byId("shell").hidden = false;
   const { width, height } = state.source.image ?? prediction;
   byId("source-size").textContent = state.source.kind === "picture" ? `${width} × ${height}` : "";
+}
+
+/** A drawing goes into the line itself, a file by its name. */
+function shellLine({ body, type, name }, query) {
+  const data = `--data-binary @${name === undefined ? "-" : quoted(name)}`;
+  return curlLine(predictUrl(query), type, data, name === undefined ? `echo ${toBase64(body)} | base64 -d | ` : "");
 }
 
 function showLayers({ prediction, info, state }) {
@@ -193,7 +213,7 @@ function showLayers({ prediction, info, state }) {
 
 function showBeside(entries) {
   byId("comparison").hidden = entries.length === 0;
-  comparison.update(entries);
+  if (entries.length) comparison.update(entries);
   byId("comparison-note").textContent = entries.map(({ problem }) => problem).filter(Boolean).join(" ");
 }
 
@@ -211,7 +231,7 @@ function showNothing(model) {
 }
 
 function showProblem(error, state) {
-  if (error instanceof KeyNeeded) askForKey(showModels);
+  if (error.status === 401) askForKey(showModels);
   showNothing(served(state.model));
   showFailure(state.source.file?.name, error.message, served(state.model)?.info.class_names ?? []);
 }
@@ -222,14 +242,6 @@ for (const name of ["grid", "compare"]) {
   byId(name).addEventListener("change", ({ target }) => store.set({ [name]: target.checked }));
 }
 
-byId("copy").addEventListener("click", async ({ target }) => {
-  try {
-    await navigator.clipboard.writeText(byId("curl").textContent);
-    target.textContent = "Copied";
-    setTimeout(() => (target.textContent = "Copy"), 1500);
-  } catch {
-    getSelection().selectAllChildren(byId("curl")); // without https a page may only select the text
-  }
-});
+byId("copy").addEventListener("click", ({ target }) => copyText(byId("curl"), target));
 
 showState(store.get());

@@ -127,5 +127,6 @@ function mean(points, axis) {
 }
 
 function same(a, theta) {
-  return theta?.values.length === a.length && a.every((value, k) => Math.abs(value - theta.values[k]) < SAME * (1 + Math.abs(value)));
+  const near = (value, k) => Math.abs(value - theta.values[k]) < SAME * (1 + Math.abs(value));
+  return theta?.values.length === a.length && a.every(near);
 }

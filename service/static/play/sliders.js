@@ -1,6 +1,6 @@
 /** Sliders that turn, move and disturb what is on the pad. */
 
-import { byId, element } from "../dom.js";
+import { button, byId, h } from "../dom.js";
 import { changed, isStraight } from "./pose.js";
 import { STRAIGHT } from "./state.js";
 
@@ -21,33 +21,30 @@ const SLIDERS = [
 
 export function createSliders(store) {
   const rows = SLIDERS.map(([name, label, least, most, step, words]) => {
-    const range = element("input", { type: "range", id: `view-${name}`, min: least, max: most, step });
-    const output = element("output", { htmlFor: range.id });
+    const range = h("input", { type: "range", id: `view-${name}`, min: least, max: most, step });
+    const output = h("output", { htmlFor: range.id });
     range.addEventListener("input", () => {
       const { view, source } = store.get();
       store.set({ view: changed(view, { [name]: Number(range.value) }, source) });
     });
     range.addEventListener("change", store.keep);
-    return { name, range, output, words, row: element("div", {}, element("label", { htmlFor: range.id }, label), range, output) };
+    return { name, range, output, words, row: h("div", h("label", { htmlFor: range.id }, label), range, output) };
   });
-  const invert = element("input", { type: "checkbox", id: "view-invert" });
+  /** A button that is a step of its own. */
+  const step = (text, viewOf) =>
+    button(text, () => {
+      store.set({ view: viewOf(store.get()) });
+      store.keep();
+    });
+  const invert = h("input", { type: "checkbox", id: "view-invert" });
   invert.addEventListener("change", () => {
     store.set({ view: { ...store.get().view, invert: Number(invert.checked) } });
     store.keep();
   });
-  const inverted = element("label", { className: "check" }, invert, "Dark ink on light paper");
-  const straighten = button("Reset", () => store.set({ view: STRAIGHT }));
-  const shake = button("Shake", () => store.set({ view: shaken(store.get()) }));
-  byId("sliders").replaceChildren(...rows.map(({ row }) => row), element("div", { className: "buttons" }, shake, straighten, inverted));
-
-  function button(text, act) {
-    const made = element("button", { type: "button", className: "small" }, text);
-    made.addEventListener("click", () => {
-      act();
-      store.keep();
-    });
-    return made;
-  }
+  const inverted = h("label.check", invert, "Dark ink on light paper");
+  const straighten = step("Reset", () => STRAIGHT);
+  const shake = step("Shake", shaken);
+  byId("sliders").replaceChildren(...rows.map(({ row }) => row), h("div.buttons", shake, straighten, inverted));
 
   return {
     update({ view, source }) {

@@ -1,14 +1,15 @@
 /** Where a drawing or a picture comes from: the gallery, a file that is chosen, dropped or pasted, the camera. */
 
-import { byId, element } from "../dom.js";
-import { openCamera } from "./camera.js";
+import { byId, h } from "../dom.js";
+import { load } from "../lazy.js";
 import { GALLERY } from "./gallery.js";
 import { copyOf, decodeFile } from "./picture_files.js";
 import { render } from "./render.js";
 import { drawing, picture, STRAIGHT } from "./state.js";
 
-/** `show({source, view})` is told what to lay on the pad; `label(entries)` of several pictures, to say what each is. */
-export function createSources({ show, label }) {
+/** `show({source, view})` is told what to lay on the pad; `label(entries)` of several pictures, to say what each is, and
+ * `fail(error)` what does not work. */
+export function createSources({ show, label, fail }) {
   let entries = [];
   let chosen = null;
 
@@ -23,17 +24,17 @@ export function createSources({ show, label }) {
 
   function entryOf(entry) {
     const url = URL.createObjectURL(entry.file);
-    const image = element("img", { alt: "", decoding: "async", src: url });
+    const image = h("img", { alt: "", decoding: "async", src: url });
     const done = () => URL.revokeObjectURL(url);
     image.addEventListener("load", done);
     image.addEventListener("error", () => {
       done();
       image.removeAttribute("src");
     });
-    entry.text = element("span", {}, "…");
-    entry.button = element("button", { type: "button", title: entry.file.name, ariaLabel: entry.file.name }, image, entry.text);
+    entry.text = h("span", "…");
+    entry.button = h("button", { type: "button", title: entry.file.name, ariaLabel: entry.file.name }, image, entry.text);
     entry.button.addEventListener("click", () => select(entry));
-    return element("li", {}, entry.button);
+    return h("li", entry.button);
   }
 
   async function select(entry) {
@@ -45,27 +46,36 @@ export function createSources({ show, label }) {
 
   byId("gallery").replaceChildren(
     ...GALLERY.map(({ name, strokes, view }) => {
-      const thumbnail = element("canvas", { width: 96, height: 96, ariaHidden: "true" });
+      const thumbnail = h("canvas", { width: 96, height: 96, ariaHidden: "true" });
       render(thumbnail.getContext("2d"), { source: drawing(strokes), view }, 1);
-      const button = element("button", { type: "button", title: name, ariaLabel: name }, thumbnail);
+      const button = h("button", { type: "button", title: name, ariaLabel: name }, thumbnail);
       button.addEventListener("click", () => {
         chosen = null;
         show({ source: drawing(strokes), view });
       });
-      return element("li", {}, button);
+      return h("li", button);
     }),
   );
   byId("file").addEventListener("change", ({ target }) => {
     take(Array.from(target.files));
     target.value = ""; // the same file may be chosen again
   });
-  byId("camera").addEventListener("click", () => openCamera((file, paper) => take([file], paper ? { invert: 1 } : {})));
+  byId("camera").addEventListener("click", async () => {
+    try {
+      const { openCamera } = await load(() => import("./camera.js"));
+      openCamera((file, paper) => take([file], paper ? { invert: 1 } : {}));
+    } catch (error) {
+      fail(error);
+    }
+  });
   listenForFiles((files) => take(files));
-  return { update };
-
-  function update({ source }) {
-    for (const { file, button } of entries) button.ariaCurrent = String(file === source.file);
-  }
+  return {
+    update({ source }) {
+      for (const { file, button } of entries) button.ariaCurrent = String(file === source.file);
+    },
+    /** Say again what each is: another model is asked. */
+    relabel: () => entries.length > 1 && label(entries),
+  };
 }
 
 function listenForFiles(take) {

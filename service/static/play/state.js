@@ -10,18 +10,11 @@ export const SIDE = 1024;
 
 /**
  * How the drawing lies on the pad: turned by `angle` degrees clockwise, made larger by `scale` and slanted by `shear` around
- * `pivot`, then moved by `x` and `y`, parts of the pad's side. Noise and clutter follow from `seed`. With `invert` 1 a picture's dark ink becomes white, its paper black.
+ * `pivot`, then moved by `x` and `y`, parts of the pad's side. Noise and clutter follow from `seed`. With `invert` 1
+ * a picture's dark ink becomes white, its paper black.
  */
 export const STRAIGHT = Object.freeze({
-  angle: 0,
-  scale: 1,
-  shear: 0,
-  x: 0,
-  y: 0,
-  noise: 0,
-  clutter: 0,
-  seed: 1,
-  invert: 0,
+  angle: 0, scale: 1, shear: 0, x: 0, y: 0, noise: 0, clutter: 0, seed: 1, invert: 0,
   pivot: Object.freeze([SIDE / 2, SIDE / 2]),
 });
 
@@ -102,10 +95,7 @@ export function createStore(initial = EMPTY) {
     redo: () => step(() => future, () => past),
     canUndo: () => past.length > 0,
     canRedo: () => future.length > 0,
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    subscribe: (listener) => listeners.add(listener),
   };
 }
 

@@ -27,8 +27,9 @@ export function simplify({ width, points }) {
 
 function furthestFrom(points, first, last) {
   let [furthest, most] = [first, 0];
+  const ends = [first, last].flatMap((at) => [points[at], points[at + 1]]);
   for (let at = first + 2; at < last; at += 2) {
-    const distance = fromSegment(points[at], points[at + 1], ...points.slice(first, first + 2), ...points.slice(last, last + 2));
+    const distance = fromSegment(points[at], points[at + 1], ...ends);
     if (distance > most) [furthest, most] = [at, distance];
   }
   return [furthest, most];
@@ -41,7 +42,7 @@ export function fromSegment(x, y, x1, y1, x2, y2) {
   return Math.hypot(x1 + along * dx - x, y1 + along * dy - y);
 }
 
-/** Of each stroke: width, number of points, and the step to each point from the one before, of few bytes where it is short. */
+/** Of each stroke: width, number of points, and the step to each point from the one before, of few bytes if short. */
 export function packStrokes(strokes) {
   const bytes = [];
   const write = (number) => {

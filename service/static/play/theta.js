@@ -1,6 +1,6 @@
 /** theta in words, as numbers with what they mean, and as a matrix. */
 
-import { element } from "../dom.js";
+import { h } from "../dom.js";
 import { isStraight, latticeOf, thetaOf } from "./transforms.js";
 import { describeTheta } from "./words.js";
 
@@ -16,12 +16,13 @@ const NOTE =
 
 /** Fill `root`; `update({prediction, given})` shows theta of an answer, with `info` of the model; null for nothing yet. */
 export function createTheta(root) {
-  const [name, blocks, note] = [element("span", { className: "size" }), element("div", { className: "theta" }), element("p", { className: "legend" })];
-  root.replaceChildren(element("h2", {}, "Theta ", name), blocks, note);
+  const [name, blocks, note] = [h("span.size"), h("div.theta"), h("p.legend")];
+  root.replaceChildren(h("h2", "Theta ", name), blocks, note);
   function update({ prediction, info, given }) {
     const theta = prediction && thetaOf(prediction);
     name.textContent = theta ? `${theta.transform.replaceAll("_", "-")}${given ? ", by hand" : ""}` : "";
     blocks.replaceChildren(...(theta ? blocksOf(theta, prediction, info) : []));
+    root.hidden = !prediction;
     if (prediction) note.textContent = theta ? NOTE : "This model has no transformer: it sees the whole picture.";
   }
   return { update };
@@ -30,51 +31,38 @@ export function createTheta(root) {
 function blocksOf(theta, prediction, info) {
   const { matrix } = prediction.theta;
   const numbers = isStraight(theta) ? pairs(theta) : points(theta);
+  const kind = matrix?.length === 3 ? "Matrix, then divided by its third row" : "Matrix [A | t]";
   return [
-    block("In words", words(describeTheta(theta, prediction, info))),
+    block("In words", list("words", describeTheta(theta, prediction, info))),
     block(isStraight(theta) ? "Parameters" : "Where the control points go, (x, y)", numbers),
-    ...(matrix ? [block(matrix.length === 3 ? "Matrix, then divided by its third row" : "Matrix [A | t]", table(matrix))] : []),
+    ...(matrix ? [block(kind, table("table.matrix", matrix.map((row) => row.map((value) => number(value)))))] : []),
   ];
 }
 
 function block(title, content) {
-  return element("div", {}, element("h3", {}, title), content);
-}
-
-function words(entries) {
-  return list("words", entries.map(([name, text]) => [name, [text]]));
+  return h("div", h("h3", title), content);
 }
 
 function pairs({ names, values }) {
-  const entries = names.map((name, k) => [
-    name,
-    [number(values[k]), element("span", { className: "meaning" }, MEANINGS[name] ?? "")],
-  ]);
-  return list("numbers", entries);
+  return list("numbers", names.map((name, k) => [name, [number(values[k]), h("span.meaning", MEANINGS[name] ?? "")]]));
 }
 
 function list(className, entries) {
-  const rows = entries.map(([name, children]) =>
-    element("div", {}, element("dt", {}, name), element("dd", {}, ...children)),
-  );
-  return element("dl", { className }, ...rows);
+  return h("dl", { className }, entries.map(([name, content]) => h("div", h("dt", name), h("dd", content))));
 }
 
 /** The points of a spline as they lie: a row of the lattice in a row. */
 function points(theta) {
   const [rows, columns] = latticeOf(theta);
-  const cell = (k) => element("td", {}, number(theta.values[2 * k], 2), ", ", number(theta.values[2 * k + 1], 2));
-  const body = Array.from({ length: rows }, (_, row) =>
-    element("tr", {}, ...Array.from({ length: columns }, (_, column) => cell(row * columns + column))),
-  );
-  return element("div", { className: "lattice", tabIndex: 0, role: "region", ariaLabel: "Control points" }, element("table", {}, element("tbody", {}, ...body)));
+  const cell = (k) => [number(theta.values[2 * k], 2), ", ", number(theta.values[2 * k + 1], 2)];
+  const cells = Array.from({ length: rows }, (_, row) => Array.from({ length: columns }, (_, k) => cell(row * columns + k)));
+  return h("div.lattice", { tabIndex: 0, role: "region", ariaLabel: "Control points" }, table("table", cells));
 }
 
-function table(rows) {
-  const body = rows.map((row) => element("tr", {}, ...row.map((value) => element("td", {}, number(value)))));
-  return element("table", { className: "matrix" }, element("tbody", {}, ...body));
+function table(tag, rows) {
+  return h(tag, h("tbody", rows.map((row) => h("tr", row.map((cell) => h("td", cell))))));
 }
 
 function number(value, digits = 4) {
-  return element("data", { value }, value.toFixed(digits).replace("-", "−"));
+  return h("data", { value }, value.toFixed(digits).replace("-", "−"));
 }

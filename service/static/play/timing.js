@@ -1,13 +1,13 @@
 /** Where the time of an answer went. */
 
-import { byId, element } from "../dom.js";
+import { byId, h } from "../dom.js";
 
-const STAGES = { decode: "decode", queue: "queue", batch: "batch", infer: "inference", encode: "encode", "round trip": "round trip" };
+const STAGES = ["decode", "queue", "batch", "infer", "encode", "round trip"];
 
 export function showTiming(timing) {
-  const known = Object.entries(STAGES).filter(([name]) => timing?.[name] !== undefined);
+  const known = STAGES.filter((name) => timing?.[name] !== undefined);
   byId("timing").replaceChildren(
-    ...known.map(([name, words]) => element("span", {}, `${words} `, element("b", {}, milliseconds(timing[name])))),
+    ...known.map((name) => h("span", `${name === "infer" ? "inference" : name} `, h("b", milliseconds(timing[name])))),
   );
 }
 

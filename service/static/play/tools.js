@@ -1,6 +1,6 @@
 /** What the pointer does on the pad, the pen's width, and steps back and forth. */
 
-import { byId, element } from "../dom.js";
+import { button, byId, h } from "../dom.js";
 import { EMPTY, STRAIGHT, isEmpty } from "./state.js";
 
 const TOOLS = { draw: "Draw", erase: "Erase", move: "Move" };
@@ -14,11 +14,11 @@ export function createTools(store, changed) {
     button("Redo", store.redo, { title: "Ctrl+Shift+Z", ariaKeyShortcuts: "Control+Shift+Z" }),
     button("Clear", empty),
   ];
-  const width = element("input", { type: "range", id: "width", min: 16, max: 160, step: 4, value: 64 });
+  const width = h("input", { type: "range", id: "width", min: 16, max: 160, step: 4, value: 64 });
   byId("tools").replaceChildren(
     group("Tool", ...choices),
     group("Steps", undo, redo, clear),
-    element("div", { className: "width" }, element("label", { htmlFor: "width" }, "Pen width"), width),
+    h("div.width", h("label", { htmlFor: "width" }, "Pen width"), width),
   );
 
   function choose(name) {
@@ -60,16 +60,8 @@ export function createTools(store, changed) {
   };
 }
 
-function button(text, act, properties = {}) {
-  const made = element("button", { type: "button", className: "small", ...properties }, text);
-  made.addEventListener("click", act);
-  return made;
-}
-
 function group(label, ...children) {
-  const made = element("div", { className: "group", role: "group" }, ...children);
-  made.ariaLabel = label;
-  return made;
+  return h("div.group", { role: "group", ariaLabel: label }, ...children);
 }
 
 function isTyping({ tagName, type }) {

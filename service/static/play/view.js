@@ -3,7 +3,7 @@
 const ROOM = [1.3, 1.8, 2.6, 4, 8];
 
 /**
- * `view(picture, points, margin)` is `{left, top, side}` in pixels of the picture. It changes in steps, and not back at once;
+ * `view(picture, points, margin)` is `{left, top, side}` in pixels of the picture. It changes in steps, not back at once;
  * `margin` is the room around the points, 1 for none.
  */
 export function createView() {

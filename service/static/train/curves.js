@@ -1,7 +1,7 @@
 /** Loss and accuracy at each validation, as two charts and as a table. */
 
-import { element, svgElement } from "../dom.js";
-import { h, scrolls, table } from "./html.js";
+import { h, svgElement } from "../dom.js";
+import { scrolls, table } from "./html.js";
 import { number, percent, upper } from "./words.js";
 
 const LINES = { train: "training", val: "validation" };
@@ -29,7 +29,7 @@ export function createCurves() {
 function createChart(kind) {
   const svg = svgElement("svg", { role: "img", height: HEIGHT });
   const reading = h("p.legend");
-  const keys = h("span.keys", Object.entries(LINES).map(([name, label]) => element("span", { className: name }, label)));
+  const keys = h("span.keys", Object.entries(LINES).map(([name, label]) => h("span", { className: name }, label)));
   const node = h("figure.chart", h("figcaption", h("b", upper(kind)), keys), svg, reading);
   return { node, draw: (metrics) => draw(svg, reading, kind, metrics) };
 }
@@ -41,8 +41,9 @@ function draw(svg, reading, kind, metrics) {
   reading.textContent = last ? describe(kind, last) : "Comes with the first validation.";
   svg.setAttribute("aria-label", `${kind}, ${metrics.length} validations. ${reading.textContent}`);
   if (!last) return svg.replaceChildren();
-  const lines = Object.keys(LINES).map((name) => [name, metrics.filter((line) => Number.isFinite(line[`${name}/${kind}`])).map((line) => [line.step, line[`${name}/${kind}`]])]);
-  const ticks = kind === "accuracy" ? [0, 0.25, 0.5, 0.75, 1] : ticksTo(Math.max(...lines.flatMap(([, points]) => points.map(([, value]) => value))));
+  const lines = Object.keys(LINES).map((name) => [name, pointsOf(metrics, `${name}/${kind}`)]);
+  const most = Math.max(...lines.flatMap(([, points]) => points.map(([, value]) => value)));
+  const ticks = kind === "accuracy" ? [0, 0.25, 0.5, 0.75, 1] : ticksTo(most);
   const x = (step) => LEFT + (step / last.step) * (width - LEFT - RIGHT);
   const y = (value) => HEIGHT - BOTTOM - (value / ticks.at(-1)) * (HEIGHT - TOP - BOTTOM);
   const text = (x, y, anchor, content) => svgElement("text", { x, y, "text-anchor": anchor }, [content]);
@@ -51,13 +52,21 @@ function draw(svg, reading, kind, metrics) {
     ...ticks.map((tick) => text(LEFT - 6, y(tick) + 4, "end", kind === "accuracy" ? `${100 * tick} %` : String(tick))),
     text(LEFT, HEIGHT - 5, "start", "step 0"),
     text(width - RIGHT, HEIGHT - 5, "end", number(last.step)),
-    ...lines.map(([name, points]) => svgElement("polyline", { class: name, points: points.map(([step, value]) => `${x(step)},${y(value)}`).join(" ") })),
-    ...lines.flatMap(([name, points]) => points.slice(-1).map(([step, value]) => svgElement("circle", { class: name, cx: x(step), cy: y(value), r: 3 }))),
+    ...lines.flatMap(([name, points]) => {
+      const at = points.map(([step, value]) => [x(step), y(value)]);
+      const ends = at.slice(-1).map(([cx, cy]) => svgElement("circle", { class: name, cx, cy, r: 3 }));
+      return [svgElement("polyline", { class: name, points: at.join(" ") }), ...ends];
+    }),
   );
 }
 
+const pointsOf = (metrics, name) =>
+  metrics.filter((line) => Number.isFinite(line[name])).map((line) => [line.step, line[name]]);
+
 function describe(kind, line) {
-  const parts = Object.entries(LINES).filter(([name]) => Number.isFinite(line[`${name}/${kind}`])).map(([name, label]) => `${label} ${SAID[kind](line[`${name}/${kind}`])}`);
+  const values = Object.entries(LINES).map(([name, label]) => [label, line[`${name}/${kind}`]]);
+  const known = values.filter(([, value]) => Number.isFinite(value));
+  const parts = known.map(([label, value]) => `${label} ${SAID[kind](value)}`);
   return `Step ${number(line.step)}: ${parts.join(", ")}`;
 }
 
@@ -70,7 +79,9 @@ function ticksTo(most) {
 }
 
 function tableOf(metrics) {
-  const columns = Object.keys(SAID).flatMap((kind) => Object.entries(LINES).map(([name, label]) => [kind, `${name}/${kind}`, `${label} ${kind}`]));
-  const row = (line) => [Number(line.epoch?.toFixed(2)), number(line.step), ...columns.map(([kind, name]) => (Number.isFinite(line[name]) ? SAID[kind](line[name]) : ""))];
+  const columns = Object.keys(SAID).flatMap((kind) =>
+    Object.entries(LINES).map(([name, label]) => [kind, `${name}/${kind}`, `${label} ${kind}`]));
+  const said = (line) => ([kind, name]) => (Number.isFinite(line[name]) ? SAID[kind](line[name]) : "");
+  const row = (line) => [Number(line.epoch?.toFixed(2)), number(line.step), ...columns.map(said(line))];
   return table(["epoch", "step", ...columns.map(([, , label]) => label)], metrics.toReversed().map(row));
 }

@@ -1,8 +1,9 @@
 /** Data sets: those that there are, and one more by a file. */
 
-import { byId } from "../dom.js";
-import { addressOf, ask, hush, tell } from "./calls.js";
-import { button, confirmed, h, sayings, scrolls } from "./html.js";
+import { ask } from "../api.js";
+import { byId, h } from "../dom.js";
+import { addressOf, hush, tell } from "./tellings.js";
+import { button, confirmed, sayings, scrolls } from "./html.js";
 import { createUpload, leftOut, trainOn } from "./upload.js";
 import { ago, bytes, count, number } from "./words.js";
 
@@ -34,7 +35,8 @@ async function refresh(wanted) {
     hush(say);
     list.replaceChildren(...datasets.map((set) => card(set, signal)));
     if (!datasets.length) list.append(h("li.none", "No data set yet."));
-    known.replaceChildren("Without an upload: ", ...names.flatMap((name) => [h("a", { href: trainOn(name, "digits") }, name), " "]));
+    const links = names.flatMap((name) => [h("a", { href: trainOn(name, "digits") }, name), " "]);
+    known.replaceChildren("Without an upload: ", ...links);
     byId(`set-${wanted}`)?.focus();
   } catch (error) {
     tell(say, error, () => refresh(wanted));
@@ -63,15 +65,19 @@ function factsOf(set, classes) {
   const [low, high] = [set.smallest, set.largest].map(([height, width]) => `${width} × ${height}`);
   const sides = low === high ? low : `${low} to ${high}`;
   const test = set.test_images === null ? "" : ` · ${number(set.test_images)} kept for the test`;
-  return `${count(set.images, "picture")} · ${count(classes, "class", "classes")} · ${sides}, ${set.channels} · ${bytes(set.bytes)}${test}`;
+  const counts = `${count(set.images, "picture")} · ${count(classes, "class", "classes")}`;
+  return `${counts} · ${sides}, ${set.channels} · ${bytes(set.bytes)}${test}`;
 }
 
 function bars(classes) {
   const most = Math.max(...classes.map(([, images]) => images));
-  const rows = classes.slice(0, MOST_CLASSES).map(([name, images]) =>
-    h("li", h("span.name", { title: name }, name), h("meter", { max: most, value: images, "aria-hidden": "true" }), h("span", number(images))));
+  const rows = classes.slice(0, MOST_CLASSES).map(([name, images]) => {
+    const bar = h("meter", { max: most, value: images, ariaHidden: "true" });
+    return h("li", h("span.name", { title: name }, name), bar, h("span", number(images)));
+  });
   const more = classes.length - MOST_CLASSES;
-  return h("ul.counts", { ariaLabel: "Pictures of each class" }, rows, more > 0 && h("li.legend", `and ${count(more, "more class", "more classes")}`));
+  if (more > 0) rows.push(h("li.legend", `and ${count(more, "more class", "more classes")}`));
+  return h("ul.counts", { ariaLabel: "Pictures of each class" }, rows);
 }
 
 async function showDetails(inside, { name }, signal) {

@@ -1,7 +1,7 @@
 /** Controls for the fields of a JSON Schema: each kind that is known has one of its own, and all others are JSON. */
 
-import { h } from "./html.js";
-import { upper } from "./words.js";
+import { h } from "../dom.js";
+import { number, upper } from "./words.js";
 
 /** The leaves of a schema: `path` is its names with dots, `group` the names around it, `nullable` whether it may be null. */
 export function leaves(root, schema = root, group = "") {
@@ -26,13 +26,33 @@ function resolved(root, { $ref, ...schema }) {
 export const labelOf = (path) => upper(path.split(".").at(-1).replaceAll("_", " "));
 
 /** In what a number is counted, as its description says. */
-export const unitOf = ({ description = "" }) => /\bin (degrees|pixels|seconds)\b/.exec(description)?.[1] ?? /^GiB\b/.exec(description)?.[0] ?? "";
+export function unitOf({ description = "" }) {
+  const [unit = ""] = /(?<=\bin )(degrees|pixels|seconds)\b|^GiB\b/.exec(description) ?? [];
+  return unit;
+}
 
-/** What the schema says of the range, in words. */
+/** The rules that the schema has for a number, and what they are called. */
+const RULES = [
+  ["minimum", "at least", (value, least) => value >= least],
+  ["exclusiveMinimum", "more than", (value, least) => value > least],
+  ["maximum", "at most", (value, most) => value <= most],
+  ["exclusiveMaximum", "less than", (value, most) => value < most],
+];
+
+/** What the schema says of the range of a number, or of each of several, in words. */
 export function rangeOf({ prefixItems, items, ...schema }) {
-  const { minimum, maximum, exclusiveMinimum: above, exclusiveMaximum: below } = { ...items, ...prefixItems?.[0], ...schema };
-  const words = { "at least": minimum, "more than": above, "at most": maximum, "less than": below };
-  return Object.entries(words).filter(([, value]) => value !== undefined).map((pair) => pair.join(" ")).join(", ");
+  const part = { ...items, ...prefixItems?.[0], ...schema };
+  if ("minimum" in part && "maximum" in part) return `from ${number(part.minimum)} to ${number(part.maximum)}`;
+  return RULES.filter(([rule]) => rule in part).map(([rule, words]) => `${words} ${number(part[rule])}`).join(", ");
+}
+
+/** The number, where it is one that the schema allows. */
+function checked(value, schema) {
+  if (schema.type === "integer" && !Number.isInteger(value)) throw new Error("must be a whole number");
+  if (RULES.some(([rule, , holds]) => rule in schema && !holds(value, schema[rule]))) {
+    throw new Error(`must be ${rangeOf(schema)}`);
+  }
+  return value;
 }
 
 /** `{node, kind, inputs, read(), write(value)}`. `read` throws an Error for what cannot be sent. */
@@ -42,10 +62,15 @@ export function createControl({ path, schema, nullable }, id) {
   if (schema.enum) return choice(schema.enum, nullable, id);
   if (type === "boolean") return nullable ? choice([true, false], true, id) : yesOrNo(id);
   if (parts?.every(isNumber)) return severalNumbers(parts, nullable, id, labelOf(path));
-  if (isNumber(schema)) return oneInput("number", numberInput(schema, nullable, id), nullable, readNumber, String);
-  const input = h("input", { id, type: "text", autocomplete: "off", spellcheck: false, placeholder: nullable ? "default" : "" });
-  if (type === "string") return oneInput("text", input, nullable, ({ value }) => value, String);
-  if (type === "array" && items && isNumber(items)) return oneInput("list", input, nullable, readList, (value) => value.join(", "));
+  const placeholder = nullable ? "default" : "";
+  if (isNumber(schema)) {
+    return oneInput("number", numberInput(schema, placeholder, id), nullable, (input) => readNumber(input, schema), String);
+  }
+  const input = h("input", { id, type: "text", autocomplete: "off", spellcheck: false, placeholder });
+  if (type === "string") return oneInput("text", input, nullable, ({ value }) => readText(value, schema), String);
+  if (type === "array" && items && isNumber(items)) {
+    return oneInput("list", input, nullable, ({ value }) => readList(value, items), (value) => value.join(", "));
+  }
   return oneInput("json", input, nullable, readJson, JSON.stringify);
 }
 
@@ -70,27 +95,34 @@ function yesOrNo(id) {
 }
 
 function severalNumbers(parts, nullable, id, label) {
-  const inputs = parts.map((part, index) => numberInput(part, nullable, index ? `${id}-${index}` : id));
+  const placeholder = nullable ? "default" : "";
+  const inputs = parts.map((part, index) => numberInput(part, placeholder, index ? `${id}-${index}` : id));
   inputs.slice(1).forEach((input, index) => (input.ariaLabel = `${label}, number ${index + 2}`));
   const isEmpty = () => nullable && inputs.every(({ value, validity }) => value === "" && !validity.badInput);
   const write = (value) => inputs.forEach((input, index) => (input.value = value?.[index] ?? ""));
-  return { kind: "numbers", node: h("span.row", inputs), inputs, read: () => (isEmpty() ? null : inputs.map(readNumber)), write };
+  const read = () => (isEmpty() ? null : inputs.map((input, index) => readNumber(input, parts[index])));
+  return { kind: "numbers", node: h("span.row", inputs), inputs, read, write };
 }
 
-function numberInput({ type, minimum, maximum }, nullable, id) {
-  const limits = { ...(minimum !== undefined && { min: minimum }), ...(maximum !== undefined && { max: maximum }) };
-  return h("input", { id, type: "number", step: type === "integer" ? "1" : "any", placeholder: nullable ? "default" : "", ...limits });
+function numberInput({ type, ...schema }, placeholder, id) {
+  const [min, max] = ["inimum", "aximum"].map((end) => schema[`m${end}`] ?? schema[`exclusiveM${end}`] ?? "");
+  return h("input", { id, type: "number", step: type === "integer" ? "1" : "any", placeholder, min, max });
 }
 
-function readNumber({ value, validity }) {
+function readNumber({ value, validity }, schema) {
   if (value === "" || validity.badInput) throw new Error("needs a number");
-  return Number(value);
+  return checked(Number(value), schema);
 }
 
-function readList({ value }) {
+function readText(value, { pattern }) {
+  if (pattern && !new RegExp(pattern).test(value)) throw new Error("must be 1 to 64 letters, digits, - and _");
+  return value;
+}
+
+function readList(value, schema) {
   const numbers = value.split(/[\s,]+/).filter(Boolean).map(Number);
   if (!numbers.every(Number.isFinite)) throw new Error("needs numbers with commas between them");
-  return numbers;
+  return numbers.map((one) => checked(one, schema));
 }
 
 function readJson({ value }) {

@@ -1,17 +1,22 @@
 /** The files and checkpoints of a job. */
 
+import { ask } from "../api.js";
+import { h } from "../dom.js";
 import { keyHeader } from "../key.js";
-import { addressOf, ask, tell } from "./calls.js";
-import { h, table } from "./html.js";
+import { addressOf, tell } from "./tellings.js";
+import { table } from "./html.js";
 import { ago, bytes, count, number } from "./words.js";
 
 /** Fill `place` with what there is now. */
 export async function showFiles(place, say, { links }, signal) {
   try {
-    const [{ artifacts }, { checkpoints }] = await Promise.all([ask(links.artifacts, { signal }), ask(links.checkpoints, { signal })]);
-    const rows = (files) => table(["File", "Size", "Written"], files.map(({ path, link, bytes: size, time }) => [fileLink(link, path, say), bytes(size), ago(time)]));
-    const [some, others] = [artifacts.filter(({ path }) => !path.includes("/")), artifacts.filter(({ path }) => path.includes("/"))];
-    const kept = checkpoints.map(({ name, bytes: size, time, step }) => [name, bytes(size), ago(time), step === null ? "" : `step ${number(step)}`]);
+    const asked = [links.artifacts, links.checkpoints].map((link) => ask(link, { signal }));
+    const [{ artifacts }, { checkpoints }] = await Promise.all(asked);
+    const row = ({ path, link, bytes: size, time }) => [fileLink(link, path, say), bytes(size), ago(time)];
+    const rows = (files) => table(["File", "Size", "Written"], files.map(row));
+    const [others, some] = [true, false].map((inside) => artifacts.filter(({ path }) => path.includes("/") === inside));
+    const at = (step) => (step === null ? "" : `step ${number(step)}`);
+    const kept = checkpoints.map(({ name, bytes: size, time, step }) => [name, bytes(size), ago(time), at(step)]);
     place.replaceChildren(
       rows(some),
       h("details", h("summary", count(others.length, "file"), " of report and samples"), rows(others)),

@@ -1,7 +1,6 @@
 /** The same pictures at each validation: how the transformer straightens them, and where on the picture it looks. */
 
-import { svgElement } from "../dom.js";
-import { h } from "./html.js";
+import { h, svgElement } from "../dom.js";
 import { number, percent } from "./words.js";
 
 /** `{node, last(), add(answer)}`; `add` takes what `GET .../probe` says. */
@@ -10,12 +9,13 @@ export function createFilmstrip() {
     slider: h("input", { type: "range", id: "film-at", min: 0, max: 0, value: 0 }),
     said: h("output", { htmlFor: "film-at" }),
     inputs: h("ol", { ariaLabel: "Probe pictures, with the sampled region and the guess" }),
-    strip: h("div.film-frames", { tabIndex: 0, role: "region", ariaLabel: "Transformed pictures, one column for each validation" }),
+    strip: h("div.film-frames", { tabIndex: 0, role: "region", ariaLabel: "Transformed pictures of each validation" }),
     rows: [], frames: [], columns: [],
   };
   film.slider.oninput = () => select(film, Number(film.slider.value), true);
   const control = h("div.row", h("label", { htmlFor: "film-at" }, "Validation"), film.slider, film.said);
-  film.node = h("section.film", { hidden: true, ariaLabel: "Filmstrip" }, h("h3", "How it straightens"), control, h("div.film-pictures", film.inputs, film.strip));
+  const pictures = h("div.film-pictures", film.inputs, film.strip);
+  film.node = h("section.film", { hidden: true, ariaLabel: "Filmstrip" }, h("h3", "How it straightens"), control, pictures);
   return { node: film.node, last: () => film.frames.at(-1)?.step ?? 0, add: (answer) => add(film, answer) };
 }
 
@@ -29,7 +29,8 @@ function add(film, { pictures, frames }) {
   for (const frame of fresh) {
     const index = film.frames.push(frame) - 1;
     const images = frame.items.map(({ transformed }) => h("img", { alt: "", src: transformed }));
-    film.columns.push(h("div.film-frame", { onclick: () => select(film, index) }, h("span.legend", number(Number(frame.epoch.toFixed(1)))), images));
+    const epoch = h("span.legend", number(Number(frame.epoch.toFixed(1))));
+    film.columns.push(h("div.film-frame", { onclick: () => select(film, index) }, epoch, images));
   }
   film.strip.append(...film.columns.slice(-fresh.length));
   film.slider.max = film.frames.length - 1;
@@ -46,7 +47,8 @@ function select(film, index, scrolls = false) {
   film.rows.forEach((row, place) => showItem(row, items[place]));
   const known = film.rows.filter(({ name }) => name !== null).length;
   const right = film.rows.filter(({ name }, place) => name === items[place].class).length;
-  film.said.textContent = `epoch ${Number(epoch.toFixed(1))}, step ${number(step)}${known ? `: ${right} of ${known} right` : ""}`;
+  const score = known ? `: ${right} of ${known} right` : "";
+  film.said.textContent = `epoch ${Number(epoch.toFixed(1))}, step ${number(step)}${score}`;
   film.slider.setAttribute("aria-valuetext", film.said.textContent);
 }
 
@@ -69,5 +71,6 @@ function showItem({ polygon, corner, guess, name }, { outline, class: guessed, p
   corner.setAttribute("cx", x);
   corner.setAttribute("cy", y);
   const wrong = name !== null && guessed !== name;
-  guess.replaceChildren(h(wrong ? "b.wrong" : "b", guessed), wrong ? ` is ${name}` : "", h("span.legend", percent(probability)));
+  const told = [h(wrong ? "b.wrong" : "b", guessed), wrong ? ` is ${name}` : ""];
+  guess.replaceChildren(...told, h("span.legend", percent(probability)));
 }

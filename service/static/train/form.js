@@ -1,11 +1,17 @@
 /** A new job: a preset, and what differs from it, by the config's own schema. */
 
-import { ask, curlKey, hush, tell } from "./calls.js";
+import { ask } from "../api.js";
+import { curlLine, quoted } from "../curl.js";
+import { button, copyText, h } from "../dom.js";
+import { hush, tell } from "./tellings.js";
 import { createControl, labelOf, leaves, rangeOf, unitOf } from "./fields.js";
-import { h, sayings } from "./html.js";
+import { sayings } from "./html.js";
 
 /** Shown first; the others by a checkbox, or where they differ from the preset. */
-const FIRST = /^(name|data\.name|model\.transform|distortion\.(?!clutter_size).*|optimizer\.learning_rate|trainer\.(max_epochs|batch_size))$/;
+const FIRST = new RegExp(
+  "^(name|data\\.name|model\\.transform|distortion\\.(?!clutter_size).*" +
+  "|optimizer\\.learning_rate|trainer\\.(max_epochs|batch_size))$",
+);
 let wait, form;
 
 export async function open(place, query) {
@@ -33,10 +39,12 @@ export function close() {
 function build(config, own, say) {
   const sets = [...new Set([...own, ...config.datasets])];
   const fields = leaves(config.schema).filter(({ path }) => path !== "preset").map((leaf) => createField(leaf, sets));
-  const groups = Array.from(new Set(fields.map(({ group }) => group)), (group) =>
-    h("fieldset", h("legend", group ? labelOf(group) : "Job"), fields.filter((field) => field.group === group).map(({ node }) => node)));
-  const presets = config.presets.map((preset) =>
-    h("label.preset", h("input", { type: "radio", name: "preset", value: preset.name, onchange: () => usePreset(preset) }), h("b", preset.name), h("span", marked(preset.description))));
+  const groups = Array.from(Map.groupBy(fields, ({ group }) => group), ([group, inside]) =>
+    h("fieldset", h("legend", group ? labelOf(group) : "Job"), inside.map(({ node }) => node)));
+  const presets = config.presets.map((preset) => {
+    const radio = h("input", { type: "radio", name: "preset", value: preset.name, onchange: () => usePreset(preset) });
+    return h("label.preset", radio, h("b", preset.name), h("span", marked(preset.description)));
+  });
   const made = {
     config, fields, groups, own, say, preset: null, sent: null,
     all: h("input", { type: "checkbox", id: "all-fields" }),
@@ -44,10 +52,10 @@ function build(config, own, say) {
     submit: h("button.button", "Start training"),
     code: h("code", { tabIndex: 0 }),
   };
-  const copy = h("button", { type: "button", ariaLabel: "Copy as curl", onclick: () => copyText(made.code, copy) }, "Copy");
+  const copy = button("Copy", () => copyText(made.code, copy), { ariaLabel: "Copy as curl" });
   made.node = h(
     "form",
-    { noValidate: true, oninput: changed },
+    { noValidate: true, oninput: changed, onchange: changed },
     h("div.presets", { role: "radiogroup", ariaLabel: "Preset" }, presets),
     h("p.row", made.all, h("label", { htmlFor: "all-fields" }, "Show all fields")),
     h("div.groups", groups),
@@ -79,21 +87,13 @@ function createField(leaf, sets) {
   };
   field.reset = h("button.reset", { type: "button", onclick: back });
   for (const input of control.inputs) input.setAttribute("aria-describedby", `${wrong.id} ${about.id}`);
-  field.node = h(`div.field.${control.kind}`, h("label", { htmlFor: id }, label), h("span.row", control.node, h("span.legend", unitOf(schema)), field.reset), wrong, about);
+  const row = h("span.row", control.node, h("span.legend", unitOf(schema)), field.reset);
+  field.node = h(`div.field.${control.kind}`, h("label", { htmlFor: id }, label), row, wrong, about);
   return field;
 }
 
 /** A text in which names between backticks stand out. */
 const marked = (text) => text.split("`").map((part, index) => (index % 2 ? h("i", part) : part));
-
-async function copyText(code, copy) {
-  try {
-    await navigator.clipboard.writeText(code.textContent);
-    copy.textContent = "Copied";
-  } catch {
-    getSelection().selectAllChildren(code); // without https a page may only select the text
-  }
-}
 
 // Filling and reading it
 
@@ -121,7 +121,8 @@ function isOther(field) {
   }
 }
 
-function changed() {
+/** What is wrong is said once a field is left, not while it is typed in. */
+function changed(event) {
   for (const field of form.fields) {
     mark(field, "");
     const base = JSON.stringify(field.base);
@@ -131,7 +132,10 @@ function changed() {
   }
   form.wrong.textContent = "";
   const body = read();
-  if (body) form.code.textContent = curl(JSON.stringify(body));
+  if (event?.type === "input") {
+    for (const field of form.fields.filter(({ inputs }) => inputs.includes(event.target))) mark(field, "");
+  }
+  if (body) form.code.textContent = curlLine("v1/jobs", "application/json", `-d ${quoted(JSON.stringify(body))}`);
   showFields();
 }
 
@@ -198,9 +202,4 @@ function refuse(mine, error) {
 function showWrong() {
   showFields();
   form.fields.find(({ wrong }) => wrong.textContent).inputs[0].focus();
-}
-
-function curl(body) {
-  const { href } = new URL("v1/jobs", document.baseURI);
-  return `curl '${href}' -H 'Content-Type: application/json'${curlKey()} -d '${body.replaceAll("'", "'\\''")}'`;
 }

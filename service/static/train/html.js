@@ -1,21 +1,8 @@
-/** Elements with classes, attributes and children in one line, and the parts that several views have. */
+/** Parts that several views have. */
 
-import { element } from "../dom.js";
+import { button as smallButton, h } from "../dom.js";
 
-/** `h("p.legend", {id: "x"}, "text")`; properties may be left out, lists are spread, null and false are no children. */
-export function h(tag, ...children) {
-  const [name, ...classes] = tag.split(".");
-  const properties = children[0]?.constructor === Object ? children.shift() : {};
-  const isChild = (child) => child !== null && child !== undefined && child !== false;
-  const made = element(name, { className: classes.join(" ") }, ...children.flat().filter(isChild));
-  for (const [key, value] of Object.entries(properties)) {
-    if (key.includes("-")) made.setAttribute(key, value);
-    else made[key] = value;
-  }
-  return made;
-}
-
-export const button = (text, onclick, more = {}) => h("button.button.plain", { type: "button", onclick, ...more }, text);
+export const button = (text, onclick, more = {}) => smallButton(text, onclick, { className: "button plain", ...more });
 
 /** A place for what is said when something goes wrong. */
 export const sayings = () => h("div.notice", { role: "status", hidden: true });

@@ -1,17 +1,28 @@
 /** One job: state, progress, curves, filmstrip, log and files, as they come; and what can be asked of it. */
 
-import { ask, hush, tell } from "./calls.js";
+import { ask } from "../api.js";
+import { h } from "../dom.js";
+import { hush, tell } from "./tellings.js";
+import { keyHeader } from "../key.js";
 import { createCurves } from "./curves.js";
 import { fileLink, showFiles } from "./files.js";
 import { createFilmstrip } from "./filmstrip.js";
-import { button, confirmed, h, sayings } from "./html.js";
+import { button, confirmed, sayings } from "./html.js";
 import { createLog } from "./log.js";
 import { followEvents } from "./stream.js";
 import { ago, allowed, duration, ENDED, progress, scored, showState, upper } from "./words.js";
 
 const QUESTIONS = {
-  cancel: ["Cancel this job?", "What it has learnt is discarded. Stop it instead to keep its best weights.", "Cancel the job"],
-  delete: ["Delete this job?", "Its log, checkpoints and files are deleted for good. A model that it made stays.", "Delete"],
+  cancel: [
+    "Cancel this job?",
+    "What it has learnt is discarded. Stop it instead to keep its best weights.",
+    "Cancel the job",
+  ],
+  delete: [
+    "Delete this job?",
+    "Its log, checkpoints and files are deleted for good. A model that it made stays.",
+    "Delete",
+  ],
 };
 /** Frames of the filmstrip that one answer holds at most. */
 const PAGE = 500;
@@ -66,7 +77,8 @@ async function follow(mine, signal) {
     if (!signal.aborted) [parts.trouble.textContent, parts.trouble.hidden] = [text, !text];
   };
   mine.follows = true;
-  parts.log.follow(job.links.logs, () => ENDED.includes(mine.job.state), signal).catch((error) => tell(parts.say, error, look));
+  const hasEnded = () => ENDED.includes(mine.job.state);
+  parts.log.follow(job.links.logs, hasEnded, signal).catch((error) => tell(parts.say, error, look));
   await followEvents(job.links.events, known.last, (event) => take(mine, event, signal), trouble, signal);
   mine.follows = signal.aborted;
   if (!signal.aborted) await refresh(mine, signal);
@@ -125,7 +137,7 @@ async function film(mine, signal) {
 
 function build(place) {
   const parts = {
-    heading: h("h2", { tabIndex: -1 }, "…"),
+    heading: h("h2", { tabIndex: -1 }, "Job"),
     state: h("span", { role: "status" }),
     reason: h("p.reason"),
     trouble: h("p.wrong", { role: "status", hidden: true }),
@@ -137,20 +149,26 @@ function build(place) {
     model: h("a.button", { hidden: true }),
     config: h("pre.config", { tabIndex: 0, role: "region", ariaLabel: "Config" }),
     curves: createCurves(), film: createFilmstrip(), log: createLog(),
-    buttons: ["stop", "cancel", "resume", "delete"].map((verb) => [verb, button(upper(verb), () => act(page, verb), { hidden: true })]),
+    buttons: ["stop", "cancel", "resume", "delete"].map((verb) => [verb, buttonFor(verb)]),
+    frame: h("iframe", { title: "Report", sandbox: "", loading: "lazy" }),
   };
   const inside = h("div.scrolls");
   parts.files = h("details.pane", h("summary", "Files and checkpoints"), inside);
   parts.files.ontoggle = () => parts.files.open && showFiles(inside, parts.say, page.job, page.wait.signal);
+  parts.whole = h("details.pane", { open: true, hidden: true }, h("summary", "Report"), parts.frame);
+  const actions = h("div.actions", parts.buttons.map(([, made]) => made), parts.model);
   place.append(
     h("a.back", { href: "#jobs" }, "← Jobs"),
-    h("div.heading", h("div.row", parts.heading, parts.state), h("div.actions", parts.buttons.map(([, made]) => made), parts.model)),
+    h("div.heading", h("div.row", parts.heading, parts.state), actions),
     parts.reason, parts.say, parts.trouble, parts.bar, h("div.sides", parts.words, parts.facts), parts.report,
-    parts.curves.node, parts.film.node, h("h3", "Log"), parts.log.node, parts.files,
+    parts.curves.node, parts.film.node, h("h3", "Log"), parts.log.node,
+    parts.whole, parts.files,
     h("details.pane", h("summary", "Config"), parts.config),
   );
   return parts;
 }
+
+const buttonFor = (verb) => button(upper(verb), () => act(page, verb), { hidden: true });
 
 function show(mine) {
   const { job, known, parts } = mine;
@@ -164,9 +182,19 @@ function show(mine) {
   parts.facts.textContent = factsOf(job, ended).join(" · ");
   parts.curves.show(Object.values(known.metrics)); // whose keys, the steps, are in their order
   parts.config.textContent = JSON.stringify(job.config, null, 2);
-  parts.report.replaceChildren(h("b", upper(scored(job) || " ")), job.links.report ? fileLink(job.links.report, "Open the report", parts.say) : "");
+  showReport(job, parts);
   showTime(mine);
   showVerbs(mine);
+}
+
+/** The report stands in a frame, where no key is needed: a frame sends none. */
+function showReport({ links: { report }, scores, attempt, finished }, { report: line, whole, frame, say }) {
+  line.replaceChildren(h("b", upper(scored({ scores }) || " ")), report ? fileLink(report, "Open the report", say) : "");
+  whole.hidden = !report || Boolean(keyHeader().Authorization);
+  const address = whole.hidden ? "" : `${report}?of=${attempt}-${finished}`; // another one after a resumption
+  if (frame.dataset.shows === address) return;
+  frame.dataset.shows = address;
+  if (address) frame.src = address;
 }
 
 function showTime({ job, known, parts }) {

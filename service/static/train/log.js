@@ -1,6 +1,7 @@
 /** What the processes of a job have written, as it comes; it follows the newest line unless somebody has scrolled up. */
 
-import { button, h } from "./html.js";
+import { h } from "../dom.js";
+import { button } from "./html.js";
 import { followText } from "./stream.js";
 
 /** Characters that are kept. */

@@ -1,6 +1,7 @@
-/** Server-Sent Events and followed texts by `fetch`, which sends the key where EventSource cannot; they go on where they broke off. */
+/** Server-Sent Events and followed texts by `fetch`, which sends the key where EventSource cannot. */
 
-import { Failure, send } from "./calls.js";
+import { Failure, send } from "../api.js";
+
 
 /** Milliseconds without a byte after which a connection is taken for dead; the server sends a comment every 15 seconds. */
 const SILENCE = 45_000;
@@ -8,12 +9,13 @@ const SILENCE = 45_000;
 const TAIL = 500;
 
 /**
- * Calls `onEvent({id, event, data})` for each event after `last`, each once and in order, until the event `end`, which is the
- * last. `onTrouble(text)` says why nothing comes, or "" where it does.
+ * Calls `onEvent({id, event, data})` for each event after `last`, each once and in order, however often it breaks off, until
+ * `end`, which is the last. `onTrouble(text)` says why nothing comes, or "" where it does.
  */
 export function followEvents(url, last, onEvent, onTrouble, signal) {
   return keepTrying(async (progressed) => {
-    const response = await send(url, { headers: { Accept: "text/event-stream", "Last-Event-ID": String(last) }, signal, cache: "no-store" });
+    const headers = { Accept: "text/event-stream", "Last-Event-ID": String(last) };
+    const response = await send(url, { headers, signal, cache: "no-store" });
     onTrouble("");
     const parse = eventParser();
     for await (const chunk of chunks(response.body, SILENCE)) {

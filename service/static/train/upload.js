@@ -1,8 +1,10 @@
 /** A data set out of a file: chosen or dropped, named, sent, and what the service made of it. */
 
+import { Failure, failureOf } from "../api.js";
+import { h } from "../dom.js";
 import { keyHeader } from "../key.js";
-import { Failure, failureOf, hush, tell } from "./calls.js";
-import { button, h } from "./html.js";
+import { hush, tell } from "./tellings.js";
+import { button } from "./html.js";
 import { bytes, count } from "./words.js";
 
 /** The panel; `view` takes drops, `say` shows what concerns no field, `added()` is called after each. */
@@ -18,7 +20,8 @@ export function createUpload(view, say, added) {
     result: h("div.result", { tabIndex: -1, hidden: true }),
   };
   panel.sent = h("div.row", { hidden: true }, panel.bar, panel.words, button("Cancel", () => panel.sending.abort()));
-  panel.named = h("div.row", { hidden: true }, h("label", { htmlFor: "set-name" }, "Name"), panel.name, h("button.button", "Upload"));
+  const label = h("label", { htmlFor: "set-name" }, "Name");
+  panel.named = h("div.row", { hidden: true }, label, panel.name, h("button.button", "Upload"));
   panel.file.onchange = () => {
     take(panel, panel.file.files);
     panel.file.value = ""; // the same file may be chosen again
@@ -75,7 +78,8 @@ async function start(panel) {
   if (!report) return name.focus();
   panel.chosen.textContent = "or drop one more here";
   const said = `: ${count(report.images, "picture")} in ${count(Object.keys(report.classes).length, "class", "classes")}. `;
-  panel.result.replaceChildren(h("p", h("b", report.name), said, h("a", { href: trainOn(report.name) }, "Train on it")), ...leftOut(report));
+  const line = h("p", h("b", report.name), said, h("a", { href: trainOn(report.name) }, "Train on it"));
+  panel.result.replaceChildren(line, ...leftOut(report));
   panel.result.hidden = false;
   panel.result.focus();
   panel.added();
@@ -88,12 +92,17 @@ function post(panel) {
     const request = (panel.sending = new XMLHttpRequest());
     request.upload.onprogress = request.upload.onload = ({ type, loaded, total }) => {
       bar.value = loaded / total;
-      if (type === "load") bar.removeAttribute("value");
-      words.textContent = type === "load" ? "The service opens every picture" : `Sending, ${Math.floor((100 * loaded) / total)} %`;
+      words.textContent = `Sending, ${Math.floor((100 * loaded) / total)} %`;
+      if (type !== "load") return;
+      bar.removeAttribute("value");
+      words.textContent = "The service opens every picture";
     };
     request.onabort = () => resolve(null);
     request.onerror = () => reject(new Failure(0));
-    request.onload = () => (request.status === 201 ? resolve(request.response) : reject(failureOf(request.status, request.response)));
+    request.onload = () => {
+      if (request.status === 201) resolve(request.response);
+      else reject(failureOf(request.status, request.response));
+    };
     request.open("POST", `v1/datasets?${new URLSearchParams({ name: name.value })}`);
     request.responseType = "json";
     request.setRequestHeader("Content-Type", /zip$/i.test(taken.name) ? "application/zip" : "application/octet-stream");

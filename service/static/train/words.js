@@ -1,6 +1,6 @@
 /** Numbers, times and states in words. */
 
-import { h } from "./html.js";
+import { h } from "../dom.js";
 
 export const ENDED = ["succeeded", "failed", "cancelled"];
 
@@ -39,7 +39,8 @@ export function scored({ scores }) {
 /** How far a job is: share of its steps done, and that in words. */
 export function progress({ step, steps, eta_seconds: left, state }) {
   const time = Number.isFinite(left) && !ENDED.includes(state) ? `, ${duration(left)} left` : "";
-  return steps ? [step / steps, `step ${number(step)} of ${number(steps)}${time}`] : [null, step ? `step ${number(step)}` : ""];
+  if (steps) return [step / steps, `step ${number(step)} of ${number(steps)}${time}`];
+  return [null, step ? `step ${number(step)}` : ""];
 }
 
 /** Show a job's state here, where it is another; `stopped` has succeeded by the best weights until then. */

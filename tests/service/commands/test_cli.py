@@ -91,7 +91,7 @@ def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             ["train", "digits", "--model.bounds", "x*", "-1", "1", "angle", "2", "1"],
             "model.bounds.angle must be two finite numbers, the smaller first, got (2.0, 1.0)",
         ),
-        (["train", "digits", "--seed", "-1"], "seed must be in [0, 2^32), got -1"),
+        (["train", "digits", "--seed", "-1"], "seed must be in [0, 4294967295], got -1"),
         (["train", "digits", "--seed", "x"], "--seed: invalid literal for int() with base 10: 'x'"),
         (["train", "digits", "--data.name", "x"], "invalid choice 'x' for argument '--data.name'"),
         (["train", "nope"], "nope"),

@@ -44,7 +44,7 @@ def test_the_report_may_show_what_it_holds_and_run_nothing(api: httpx2.Client, d
     policy = dict(part.strip().partition(" ")[::2] for part in answer.headers["content-security-policy"].split(";"))
     assert (policy["default-src"], policy["img-src"], policy["style-src"]) == ("'none'", "data:", "'unsafe-inline'")
     assert "script-src" not in policy
-    assert policy["sandbox"] == ""
+    assert policy["sandbox"] == "" and policy["frame-ancestors"] == "'self'"
 
 
 def test_the_model_file_is_saved_under_the_job_s_name(api: httpx2.Client, done: Job) -> None:

@@ -7,6 +7,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from service.jobs.form import training_form
+from stn.config import from_dict
+from training.config import TrainingConfig
 from training.presets import PRESETS
 
 FORM = json.loads(json.dumps(training_form()))
@@ -26,6 +28,25 @@ def test_the_schema_is_whole_and_says_what_every_field_means() -> None:
     assert {"root", "cache"}.isdisjoint(data)
     assert "nodes" not in trainer
     assert schema["$defs"]["OptimizerConfig"]["properties"]["name"]["enum"] == ["adamw", "sgd"]
+
+
+def test_the_schema_says_which_numbers_a_field_may_hold() -> None:
+    sections = {
+        name: f"{name.capitalize()}Config" for name in FORM["schema"]["properties"] if name not in ("name", "seed")
+    }
+    for section, part in sections.items():
+        for name, field in FORM["schema"]["$defs"][part]["properties"].items():
+            for choice in field.get("anyOf", [field]):
+                numbers = choice.get("prefixItems", [choice.get("items", choice)])
+                ranges = [number for number in numbers if number.get("type") in ("number", "integer")]
+                for number in ranges:
+                    ends = {key: value for key, value in number.items() if "imum" in key}
+                    assert {"minimum", "exclusiveMinimum"} & set(ends), (section, name)
+                    for key, end in ends.items():
+                        out = end if "exclusive" in key else end - 1 if "inimum" in key else end + 1
+                        value = out if "prefixItems" not in choice and "items" not in choice else [out] * len(ranges)
+                        with pytest.raises(ValueError, match=rf"{section}\.{name} must be"):
+                            from_dict(TrainingConfig, {"name": "x", section: {name: value}})
 
 
 @pytest.mark.parametrize("preset", FORM["presets"], ids=lambda preset: preset["name"])

@@ -1,9 +1,11 @@
 """The modules that draw an answer, on a page of a real server."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 PNG = {"Content-Type": "image/png"}
 
@@ -29,11 +31,17 @@ def run(page: Page, module: str, call: str, *values: object) -> Any:
     )
 
 
-def clear(page: Page) -> None:
-    """Leave an empty element, `#drawn`, where the views were."""
+@contextlib.contextmanager
+def cleared(browser: Browser, address: str) -> Iterator[Page]:
+    """The page with an empty element, `#drawn`, where the views were."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(address)
     page.evaluate(
         """() => {
             const drawn = Object.assign(document.createElement("div"), { id: "drawn" });
             document.querySelector("main").replaceChildren(drawn);
         }"""
     )
+    yield page
+    context.close()

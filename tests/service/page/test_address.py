@@ -1,30 +1,17 @@
 """Links to Play: what one saw, in the address."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.service.page.browsing import open_page, picture, serve_shipped
+from tests.service.page.browsing import open_page, picture
 from tests.service.page.drawing import draw, placed
 
 pytestmark = pytest.mark.browser
 
 PIXELS = "() => document.getElementById('pad').toDataURL()"
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serve_shipped(tmp_path_factory.mktemp("home")) as address:
-        yield address
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    with open_page(browser, address) as page:
-        yield page
 
 
 def test_a_link_reproduces_what_one_sees(browser: Browser, page: Page) -> None:

@@ -6,30 +6,17 @@ import itertools
 import math
 import subprocess
 import time
-from collections.abc import Iterator
 
 import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, expect
 
-from tests.service.page.browsing import barriers, keep_screenshot, open_page, serve_shipped
+from tests.service.page.browsing import barriers, keep_screenshot, open_page
 from tests.service.page.drawing import DIGITS, draw, placed
 
 pytestmark = pytest.mark.browser
 
 SMALL_AND_SLANTED = placed("7", degrees=25, scale=0.5, shift=(-0.2, -0.22))
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serve_shipped(tmp_path_factory.mktemp("home")) as address:
-        yield address
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    with open_page(browser, address) as page:
-        yield page
 
 
 def test_a_small_slanted_seven_off_centre_is_guessed_while_it_is_drawn(page: Page) -> None:

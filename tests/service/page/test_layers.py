@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests.service.page.browsing import CLASS_NAMES, keep_screenshot, save_tiny_model, serve
-from tests.service.page.drawn import PNG, ask, clear, info_of, run
+from tests.service.page.drawn import PNG, ask, cleared, info_of, run
 
 pytestmark = pytest.mark.browser
 
@@ -34,12 +34,8 @@ def scheme(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.goto(address)
-    clear(page)
-    yield page
-    context.close()
+    with cleared(browser, address) as page:
+        yield page
 
 
 def test_every_layer_has_a_switch_and_what_is_off_costs_nothing(page: Page) -> None:

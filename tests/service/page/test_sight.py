@@ -15,7 +15,7 @@ import stn
 from service.predicting.images import Picture, read_picture
 from stn.config import InputConfig
 from tests.service.page.browsing import keep_screenshot, picture, save_tiny_model, serve
-from tests.service.page.drawn import ask, clear, info_of, run
+from tests.service.page.drawn import ask, cleared, info_of, run
 
 pytestmark = pytest.mark.browser
 
@@ -34,12 +34,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.goto(address)
-    clear(page)
-    yield page
-    context.close()
+    with cleared(browser, address) as page:
+        yield page
 
 
 # theta and the region

@@ -16,15 +16,9 @@ pytestmark = pytest.mark.browser
 SHAPES = zipped({"bar": 4, "cross": 7}, **{"bar/empty.png": b"", "bar/torn.png": b"", "notes.txt": b"x"})
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serve(tmp_path_factory.mktemp("home")) as address:
-        yield address
-
-
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    with opened(browser, f"{address}/#data") as (page, complaints):
+def page(browser: Browser, bare: str) -> Iterator[Page]:
+    with opened(browser, f"{bare}/#data") as (page, complaints):
         expect(page.locator("#data .known a")).not_to_have_count(0)
         yield page
         assert [text for text in complaints if "409" not in text and "422" not in text] == []
@@ -93,12 +87,12 @@ def test_an_upload_on_its_way_is_cancelled(page: Page) -> None:
     expect(page.locator("#set-name")).to_be_focused()
 
 
-def test_deletion_is_asked_about_and_refused_while_a_job_uses_the_set(page: Page, address: str) -> None:
+def test_deletion_is_asked_about_and_refused_while_a_job_uses_the_set(page: Page, bare: str) -> None:
     drop(page, "#data", "used.zip", zipped({"a": 4, "b": 4}))
     page.keyboard.press("Enter")
     card = page.locator("#set-used")
     expect(card).to_be_visible()
-    made = page.request.post(f"{address}/v1/jobs", data={"preset": "pictures", "data": {"name": "used"}}).json()
+    made = page.request.post(f"{bare}/v1/jobs", data={"preset": "pictures", "data": {"name": "used"}}).json()
     delete = card.get_by_role("button", name="Delete used")
     delete.focus()
     page.keyboard.press("Enter")
@@ -113,7 +107,7 @@ def test_deletion_is_asked_about_and_refused_while_a_job_uses_the_set(page: Page
     expect(card.locator(".wrong")).to_have_text(
         f"Jobs use data set used that have not ended: {made['id']}; cancel them first."
     )
-    page.request.post(f"{address}/v1/jobs/{made['id']}/cancel")
+    page.request.post(f"{bare}/v1/jobs/{made['id']}/cancel")
     delete.click()
     dialog.get_by_role("button", name="Delete").click()
     expect(card).to_have_count(0)

@@ -8,21 +8,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.service.page.browsing import barriers, keep_screenshot, serve
+from tests.service.page.browsing import barriers, keep_screenshot
 from tests.service.page.training import opened, zipped
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serve(tmp_path_factory.mktemp("home")) as address:
-        yield address
-
-
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    with opened(browser, f"{address}/#jobs/new?preset=digits") as (page, complaints):
+def page(browser: Browser, bare: str) -> Iterator[Page]:
+    with opened(browser, f"{bare}/#jobs/new?preset=digits") as (page, complaints):
         expect(page.get_by_role("radio", name="digits")).to_be_checked()
         yield page
         assert [text for text in complaints if "422" not in text and "ERR_FAILED" not in text] == []
@@ -52,10 +46,10 @@ def test_only_what_differs_from_the_preset_is_sent(page: Page) -> None:
     assert body(page)["distortion"]["size"] is None
 
 
-def test_every_field_of_the_schema_has_a_control(page: Page, address: str) -> None:
+def test_every_field_of_the_schema_has_a_control(page: Page, bare: str) -> None:
     expect(page.get_by_label("Filters", exact=True)).to_be_hidden()
     page.get_by_label("Show all fields").check()
-    form = page.request.get(f"{address}/v1/training/config").json()
+    form = page.request.get(f"{bare}/v1/training/config").json()
     parts = {name: form["schema"]["$defs"][f"{name.capitalize()}Config"] for name in ("data", "distortion", "model")}
     for section, part in parts.items():
         for name in part["properties"]:
@@ -72,10 +66,12 @@ def test_every_field_of_the_schema_has_a_control(page: Page, address: str) -> No
 
 
 def test_what_the_server_refuses_is_said_at_the_field(page: Page) -> None:
-    page.get_by_label("Batch size", exact=True).fill("0")
+    page.get_by_label("Show all fields").check()
+    page.get_by_label("Devices", exact=True).fill("2")
+    page.get_by_label("Batch size", exact=True).fill("63")
     page.get_by_role("button", name="Start training").click()
     wrong = page.locator("[id='field-trainer.batch_size-wrong']")
-    expect(wrong).to_have_text("Batch size must be in [1, 1000000], got 0.")
+    expect(wrong).to_have_text("Batch size must be a multiple of 2 devices x 1 nodes, got 63.")
     expect(page.get_by_label("Batch size", exact=True)).to_be_focused()
     keep_screenshot(page, "form-wrong")
     assert barriers(page) == []
@@ -83,15 +79,50 @@ def test_what_the_server_refuses_is_said_at_the_field(page: Page) -> None:
     expect(wrong).to_have_text("")
 
 
-def test_a_preset_for_pictures_takes_the_data_set_it_is_opened_for(page: Page, address: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("Batch size", "0", "must be from 1 to 1,000,000."),
+        ("Batch size", "1.5", "must be a whole number."),
+        ("Learning rate", "0", "must be more than 0, less than 10."),
+        ("Rotation", "181", "must be from 0 to 180."),
+        ("Scale", "0.01", "must be from 0.05 to 20."),
+        ("Max epochs", "", "needs a number."),
+        ("Name", "no good name", "must be 1 to 64 letters, digits, - and _."),
+    ],
+)
+def test_what_the_schema_forbids_is_said_when_the_field_is_left(page: Page, field: str, value: str, words: str) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.method))
+    control = page.get_by_label(field, exact=True).first
+    control.fill(value)
+    expect(control).to_have_attribute("aria-invalid", "false")  # not while it is typed in
+    control.press("Tab")
+    expect(control).to_have_attribute("aria-invalid", "true")
+    wrong = page.locator(f"[id='{control.get_attribute('id')}-wrong']")
+    expect(wrong).to_have_text(f"{field} {words}")
+    page.get_by_role("button", name="Start training").click()
+    expect(control).to_be_focused()
+    assert "POST" not in asked
+
+
+def test_the_range_of_a_field_is_said_beside_it(page: Page) -> None:
+    rotation = page.get_by_label("Rotation", exact=True)
+    assert (rotation.get_attribute("min"), rotation.get_attribute("max")) == ("0", "180")
+    expect(page.locator("[id='field-distortion.rotation-about']")).to_contain_text("(from 0 to 180)")
+    transforms = page.get_by_label("Transform", exact=True).locator("option").all_inner_texts()
+    assert {"none", "affine", "thin_plate_spline"} <= set(transforms)
+
+
+def test_a_preset_for_pictures_takes_the_data_set_it_is_opened_for(page: Page, bare: str) -> None:
     sent = zipped({"a": 4, "b": 4})
-    page.request.post(f"{address}/v1/datasets?name=mine", data=sent, headers={"Content-Type": "application/zip"})
-    page.goto(f"{address}/#jobs/new?preset=pictures&dataset=mine")
+    page.request.post(f"{bare}/v1/datasets?name=mine", data=sent, headers={"Content-Type": "application/zip"})
+    page.goto(f"{bare}/#jobs/new?preset=pictures&dataset=mine")
     expect(page.get_by_label("Data set", exact=True)).to_have_value('"mine"')
     assert body(page) == {"preset": "pictures", "name": "mine", "data": {"name": "mine"}}
 
 
-def test_a_repeated_submit_makes_one_job(page: Page, address: str) -> None:
+def test_a_repeated_submit_makes_one_job(page: Page, bare: str) -> None:
     page.get_by_label("Name", exact=True).first.fill("once")
     keys: list[str | None] = []
     page.on(
@@ -105,21 +136,21 @@ def test_a_repeated_submit_makes_one_job(page: Page, address: str) -> None:
     page.get_by_role("button", name="Start training").dblclick()
     expect(page.locator("#jobs h2")).to_have_text("once")
     assert len(keys) == 2 and keys[0] == keys[1]
-    names = [job["name"] for job in page.request.get(f"{address}/v1/jobs").json()["jobs"]]
+    names = [job["name"] for job in page.request.get(f"{bare}/v1/jobs").json()["jobs"]]
     assert names.count("once") == 1
 
 
-def test_the_list_shows_filters_and_pages_and_renews_itself(page: Page, address: str) -> None:
+def test_the_list_shows_filters_and_pages_and_renews_itself(page: Page, bare: str) -> None:
     for index in range(22):
-        page.request.post(f"{address}/v1/jobs", data={"preset": "digits", "name": f"list-{index}"})
-    page.goto(f"{address}/#jobs")
+        page.request.post(f"{bare}/v1/jobs", data={"preset": "digits", "name": f"list-{index}"})
+    page.goto(f"{bare}/#jobs")
     rows = page.locator("#jobs .rows li")
     expect(rows).to_have_count(20)
     expect(rows.first).to_contain_text(re.compile(r"queued.*list-21.*digits · affine.*Waits for a worker", re.S))
     first = page.get_by_role("link", name="list-21")
     first.focus()
     identity = (first.get_attribute("href") or "").rpartition("/")[2]
-    page.request.post(f"{address}/v1/jobs/{identity}/cancel")
+    page.request.post(f"{bare}/v1/jobs/{identity}/cancel")
     expect(rows.first).to_contain_text("cancelled")
     expect(first).to_be_focused()
     keep_screenshot(page, "jobs")
@@ -132,9 +163,9 @@ def test_the_list_shows_filters_and_pages_and_renews_itself(page: Page, address:
     expect(rows).to_have_count(1)
 
 
-def test_a_job_that_waits_is_cancelled_and_deleted_by_the_keyboard(page: Page, address: str) -> None:
-    made = page.request.post(f"{address}/v1/jobs", data={"preset": "digits", "name": "waits"}).json()
-    page.goto(f"{address}/#jobs/{made['id']}")
+def test_a_job_that_waits_is_cancelled_and_deleted_by_the_keyboard(page: Page, bare: str) -> None:
+    made = page.request.post(f"{bare}/v1/jobs", data={"preset": "digits", "name": "waits"}).json()
+    page.goto(f"{bare}/#jobs/{made['id']}")
     expect(page.locator("#jobs .state")).to_have_text("queued")
     buttons = page.locator("#jobs .actions .button:visible")
     expect(buttons).to_have_text(["Cancel"])
@@ -147,15 +178,15 @@ def test_a_job_that_waits_is_cancelled_and_deleted_by_the_keyboard(page: Page, a
     page.get_by_role("button", name="Delete").press("Enter")
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.locator("#jobs h2")).to_have_text("Jobs")
-    assert page.request.get(f"{address}/v1/jobs/{made['id']}").status == 404
+    assert page.request.get(f"{bare}/v1/jobs/{made['id']}").status == 404
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(375, "light"), (375, "dark"), (1280, "dark")])
-def test_views_fit_a_phone_in_light_and_dark(browser: Browser, address: str, width: int, scheme: str) -> None:
-    with opened(browser, f"{address}/#jobs/new", width, scheme) as (page, complaints):
+def test_views_fit_a_phone_in_light_and_dark(browser: Browser, bare: str, width: int, scheme: str) -> None:
+    with opened(browser, f"{bare}/#jobs/new", width, scheme) as (page, complaints):
         expect(page.locator(".presets")).to_be_visible()
         for view in ("jobs/new", "data", "jobs"):
-            page.goto(f"{address}/#{view}")
+            page.goto(f"{bare}/#{view}")
             expect(page.locator(f"#{view.partition('/')[0]} h2")).to_be_visible()
             page.wait_for_load_state("networkidle")
             assert page.evaluate("document.documentElement.scrollWidth") == width
