@@ -17,7 +17,7 @@ from playwright.sync_api import Page, sync_playwright
 
 HERE = Path(__file__).parent
 WIDTH = 1160
-JOB = {"preset": "digits", "name": "straightened", "optimizer": {"straighten": 2}}
+JOB = {"preset": "digits", "name": "straightened", "optimizer": {"straighten": 2}, "trainer": {"max_epochs": 40}}
 
 
 def main(address: str) -> None:
