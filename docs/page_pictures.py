@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Locator, Page, sync_playwright
 
 HERE = Path(__file__).parent
 WIDTH = 1160
@@ -35,7 +35,7 @@ def play(page: Page) -> None:
     page.locator("#gallery button").nth(1).click()
     page.get_by_role("button", name="Move", exact=True).click()
     page.locator("#theta .words").wait_for()
-    keep(page, "page", 0, 940)
+    keep(page, "page", 0, 970)
 
 
 def layers(page: Page) -> None:
@@ -44,9 +44,7 @@ def layers(page: Page) -> None:
     group = page.locator(".layer-group", has_text="Class layers")
     group.wait_for()
     page.wait_for_timeout(1000)  # they are drawn
-    box = group.bounding_box()
-    assert box is not None
-    keep(page, "page-layers", box["y"], 900)
+    keep(page, "page-layers", top_of(group), 860)
 
 
 def job(page: Page, address: str) -> None:
@@ -57,9 +55,12 @@ def job(page: Page, address: str) -> None:
     page.keyboard.press("End")
     page.evaluate("document.activeElement.blur()")
     page.wait_for_timeout(500)
-    log = page.get_by_role("heading", name="Log").bounding_box()
-    assert log is not None
-    keep(page, "page-job", 0, log["y"])
+    keep(page, "page-job", 0, top_of(page.get_by_role("heading", name="Log")))
+
+
+def top_of(part: Locator) -> float:
+    """Where it begins, in pixels of the whole page."""
+    return float(part.evaluate("node => node.getBoundingClientRect().top + scrollY"))
 
 
 def keep(page: Page, name: str, top: float, height: float) -> None:
