@@ -27,12 +27,14 @@ export function svgElement(tag, attributes, children = []) {
   return made;
 }
 
-/** Write the text of this element to the clipboard, and say so on the button. */
+export const COPY = "Copy as curl";
+
+/** Write the text of this element to the clipboard, and say so on the button `COPY`. */
 export async function copyText(place, told) {
   try {
     await navigator.clipboard.writeText(place.textContent);
     told.textContent = "Copied";
-    setTimeout(() => (told.textContent = "Copy"), 1500);
+    setTimeout(() => (told.textContent = COPY), 1500);
   } catch {
     getSelection().selectAllChildren(place); // without https a page may only select the text
   }

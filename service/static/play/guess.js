@@ -73,6 +73,7 @@ function showBars(probabilities, classNames, best) {
   for (const [name, { row, fill, value }] of rows) {
     const probability = probabilities?.[name];
     row.className = name === best ? "best" : "";
+    fill.hidden = probability === undefined;
     fill.style.width = `${100 * (probability ?? 0)}%`;
     value.textContent = probability === undefined ? "" : percent(probability);
     value.value = probability ?? "";

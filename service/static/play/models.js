@@ -26,8 +26,9 @@ export async function loadModels(then) {
     else if (remark === null) hideNotice();
     then();
   } catch (error) {
-    if (error.status === 401) askForKey(then);
-    else showNotice(error.message);
+    if (error.status === 401) return askForKey(then);
+    showNotice(error.message);
+    if (error.retryAfter) setTimeout(() => loadModels(then), 1000 * error.retryAfter);
   }
 }
 

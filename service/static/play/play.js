@@ -61,9 +61,9 @@ let listed = null;
 
 export async function open(path, query) {
   isOpen = true;
-  if (!served(null)) loadModels(showModels);
   if ([...query].length) await read(query);
   else link.write();
+  loadModels(showModels); // also those that have been trained since
 }
 
 export function close() {
@@ -124,7 +124,6 @@ async function read(query) {
     if (changes.layers?.length) byId("inside").open = true;
     store.set(changes);
     store.keep();
-    if (served(null)) showModels();
   } catch (error) {
     if (!(error instanceof BadAddress)) throw error;
     store.set(EMPTY);

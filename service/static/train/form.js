@@ -2,7 +2,7 @@
 
 import { ask } from "../api.js";
 import { curlLine, quoted } from "../curl.js";
-import { button, copyText, h } from "../dom.js";
+import { button, COPY, copyText, h } from "../dom.js";
 import { hush, tell } from "./tellings.js";
 import { createControl, labelOf, leaves, rangeOf, unitOf } from "./fields.js";
 import { sayings } from "./html.js";
@@ -52,7 +52,7 @@ function build(config, own, say) {
     submit: h("button.button", "Start training"),
     code: h("code", { tabIndex: 0 }),
   };
-  const copy = button("Copy", () => copyText(made.code, copy), { ariaLabel: "Copy as curl" });
+  const copy = button(COPY, () => copyText(made.code, copy), { ariaLive: "polite" });
   made.node = h(
     "form",
     { noValidate: true, oninput: changed, onchange: changed },

@@ -14,6 +14,7 @@ export function createLog() {
   const toEnd = () => (pane.scrollTop = pane.scrollHeight);
   const newest = button("To the newest line", () => (toEnd(), pane.focus()), { hidden: true });
   pane.onscroll = () => (newest.hidden = pane.scrollTop + pane.clientHeight >= pane.scrollHeight - 8);
+  new ResizeObserver(() => newest.hidden && toEnd()).observe(pane); // its lines wrap anew
   const add = (more) => {
     const follows = newest.hidden;
     text.appendData(more);

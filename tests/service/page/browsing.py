@@ -57,17 +57,17 @@ def serve_shipped(home: Path) -> Iterator[str]:
         yield address
 
 
-def save_tiny_model(path: Path, transform: Any = "affine") -> None:
+def save_tiny_model(path: Path, transform: Any = "affine", class_names: tuple[str, ...] = CLASS_NAMES) -> None:
     images = stn.InputConfig(channels=1, height=16, width=16, mean=(0.4,), std=(0.3,))
     config = stn.ModelConfig(transform=transform, filters=(4,), units=8)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = stn.build_model(config, images, len(CLASS_NAMES))
+        model = stn.build_model(config, images, len(class_names))
     with torch.no_grad():
         bias = model.transformer.localization[-1].theta.bias
         bias.copy_(model.transformer.transform.from_matrix(torch.tensor(THETA).view(1, 2, 3))[0])
     path.parent.mkdir(parents=True)
-    stn.save_model(path, model, stn.ModelInfo(config=config, input=images, class_names=CLASS_NAMES))
+    stn.save_model(path, model, stn.ModelInfo(config=config, input=images, class_names=class_names))
 
 
 def picture(name: str = "picture.png", width: int = 24) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Pictures in Play, against a real server with a real tiny model."""
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,27 @@ def test_several_pictures_are_answered_each_and_a_bad_one_fails_alone(page: Page
     expect(page.locator("#headline .failed")).to_have_text("note.png")
 
 
+def test_pictures_are_named_again_by_another_model_with_other_classes(browser: Browser, tmp_path: Path) -> None:
+    save_tiny_model(tmp_path / "models" / "a" / "1.safetensors")
+    save_tiny_model(tmp_path / "models" / "b" / "1.safetensors", class_names=("x", "y"))
+    with serve(tmp_path) as address, open_page(browser, address) as page:
+        page.set_input_files("#file", [picture("a.png", width=16), picture("b.png", width=40)])
+        labels = page.locator("#strip button span")
+        names = {"a": re.compile("^(10|9|bird)$"), "b": re.compile("^[xy]$")}
+        for model in ("a", "b", "a"):
+            page.select_option("#model", label=f"{model}, version 1")
+            expect(labels).to_have_text([names[model]] * 2)
+            expect(page.locator("#bars .name").first).to_have_text(names[model])
+
+
+def test_the_only_model_has_none_beside_it_and_says_so(browser: Browser, tmp_path: Path) -> None:
+    save_tiny_model(tmp_path / "models" / "tiny" / "1.safetensors")
+    with serve(tmp_path) as address, open_page(browser, address) as page:
+        expect(page.get_by_label("Model", exact=True)).to_be_disabled()
+        expect(page.get_by_label("Beside it")).to_be_disabled()
+        expect(page.locator("#second option")).to_have_text(["no other model yet"])
+
+
 @pytest.mark.parametrize("kind", ["paste", "drop"])
 def test_picture_is_taken_from_clipboard_and_pointer(page: Page, kind: str) -> None:
     page.evaluate(
@@ -180,8 +202,10 @@ def test_the_camera_gives_a_picture_and_is_off_afterwards(page: Page) -> None:
 def test_a_second_model_is_asked_beside_the_first(page: Page) -> None:
     page.set_input_files("#file", picture())
     expect(page.locator("#headline .runner-up")).to_be_visible()
+    expect(page.locator("#second option")).to_have_text(["nothing", "zoo, version 1"])
     with page.expect_request(lambda request: "model=zoo" in request.url):
         page.select_option("#second", label="zoo, version 1")
+    expect(page.locator("#comparison h3")).to_have_text(["tiny, version 1", "zoo, version 1"])
     with page.expect_request(lambda request: "model=zoo" in request.url and "include=theta" in request.url):
         page.select_option("#model", label="zoo, version 1")
     expect(page.locator("#facts")).to_contain_text("projective transformer")

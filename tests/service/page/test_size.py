@@ -79,5 +79,6 @@ def test_a_part_that_does_not_come_is_told_and_comes_once_the_service_is_back(pa
     page.locator("#gallery button").first.click()
     expect(page.locator("#headline .class")).to_have_text("7")
     page.unroute("**/static/*/*.js")
-    page.reload()
+    page.get_by_role("link", name="Jobs").click()
     expect(page.locator("#jobs h2")).to_have_text("Jobs")
+    expect(page.locator("#notice")).to_be_hidden()

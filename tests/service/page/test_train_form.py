@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,6 +45,16 @@ def test_only_what_differs_from_the_preset_is_sent(page: Page) -> None:
     page.locator("[id='field-distortion.size']").fill("")
     page.locator("[id='field-distortion.size-1']").fill("")
     assert body(page)["distortion"]["size"] is None
+
+
+def test_the_request_works_in_a_shell(page: Page) -> None:
+    page.get_by_label("Name", exact=True).first.fill("by-curl")
+    page.get_by_label("Show all fields").check()
+    page.get_by_label("Bounds", exact=True).fill('{"x*": [-1, 1]}')
+    line = page.inner_text("#jobs code")
+    answer = subprocess.run(line, shell=True, capture_output=True, text=True, check=True, timeout=30).stdout
+    made = json.loads(answer)
+    assert (made["name"], made["state"], made["config"]["model"]["bounds"]) == ("by-curl", "queued", {"x*": [-1, 1]})
 
 
 def test_every_field_of_the_schema_has_a_control(page: Page, bare: str) -> None:

@@ -15,8 +15,15 @@ from tests.service.running import serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+STEPS = 20
+"""Of each epoch of the preset digits."""
 SLOW = 240_000
 """Milliseconds: a worker starts, a training process imports torch, and others keep the processors busy."""
+
+HIDDEN = """() => {{
+    Object.defineProperty(document, "hidden", {{ value: {}, configurable: true }});
+    document.dispatchEvent(new Event("visibilitychange"));
+}}"""
 
 KNOWN = "JSON.parse(sessionStorage.getItem(`job ${location.hash.slice(6)}`))"
 
@@ -34,6 +41,8 @@ def test_a_job_is_launched_watched_stopped_and_its_model_tried(browser: Browser,
         page, complaints = context.__enter__()
         _launch(page)
         _watch(page)
+        _follow_the_log(page)
+        _hide(page)
         assert complaints == []
         _reload(page)
     try:
@@ -43,6 +52,7 @@ def test_a_job_is_launched_watched_stopped_and_its_model_tried(browser: Browser,
             _goes_on(page, address)
             _stop(page, address)
             _try(page)
+            _resume(page, address)
     finally:
         context.__exit__(None, None, None)
 
@@ -87,6 +97,40 @@ def _reload(page: Page) -> None:
     _complete(page)
 
 
+def _follow_the_log(page: Page) -> None:
+    """The newest line is in sight until somebody scrolls up, and again on request."""
+    log = page.locator(".log")
+    at_end = "log => log.scrollTop + log.clientHeight >= log.scrollHeight - 8"
+    grown = "document.querySelector('.log').scrollHeight > {}"
+    _until(page, grown.format("document.querySelector('.log').clientHeight + 200"))
+    _until(page, grown.format(log.evaluate("log => log.scrollHeight")))
+    assert log.evaluate(at_end)
+    log.focus()
+    page.keyboard.press("Home")
+    newest = page.get_by_role("button", name="To the newest line")
+    expect(newest).to_be_visible()
+    _until(page, grown.format(log.evaluate("log => log.scrollHeight")))
+    assert log.evaluate("log => log.scrollTop") == 0
+    newest.press("Enter")
+    expect(newest).to_be_hidden()
+    assert log.evaluate(at_end)
+
+
+def _hide(page: Page) -> None:
+    """A page that is not seen asks nothing, and knows all once it is seen again."""
+    asked: list[str] = []
+    page.evaluate(HIDDEN.format("true"))
+    page.on("request", lambda request: asked.append(request.url))
+    page.wait_for_timeout(500)
+    asked.clear()
+    before = _known(page)["last"]
+    page.wait_for_timeout(4000)
+    assert asked == [] and _known(page)["last"] == before
+    page.evaluate(HIDDEN.format("false"))
+    _until(page, f"{KNOWN}.last > {before + 3}")
+    _complete(page)
+
+
 def _goes_on(page: Page, address: str) -> None:
     last = _known(page)["last"]
     _until(page, f"{KNOWN}.last > {last + 3}")
@@ -107,7 +151,11 @@ def _stop(page: Page, address: str) -> None:
     expect(page.locator(".film-frame")).to_have_count(len(frames))
     page.get_by_text("Files and checkpoints").click()
     expect(page.locator(".pane")).to_contain_text(["model.safetensors", "watched"])
-    expect(page.locator(".pane").first).to_contain_text("last.ckpt")
+    expect(page.locator(".pane", has_text="Files and checkpoints")).to_contain_text("last.ckpt")
+    report = page.frame_locator(".pane iframe")
+    page.locator(".pane iframe").scroll_into_view_if_needed()
+    expect(report.locator("h1")).to_contain_text("watched")
+    assert report.locator("h1").evaluate("heading => getComputedStyle(heading).fontSize") == "28px"  # its own style
     with page.context.expect_page() as opening:
         page.get_by_role("link", name="Open the report").click()
     expect(opening.value.locator("body")).to_contain_text("watched")
@@ -130,6 +178,44 @@ def _try(page: Page) -> None:
     expect(page.locator("#model option:checked")).to_have_text("watched, version 1")
 
 
+def _resume(page: Page, address: str) -> None:
+    """By the keyboard alone: a job is stopped in the middle, and goes on to its end from there."""
+    job = {"preset": "digits", "name": "resumed", "trainer": {"max_epochs": 12}}
+    identity = page.request.post(f"{address}/v1/jobs", data=job).json()["id"]
+    page.goto(f"{address}/#jobs/{identity}")
+    _until(page, "document.querySelectorAll('.film-frame').length > 0")
+    _press(page, "Stop")
+    expect(page.locator("#jobs .state")).to_have_text("stopped", timeout=SLOW)
+    done = max(int(step) for step in _known(page)["metrics"])
+    assert 0 < done < 12 * STEPS
+    _press(page, "Resume")
+    expect(page.locator("#jobs .sides")).to_contain_text("attempt 2", timeout=SLOW)
+    expect(page.locator("#jobs .state")).to_have_text("succeeded", timeout=SLOW)
+    _until(page, f"{KNOWN}.metrics[{12 * STEPS}] !== undefined")
+    _complete(page)
+    expect(page.locator("#jobs .report")).to_contain_text("Test accuracy")
+    for reached in ("Report", "Files and checkpoints", "Config", "As a table"):
+        _press(page, reached)
+    for name in ("Log", "Transformed pictures of each validation"):
+        _tab_to(page, name)
+    _press(page, "Try this model, version 1")  # which Play, when it was open before, did not know
+    expect(page.locator("#model option:checked")).to_have_text("resumed, version 1")
+
+
+def _press(page: Page, name: str) -> None:
+    _tab_to(page, name)
+    page.keyboard.press("Enter")
+
+
+def _tab_to(page: Page, name: str) -> None:
+    """Press Tab until what has this name, or this text, has the focus."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.textContent") == name:
+            return
+    raise AssertionError(f"Tab does not reach {name}")
+
+
 def _known(page: Page) -> Any:
     """What the page keeps of the job that it shows."""
     return page.evaluate(KNOWN)
@@ -144,6 +230,6 @@ def _until(page: Page, expression: str) -> None:
 
 
 def _complete(page: Page) -> None:
-    """Of the validations until now, one each epoch of 20 steps, none is missing."""
+    """Of the validations until now, one each epoch, none is missing."""
     steps = [int(step) for step in _known(page)["metrics"]]
-    assert steps == [*range(20, 20 * len(steps) + 1, 20)]
+    assert steps == [*range(STEPS, STEPS * len(steps) + 1, STEPS)]
