@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     """How often a job is started again after crashes without a new checkpoint in between."""
     stop_seconds: float = Field(default=20.0, ge=0, le=3600, allow_inf_nan=False)
     """How long a training that was asked to end may take before it is killed."""
-    stall_seconds: float = Field(default=300.0, ge=10, le=2_592_000, allow_inf_nan=False)
+    stall_seconds: float = Field(default=300.0, ge=60, le=2_592_000, allow_inf_nan=False)
     """How long a training may do nothing, neither a batch nor a line nor work of the processor, before it is killed and
     tried again from its last checkpoint; six times as long where it works and does no batch."""
     data: Path = Path("")

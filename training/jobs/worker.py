@@ -116,8 +116,9 @@ class Worker:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        for charge in self.charges.values():
-            charge.watch(now)
+        for charge in [*self.charges.values()]:
+            with self._still_ours(charge):
+                charge.watch(now)
         self._left = [process for process in self._left if self.executor.poll(process) is None]
         if now < self._rest:
             return
@@ -199,9 +200,10 @@ class Worker:
         """
         run = run_folder(self.runs, job.id)
         charge = Charge(job, run, self.executor, self.grace, self.stall)
-        process = find_process(job, run)
         where = self._unadopted.get(job.id, where)
+        process = None
         try:
+            process = find_process(job, run)
             run.mkdir(parents=True, exist_ok=True)
             charge.adopt(process, moved=where not in (None, self.place))
         except OSError as error:
