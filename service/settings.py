@@ -178,7 +178,7 @@ def taken_over(argument: str) -> Settings:
 class ClientSettings(BaseSettings):
     """What a client reads from the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="STN_", use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix="STN_", env_ignore_empty=True, use_attribute_docstrings=True)
 
     url: str | None = None
     """Address of the service that `stn jobs` and `stn datasets` ask."""
