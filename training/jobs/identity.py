@@ -1,5 +1,6 @@
 """Who a process is: its number alone is given to others once it is gone."""
 
+import contextlib
 import os
 import platform
 import secrets
@@ -43,11 +44,19 @@ def processor_time(process: Process) -> float | None:
 
 def _ticks(pid: int) -> int:
     try:
-        tasks = [*Path(f"/proc/{pid}/task").iterdir()]
-        children = {child for task in tasks for child in (task / "children").read_text().split()}
-        return sum(map(int, _stat(pid)[11:15])) + sum(_ticks(int(child)) for child in children)
+        own = sum(map(int, _stat(pid)[11:15]))
     except (FileNotFoundError, ProcessLookupError):
         return 0
+    return own + sum(map(_ticks, _children(pid)))
+
+
+def _children(pid: int) -> set[int]:
+    """Of all its threads; of none where the kernel does not tell."""
+    found: set[int] = set()
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found |= {int(child) for child in path.read_text().split()}
+    return found
 
 
 def _stat(pid: int) -> list[str]:

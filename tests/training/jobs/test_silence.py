@@ -1,10 +1,16 @@
 """When a training counts as one that hangs."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.training.jobs.workers import wait_for
+from training.jobs.identity import find, processor_time
 from training.jobs.silence import BUSY, LOOK, Silence
 
 ALLOWED = 60.0
@@ -72,3 +78,17 @@ def test_a_worker_that_stood_still_has_seen_nothing(training: Training) -> None:
     training.now += 3600
     assert training.silence.look(training.now, training.used, began=3) is None
     assert training.hangs_after(0.0, 2 * ALLOWED) == pytest.approx(ALLOWED, abs=3 * LOOK)
+
+
+def test_processor_time_is_that_of_all_that_a_process_has_started() -> None:
+    burn = "import time\nwhile time.process_time() < {}: pass\n"
+    code = f"import subprocess, sys, time\nsubprocess.run([sys.executable, '-c', {burn.format(0.3)!r}])\n"
+    code += f"subprocess.Popen([sys.executable, '-c', {(burn.format(0.3) + 'time.sleep(60)')!r}])\n{burn.format(0.3)}"
+    with subprocess.Popen([sys.executable, "-c", code + "time.sleep(60)"], start_new_session=True) as parent:
+        try:
+            process = find(parent.pid)
+            assert process is not None
+            wait_for(lambda: (processor_time(process) or 0.0) >= 0.88)
+        finally:
+            os.killpg(parent.pid, signal.SIGKILL)
+    assert processor_time(process) is None
