@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     """How often a job is started again after crashes without a new checkpoint in between."""
     stop_seconds: float = Field(default=20.0, ge=0, le=3600, allow_inf_nan=False)
     """How long a training that was asked to end may take before it is killed."""
+    stall_seconds: float = Field(default=300.0, ge=60, le=2_592_000, allow_inf_nan=False)
+    """How long a training may do nothing, neither a batch nor a line nor work of the processor, before it is killed and
+    tried again from its last checkpoint; six times as long where it works and does no batch."""
     data: Path = Path("")
     """Folder of torchvision's data sets, which jobs download to; STN_HOME/data by default."""
     max_dataset_bytes: int = Field(default=2**30, ge=1)
@@ -175,7 +178,7 @@ def taken_over(argument: str) -> Settings:
 class ClientSettings(BaseSettings):
     """What a client reads from the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="STN_", use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix="STN_", env_ignore_empty=True, use_attribute_docstrings=True)
 
     url: str | None = None
     """Address of the service that `stn jobs` and `stn datasets` ask."""

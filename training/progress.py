@@ -1,6 +1,7 @@
 """progress.json: how far a run is, for those who watch it."""
 
 import contextlib
+import os
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,8 @@ SECONDS = 1.0
 
 
 class ProgressFile(pl.Callback):
-    """Written at the start and the end of training and once a second in between; a full disk ends the run elsewhere.
+    """Written at the start and the end of training and once a second in between; a full disk ends the run elsewhere. Where
+    there is nothing new it is touched, once a second as well: a sign of life.
 
     `{"attempt", "step", "steps", "loss", "eta_seconds", "seconds_per_step", "phase"}`; what is not known yet is null.
 
@@ -43,6 +45,12 @@ class ProgressFile(pl.Callback):
             self._write(trainer, "training", loss=float(outputs["loss"]))
 
     @rank_zero_only
+    def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        if time.monotonic() - self.last >= SECONDS:
+            self.last = time.monotonic()
+            _touch(self.attempt)
+
+    @rank_zero_only
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._write(trainer, "testing")
 
@@ -55,8 +63,19 @@ class ProgressFile(pl.Callback):
 
 
 def write_progress(attempt: Attempt, phase: Phase, **known: float | None) -> None:
-    """Replace progress.json, where that is possible."""
+    """Replace progress.json, or touch it where the disk is full."""
     unknown = dict.fromkeys(("step", "steps", "loss", "eta_seconds", "seconds_per_step"))
     values = {"attempt": attempt.number, "phase": phase, **unknown, **known}
+    try:
+        write_json(_path(attempt), values)
+    except OSError:
+        _touch(attempt)
+
+
+def _touch(attempt: Attempt) -> None:
     with contextlib.suppress(OSError):
-        write_json(Path(attempt.run) / "progress.json", values)
+        os.utime(_path(attempt))
+
+
+def _path(attempt: Attempt) -> Path:
+    return Path(attempt.run) / "progress.json"

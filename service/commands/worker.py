@@ -38,6 +38,7 @@ def worker(settings: Settings) -> int:
         slots=settings.slots,
         retries=settings.retries,
         grace=settings.stop_seconds,
+        stall=settings.stall_seconds,
         register=registered,
     ).run()
 

@@ -13,6 +13,7 @@ from training.jobs.identity import Process
 from training.jobs.job import Job
 from training.jobs.news import News
 from training.jobs.outcome import GONE, MOVED, UNBEGUN, Code, Outcome, closing, judge, last_words, word
+from training.jobs.silence import Silence
 
 MOMENT = 1.0
 """Seconds that everybody has to hear of a signal that ends all."""
@@ -24,13 +25,15 @@ PATIENCE = 5.0
 class Charge:
     """Whatever is done here is done only as long as the run folder says that this attempt has it."""
 
-    def __init__(self, job: Job, run: Path, executor: Executor, grace: float) -> None:
+    def __init__(self, job: Job, run: Path, executor: Executor, grace: float, stall: float) -> None:
         self.job = job
         """As it was when it was last read."""
         self.run = run
         self.executor = executor
         self.grace = grace
         """Seconds from the first word to the kill."""
+        self.hangs: str | None = None
+        """Why it counts as one that does not get on, once it does."""
         self.process: Process | None = None
         self.gpus: list[str] = []
         self.began = job.attempt
@@ -51,6 +54,7 @@ class Charge:
         self.news = News(run)
         self.beaten = time.monotonic()
         self._control = Watched(run / "control.json")
+        self._silence = Silence(run / "progress.json", executor.logs(run), stall)
         self._since: float | None = None
         self._is_interrupted = False
 
@@ -117,6 +121,11 @@ class Charge:
 
     def outcome(self) -> Outcome:
         """What becomes of the job, once its process has ended."""
+        found = self._judged()
+        hung = self.hangs is not None and found.state is None
+        return found._replace(reason=f"{self.hangs} and was ended", crashed=True) if hung else found
+
+    def _judged(self) -> Outcome:
         assert self.code is not None
         record = closing(self.run, self.began, self.job.attempt)
         left = None if isinstance(self.code, int) or record else word(self.run, self.began, self.job.attempt)
@@ -125,24 +134,28 @@ class Charge:
         return judge(self.code, record, self.is_paused, last_words(self.executor.logs(self.run)))
 
     @property
+    def has_checkpoint(self) -> bool:
+        return self._last.exists()
+
+    @property
     def _last(self) -> Path:
         return self.run / "checkpoints" / "last.ckpt"
 
     def _urge(self, now: float) -> None:
-        """First a word, then an interrupt, then the end; a stop takes as long as its test does."""
-        cancels = self.job.asked == "cancel"
-        if not (self.is_paused or cancels):
-            if self.job.asked == "stop":
-                self._ask("stop")
-            return
-        if self._is_superseded():
-            return
+        """First a word, then an interrupt, then the end; a stop takes as long as its test does, if it gets on."""
         assert self.process is not None
+        cancels = self.job.asked == "cancel"
+        if self.is_paused and not cancels:
+            self._ask("pause")
+        elif self.job.asked == "stop":
+            self._ask("stop")
+        if self.hangs is None and self._silence.is_due(now):
+            self.hangs = self._silence.look(now, self.executor.used(self.process), self.began)
+        if not (self.is_paused or cancels or self.hangs) or self._is_superseded():
+            return
         if self._since is None:
             self._since = now
-        if not cancels:
-            self._ask("pause")
-        listens = not cancels and self.news.progress is not None  # and not still imports
+        listens = not (cancels or self.hangs) and self.news.progress is not None  # and not still imports
         if not self._is_interrupted and now >= self._since + listens * min(PATIENCE, self.grace / 2):
             self.executor.stop(self.process, "interrupt")
             self._is_interrupted = True

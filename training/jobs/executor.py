@@ -1,4 +1,4 @@
-"""Where training processes run: four calls that an engine has to offer, and who can be asked to do them."""
+"""Where training processes run: five calls that an engine has to offer, and who can be asked to do them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +24,9 @@ class Executor(Protocol):
 
     def stop(self, process: Process, how: How) -> None:
         """Ask it to end, or kill it with all that it has started; nothing where it has ended."""
+
+    def used(self, process: Process) -> float | None:
+        """Seconds of processor time that it has used; None where nobody here can know it."""
 
     def logs(self, run: Path) -> Path:
         """The file with all that the processes of a run have printed."""

@@ -1,5 +1,6 @@
 """Who a process is: its number alone is given to others once it is gone."""
 
+import contextlib
 import os
 import platform
 import secrets
@@ -33,14 +34,43 @@ def is_alive(process: Process) -> bool:
     return found is not None and found[1] == process.started and found[0] not in "ZX"
 
 
+def processor_time(process: Process) -> float | None:
+    """Seconds of processor time that it has used, with all that it has started; None where it is gone.
+
+    Those of a process that has ended count for whoever waits for it, and for nobody in between.
+    """
+    return _ticks(process.pid) / os.sysconf("SC_CLK_TCK") if is_alive(process) else None
+
+
+def _ticks(pid: int) -> int:
+    try:
+        own = sum(map(int, _stat(pid)[11:15]))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return own + sum(map(_ticks, _children(pid)))
+
+
+def _children(pid: int) -> set[int]:
+    """Of all its threads; of none where the kernel does not tell."""
+    found: set[int] = set()
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found |= {int(child) for child in path.read_text().split()}
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel says of it after its name, which may hold anything: the third field and those that follow."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
 def _state(pid: int) -> tuple[str, str] | None:
     """A letter, Z for one that has ended, and when the process was started."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        fields = _stat(pid)
     except (FileNotFoundError, ProcessLookupError):
         return None
-    state, *fields = text.rpartition(")")[2].split()  # the name before it may hold anything
-    return state, fields[18]
+    return fields[0], fields[19]
 
 
 def arguments(process: Process) -> list[str]:

@@ -64,10 +64,11 @@ class Ledger:
         with contextlib.suppress(LeaseLost):
             _log(self.store.finish(job, "failed", reason, failure=failure))
 
-    def put_off(self, job: Job, reason: str) -> None:
-        """Write down that a job cannot be started now; nothing, where another worker has it."""
+    def put_off(self, job: Job, reason: str, failure: Failure) -> None:
+        """Write down that a job cannot be started now, as a crash that ends as this failure; nothing, where another worker
+        has it."""
         with contextlib.suppress(LeaseLost):
-            _log(self.store.interrupt(job, reason, wait=self.first_wait, crashed=True))
+            _log(self._try_again(job, Outcome(None, reason, failure, crashed=True), progressed=False))
 
     def _settle(self, charge: Charge) -> None:
         job = charge.job = self.store.beat(
@@ -80,6 +81,9 @@ class Ledger:
             _log(self._succeed(job, charge.run, outcome))
         elif outcome.state is not None:
             _log(self.store.finish(job, outcome.state, outcome.reason, failure=outcome.failure))
+        elif job.asked == "stop" and outcome.crashed and not charge.has_checkpoint:
+            reason = f"{outcome.reason}; asked to stop, and there is no checkpoint from which to keep weights"
+            _log(self.store.finish(job, "failed", reason, failure=outcome.failure or "crash"))
         else:
             _log(self._try_again(job, outcome, charge.has_progressed))
 

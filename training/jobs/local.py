@@ -13,7 +13,7 @@ from training.child import STEPS_BACK
 from training.jobs.devices import Device, Devices
 from training.jobs.environment import clean
 from training.jobs.executor import How
-from training.jobs.identity import Process, find, is_alive
+from training.jobs.identity import Process, find, is_alive, processor_time
 
 PROGRAM = (sys.executable, "-P", "-m", "training")  # -P: nothing is imported from the current folder
 
@@ -73,6 +73,9 @@ class Local:
         else:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGTERM)  # the others of its group are told by it
+
+    def used(self, process: Process) -> float | None:
+        return processor_time(process)
 
     def logs(self, run: Path) -> Path:
         return run / "console.txt"

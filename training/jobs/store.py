@@ -189,8 +189,8 @@ class JobStore:
 
     def sign_off(self, worker: str) -> None:
         """It ends."""
-        with self._change() as (connection, _):
-            waiting.sign_off(connection, worker)
+        with self._change() as (connection, now):
+            waiting.sign_off(connection, now, worker)
 
     def take_over(self, job: Job, worker: str, place: str) -> Job:
         """The job as another worker's, at a new attempt, if it has not beaten since `job` was read."""

@@ -92,6 +92,6 @@ workers = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("place", Text, nullable=False),
-    Column("devices", Integer, nullable=False),
+    Column("devices", Integer, nullable=False),  # 0 of one that has ended in good order
     Column("seen", Moment, nullable=False),  # the last sign of life, by the database's clock
 )

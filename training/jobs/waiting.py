@@ -32,6 +32,7 @@ class Sign(NamedTuple):
     name: str
     place: str
     devices: int
+    """0 of one that has ended in good order."""
     seen: datetime
 
 
@@ -51,9 +52,10 @@ def sign(connection: Connection, now: datetime, name: str, place: str, devices: 
         connection.execute(insert(workers).values(name=name, **values))
 
 
-def sign_off(connection: Connection, name: str) -> None:
-    """Write down that this worker ends."""
-    connection.execute(delete(workers).where(workers.c.name == name))
+def sign_off(connection: Connection, now: datetime, name: str) -> None:
+    """Write down that this worker ends; of those that ended before nothing is kept."""
+    connection.execute(delete(workers).where(workers.c.devices == 0, workers.c.name != name))
+    connection.execute(update(workers).where(workers.c.name == name).values(devices=0, seen=now))
 
 
 def reasons(connection: Connection, now: datetime, looked_at: Sequence[Job], here: str) -> dict[str, str]:
@@ -79,7 +81,7 @@ def reasons(connection: Connection, now: datetime, looked_at: Sequence[Job], her
 
 
 def _lives(worker: Sign, now: datetime, here: str) -> bool:
-    return now - worker.seen < SILENCE and not is_gone(worker.name, worker.place, here)
+    return worker.devices > 0 and now - worker.seen < SILENCE and not is_gone(worker.name, worker.place, here)
 
 
 def _of_held(job: Job, signs: dict[str, Sign], living: Sequence[Sign], now: datetime) -> str | None:

@@ -53,6 +53,7 @@ class Worker:
         retries: after so many crashes without a new checkpoint, a job has failed at the next.
         first_wait: seconds before it is tried again after the first crash; twice as many after the next.
         grace: seconds that a training may take to end before it is killed.
+        stall: seconds without a sign of life after which a training counts as one that hangs; see `Silence`.
         gives_way: where there are no GPUs, trainings let everybody else on the machine go first.
         register: makes the model of a run folder one that is served, and returns its version.
         program: what is started instead of `python -m training`.
@@ -68,13 +69,14 @@ class Worker:
         retries: int = 5,
         first_wait: float = 1.0,
         grace: float = 20.0,
+        stall: float = 300.0,
         gives_way: bool = True,
         register: Register | None = None,
         program: Sequence[str] = PROGRAM,
     ) -> None:
         self.store = store
         self.runs = home.absolute() / "runs"
-        self.grace = grace
+        self.grace, self.stall = grace, stall
         self.name, self.place = new_worker(), place()
         self.devices = Devices(home.absolute() / "devices", self.place, find_gpus(os.environ), slots)
         self.executor = Local(self.devices, program, gives_way and not self.devices.gpus)
@@ -114,8 +116,9 @@ class Worker:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        for charge in self.charges.values():
-            charge.watch(now)
+        for charge in [*self.charges.values()]:
+            with self._still_ours(charge):
+                charge.watch(now)
         self._left = [process for process in self._left if self.executor.poll(process) is None]
         if now < self._rest:
             return
@@ -196,19 +199,20 @@ class Worker:
             where: the place of who had it, if that is known.
         """
         run = run_folder(self.runs, job.id)
-        charge = Charge(job, run, self.executor, self.grace)
-        process = find_process(job, run)
+        charge = Charge(job, run, self.executor, self.grace, self.stall)
         where = self._unadopted.get(job.id, where)
+        process = None
         try:
+            process = find_process(job, run)
             run.mkdir(parents=True, exist_ok=True)
             charge.adopt(process, moved=where not in (None, self.place))
         except OSError as error:
             if process is None:
-                self.ledger.put_off(job, str(error))
+                self.ledger.put_off(job, str(error), "resources")
             else:
                 self._leave(job, process, where, error)
         except Fenced as error:
-            self.ledger.put_off(job, str(error))
+            self.ledger.put_off(job, str(error), "crash")
         else:
             self.charges[job.id] = charge
             self._unadopted.pop(job.id, None)
@@ -237,13 +241,13 @@ class Worker:
 
     def _start(self, job: Job, devices: Sequence[Device]) -> None:
         run = run_folder(self.runs, job.id)
-        charge = Charge(job, run, self.executor, self.grace)
+        charge = Charge(job, run, self.executor, self.grace, self.stall)
         charge.gpus = [device.name for device in devices] if self.devices.gpus else []
         try:
             prepare_run(run, from_dict(TrainingConfig, job.config))
             charge.start(devices)
         except Fenced as error:
-            self.ledger.put_off(job, str(error))
+            self.ledger.put_off(job, str(error), "crash")
         except ValueError as error:
             self.ledger.fail(job, str(error), "mistake")
         except OSError as error:

@@ -3,8 +3,7 @@ that a worker and a training process agree on. A step takes a hundredth of a sec
 
 What it is to do wrong is said by the seed of the config: 1 crashes at each start, 2 finds a mistake, 3 a full disk, 4 hears
 no signal and reads no file, 5 ends without a result, 6 crashes once, 7 cannot
-download something, 8 finds a mistake at
-step 200.
+download something, 8 finds a mistake at step 200, 9 and 10 stand still once at step 5, the one waiting, the other at work.
 """
 
 import json
@@ -25,7 +24,7 @@ def main() -> int:
     _, _, folder, _, number = sys.argv
     run, attempt = Path(folder), Attempt(Path(folder), int(number))
     config = json.loads((run / "config.json").read_text())
-    deaf = config["seed"] == 4
+    deaf = config["seed"] in (4, 9)
     signal.signal(signal.SIGTERM, signal.SIG_IGN if deaf else lambda *_: sys.exit(130))
     try:
         if is_finished(run):
@@ -83,6 +82,9 @@ def write_down(run: Path, attempt: Attempt) -> None:
 def wrong(seed: int, starts: int, step: int) -> int | None:
     if seed == 1 or (seed == 6 and starts == 1):
         os.kill(os.getpid(), signal.SIGSEGV)
+    if seed in (9, 10) and (starts, step) == (1, 5):
+        while True:
+            select.select([], [], [], 0.0 if seed == 10 else 3600.0)
     if seed == 8:
         return 2 if step == 200 else None
     return {2: 2, 3: 3, 5: 0, 7: 5}.get(seed)

@@ -1,12 +1,15 @@
 """Small files of a run folder that say nothing, as a disk may leave them: the worker and its other jobs go on."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
 
+from tests.training.jobs.workers import PROGRAM, ended, submit_quick, wait_for, worker
 from training.attempts import Attempt, own, owner
 from training.jobs.news import News
 from training.jobs.outcome import closing
+from training.jobs.store import JobStore
 
 DAMAGED = ["", "{", "[]", "{}", '{"attempt": "x"}', "\0\0\0"]
 
@@ -39,3 +42,23 @@ def test_a_damaged_line_of_metrics_is_left_out(tmp_path: Path) -> None:
     news = News(tmp_path)
     news.look(1, 1, at_once=True)
     assert [data["step"] for kind, data in news.events if kind == "metrics"] == [1, 2]
+
+
+def test_a_worker_outlives_what_it_cannot_read(tmp_path: Path) -> None:
+    """The lock of a job that it takes over, and, of another one, the file with which it asks it to stop."""
+    url, home = f"sqlite:///{tmp_path / 'jobs.sqlite'}", tmp_path / "home"
+    with contextlib.closing(JobStore(url)) as store:
+        lost = submit_quick(store)
+        store.claim("another", "elsewhere", 1)
+        (home / "runs" / lost.id / ".lock").mkdir(parents=True)
+        with worker(url, home, program=PROGRAM, retries=1, lease=5.0, slots=2) as running:
+            done = ended(store, lost)
+            assert (done.state, done.failure, done.attempt) == ("failed", "crash", 3)
+            assert any("Is a directory" in event.data.get("reason", "") for event in store.events(lost.id))
+            unasked = submit_quick(store, steps=400, seed=4)
+            wait_for(lambda: store.get(unasked.id).state == "running")
+            (home / "runs" / unasked.id / "control.json").mkdir()
+            store.stop(unasked.id)
+            assert ended(store, unasked).state == "succeeded"
+            assert running.process.poll() is None
+            assert "control.json" in running.log.read_text()

@@ -9,7 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from tests.training.jobs.racers import race
-from tests.training.jobs.rows import again, config, running
+from tests.training.jobs.rows import PLACE, WORKER, again, config, running
 from training.jobs.database import Database
 from training.jobs.store import JobStore
 from training.jobs.tables import metadata
@@ -18,14 +18,19 @@ from training.jobs.upgrade import VERSION_TABLE, upgrade, version_of
 INDEXES = {"jobs_state_id", "jobs_dataset_state"}
 
 
-def test_a_database_of_the_previous_version_is_upgraded_in_place(database_url: str) -> None:
+@pytest.mark.parametrize("version", ["0001", "0002"])
+def test_a_database_of_an_older_version_is_upgraded_in_place(database_url: str, version: str) -> None:
     with contextlib.closing(Database(database_url)) as database:
-        upgrade(database, "0001")
-        assert not INDEXES & indexes(database)
+        upgrade(database, version)
+        assert bool(INDEXES & indexes(database)) is (version != "0001")
+        with database.read() as connection:
+            assert version_of(connection) == version and not inspect(connection).has_table("workers")
         before = fill(database_url, database)
         with contextlib.closing(JobStore(database_url)) as store:
             assert (store.list(), [store.events(job.id) for job in store.list()]) == before
             assert again(store).attempt == 2
+            store.sign(WORKER, PLACE, 1)
+            assert store.waiting(store.list()) == {}
         assert indexes(database) >= INDEXES
         with database.read() as connection:
             assert version_of(connection) == "0003"
@@ -72,7 +77,7 @@ def test_postgresql_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fill(url: str, database: Database) -> tuple:
-    """A job with its events, written while the tables are of the first version; all that the store will find."""
+    """A job with its events, written while the tables are of an older version; all that the store will find."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.jobs.store.upgrade", lambda _: None)
         with contextlib.closing(JobStore(url)) as store:

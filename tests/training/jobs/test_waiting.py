@@ -2,10 +2,11 @@
 
 import contextlib
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from tests.training.jobs.rows import PLACE, WORKER, claimed, config, running
 from tests.training.jobs.workers import PROGRAM, ended, submit_quick, wait_for, worker
@@ -14,6 +15,7 @@ from training.jobs.database import clock
 from training.jobs.identity import place
 from training.jobs.job import Job
 from training.jobs.store import JobStore
+from training.jobs.tables import workers as workers_table
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
 
@@ -39,8 +41,28 @@ def test_a_job_waits_for_a_worker_where_none_lives(store: JobStore) -> None:
     assert re.fullmatch(f"waits for a worker: none has given a sign of life since {TIME}", why(store, job) or "")
     store.sign(WORKER, PLACE, 1)
     assert why(store, job) == "is the next: waits for a device"
-    store.sign_off(WORKER)
-    assert why(store, job) == "waits for a worker: none has given a sign of life"
+
+
+def test_a_job_waits_since_the_last_worker_ended(store: JobStore) -> None:
+    """In good order, which is the last that was heard of it; another one died before."""
+    silent(store, 3600, "dead")
+    store.sign(WORKER, PLACE, 1)
+    held = claimed(store)
+    job = queued(store)
+    before = store.get(job.id).created
+    for _ in range(2):  # another one, or it was not sure that it had said so
+        store.sign_off(WORKER)
+        waits = re.fullmatch(f"waits for a worker: none has given a sign of life since ({TIME})", why(store, job) or "")
+        assert waits
+        since = datetime.strptime(waits[1], "%Y-%m-%d %H:%M:%S %Z").replace(tzinfo=UTC)
+        assert timedelta(seconds=-1) <= since - before < timedelta(minutes=2)
+        assert why(store, held) == f"its worker has given no sign of life since {waits[1]}, and there is no other"
+    store.sign("another", PLACE, 1)
+    assert why(store, job) == "is the next: waits for a device"
+    store.sign_off("another")
+    with store._database.read() as connection:
+        known = set(connection.scalars(select(workers_table.c.name)))
+    assert known == {"dead", "another"}  # of those that have ended the last alone
 
 
 def test_a_job_waits_for_those_before_it_that_some_worker_can_run(store: JobStore) -> None:
@@ -95,8 +117,8 @@ def test_a_sign_from_before_a_jump_of_the_clock_is_mended_by_the_next(store: Job
 def test_workers_of_long_ago_are_forgotten(store: JobStore) -> None:
     silent(store, 2 * 86400, "old")
     store.sign(WORKER, PLACE, 1)
-    store.sign_off(WORKER)
-    assert why(store, queued(store)) == "waits for a worker: none has given a sign of life"
+    with store._database.read() as connection:
+        assert [*connection.scalars(select(workers_table.c.name))] == [WORKER]
 
 
 def test_a_worker_is_seen_while_it_lives(store: JobStore, database_url: str, tmp_path: Path) -> None:
