@@ -17,7 +17,7 @@ from playwright.sync_api import Locator, Page, sync_playwright
 
 HERE = Path(__file__).parent
 WIDTH = 1160
-JOB = {"preset": "digits", "name": "straightened", "optimizer": {"straighten": 2}, "trainer": {"max_epochs": 40}}
+JOB = {"preset": "digits", "name": "straightened", "optimizer": {"straighten": 2}, "trainer": {"max_epochs": 30}}
 
 
 def main(address: str) -> None:
