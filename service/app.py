@@ -35,6 +35,7 @@ from service.routes import (
     docs,
     health,
     inference_protocol,
+    invariance,
     job_events,
     job_files,
     job_output,
@@ -99,7 +100,10 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     app.state.draining = False
     app.state.tracing = traces
     app.state.feed = Feed(app.state.jobs)
-    of_models, of_jobs = (models, model_uploads), (datasets, training, job_events, job_output, job_files, jobs)
+    of_models, of_jobs = (
+        (models, model_uploads, invariance),
+        (datasets, training, job_events, job_output, job_files, jobs),
+    )
     for module in (predict, *of_models, *of_jobs, health, inference_protocol, metrics_route, pages, docs):
         app.include_router(module.router)
     app.mount("/static", pages.PageFiles(directory=pages.STATIC), name="static")

@@ -12,6 +12,7 @@ from tyro.extras import SubcommandApp
 
 from service.commands.arguments import Run, given, later, parse
 from service.commands.datasets import datasets_commands
+from service.commands.job_arguments import Address
 from service.commands.jobs import jobs_commands
 from service.commands.keys import keys_commands
 from service.commands.models import models_commands
@@ -139,7 +140,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             "distortion": given(distortion, "distortion", arguments),
             "part": part,
         }
-        return partial(later, "evaluate", "evaluate", model, request, output, json, defaults)
+        return partial(later, "judge", "judge", "evaluate", model, request, output, json, defaults)
 
     @app.command
     def invariance(
@@ -148,6 +149,8 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
         asked: Annotated[InvarianceConfig, arg(name="")] = InvarianceConfig(),  # noqa: B008
         output: Path | None = None,
         json: FlagCreatePairsOff[bool] = False,
+        url: str | None = None,
+        key: str | None = None,
     ) -> Run:
         """Move pictures by known transforms, and measure how far a trained model keeps up.
 
@@ -163,9 +166,14 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             output: Folder for the page, index.html, the curves and invariance.json. By default RUN/invariance for a run's
                 own pictures, otherwise `invariance` in this folder; what an earlier measurement left there is replaced.
             json: Print all numbers as JSON.
+            url: Ask the service at this address, of whose models MODEL names one: it measures by a job, which is followed,
+                and the page and its files are copied from there.
+            key: Key for that service; STN_KEY, which no list of processes shows, where it is left out.
         """
         request = {"data": given(data, "data", arguments), "invariance": to_dict(asked)}
-        return partial(later, "invariance", "invariance", model, request, output, json, defaults)
+        if url is not None:
+            return partial(later, "judge", "measure_there", model, request, output, json, Address(url, key), defaults)
+        return partial(later, "judge", "judge", "invariance", model, request, output, json, defaults)
 
     @app.command
     def distort(

@@ -19,7 +19,7 @@ _TAGS = {
     "predict": "Pictures in; class, theta and the straightened picture out.",
     "models": "What is served: models, their versions, and which of them answers.",
     "datasets": "Pictures of your own to train on.",
-    "jobs": "Training on the service's machines: launch, watch, stop; the model is served when it is done.",
+    "jobs": "Training and measuring on the service's machines: launch, watch, stop; a model is served when it is done.",
     "health": "Probes for what starts and watches the service, at the paths of the inference protocol V2.",
     "inference protocol V2": "The Open Inference Protocol, which clients of KServe and Triton speak.",
 }

@@ -12,6 +12,7 @@ import { createHandles } from "./handles.js";
 import { createLayers, needsActivations } from "./layers.js";
 import { createLink } from "./link.js";
 import { askForKey, createPickers, hideRemark, loadModels, served, showRemark } from "./models.js";
+import { createMeasure } from "./measure.js";
 import { createPad } from "./pad.js";
 import { cellsOf } from "./payload.js";
 import { decodeFile } from "./picture_files.js";
@@ -39,6 +40,7 @@ const sight = createSight(byId("sight"), {
   onTheta: (theta) => store.set({ theta }),
   onReset: () => store.set({ theta: null }),
 });
+const measure = createMeasure(byId("measure"), () => served(store.get().model));
 const theta = createTheta(byId("theta"));
 const layers = createLayers(byId("layers"), {
   onShow: (names) => store.set({ layers: names }),
@@ -79,6 +81,7 @@ function showState(state) {
   byId("compare").checked = state.compare;
   byId("play").dataset.state = isEmpty(state) ? "empty" : "shown";
   pickers.update(state);
+  measure.update();
   byId("shell").ariaBusy = "true"; // until its line is that of what is shown
   askSoon();
 }
