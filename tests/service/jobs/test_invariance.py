@@ -33,7 +33,10 @@ def test_a_measurement_is_a_job_of_its_own_kind(api: httpx2.Client, store: JobSt
     assert (answer.status_code, answer.headers["Location"]) == (202, f"/v1/jobs/{job['id']}")
     config = job["config"]
     assert {name: config[name] for name in ("task", "name", "version", "data")} == {
-        **{"task": "invariance", "name": "tiny", "version": 1, "data": {"name": "digits"}},
+        "task": "invariance",
+        "name": "tiny",
+        "version": 1,
+        "data": {"name": "digits"},
     }
     assert (config["invariance"]["movements"], config["invariance"]["images"]) == (["shear"], 20)
     assert str(job_home) not in answer.text
