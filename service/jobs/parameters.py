@@ -25,16 +25,15 @@ if TYPE_CHECKING:
 
 JobId = Annotated[str, Path(pattern=ID_PATTERN, description="Id of the job.", examples=[EXAMPLE_ID])]
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        pattern=r"^[!-~]{1,255}$",
-        description="1 to 255 visible ASCII characters: the same key with the same body is answered with the job that "
-        "it made first, whatever became of the answer then.",
-        examples=["5d0f2a7c-4f5e-4f6b-9c1a-0d8f7e6b5a43"],
-    ),
-]
+
+def key_header(example: str) -> Any:
+    """The header `Idempotency-Key`, with an example that no other route has, since a key is of one body."""
+    description = (
+        "1 to 255 visible ASCII characters: the same key with the same body is answered with the job that it made first, "
+        "whatever became of the answer then."
+    )
+    return Header(alias="Idempotency-Key", pattern=r"^[!-~]{1,255}$", description=description, examples=[example])
+
 
 UNKNOWN = "There is no such job."
 WRONG = "A parameter is not as described."

@@ -1,11 +1,11 @@
 """`/v1/models/NAME/invariance`: how far a model keeps up when its pictures are moved, measured by a job."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Request, Response
 
 from service.jobs import schemas
-from service.jobs.parameters import AWAY, IdempotencyKey, answered, database_of, owner_of, posted
+from service.jobs.parameters import AWAY, answered, database_of, key_header, owner_of, posted
 from service.jobs.wanted import measured, version_of
 from service.models.choice import refused_problem
 from service.openapi.jobs import INVARIANCE, LOCATION
@@ -39,7 +39,12 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
     },
     openapi_extra={"requestBody": INVARIANCE},
 )
-async def post_invariance(request: Request, response: Response, name: Name, key: IdempotencyKey = None) -> schemas.Job:
+async def post_invariance(
+    request: Request,
+    response: Response,
+    name: Name,
+    key: Annotated[str | None, key_header("0b9e6a51-7c1d-4c0e-8e0f-3a5d2f61c7b8")] = None,
+) -> schemas.Job:
     """Measure by a job how far a model keeps up when its pictures are moved.
 
     The job is one of `/v1/jobs`; its report says in which range of each movement the model keeps 99 %, 95 % and 90 % of its

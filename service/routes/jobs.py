@@ -11,10 +11,10 @@ from service.jobs.parameters import (
     AWAY,
     UNKNOWN,
     WRONG,
-    IdempotencyKey,
     JobId,
     answered,
     database_of,
+    key_header,
     owner_of,
     posted,
     root_of,
@@ -61,7 +61,7 @@ _PROBLEMS = document_problems({404: UNKNOWN, 409: _FORBIDDEN, 422: WRONG, 503: A
 async def post_job(
     request: Request,
     response: Response,
-    key: IdempotencyKey = None,
+    key: Annotated[str | None, key_header("5d0f2a7c-4f5e-4f6b-9c1a-0d8f7e6b5a43")] = None,
 ) -> schemas.Job:
     """Train a model: the body is the training config, or the name of a preset and what differs from it.
 
