@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 from stn.align_config import AlignerConfig
 from stn.config import InputConfig, ModelConfig
-from stn.model_info import AlignerInfo, ModelFileError, ModelInfo, OtherTask, read_aligner_info, read_info, read_model_info
+from stn.model_info import (
+    AlignerInfo,
+    ModelFileError,
+    ModelInfo,
+    OtherTask,
+    read_aligner_info,
+    read_info,
+    read_model_info,
+)
 
 if TYPE_CHECKING:
     from stn.align import Alignment, align

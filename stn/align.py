@@ -75,7 +75,13 @@ def align(aligner: Aligner, moving: Picture, fixed: Picture, *, seconds: float =
     grid = sampling_grid(aligner.transform, theta, size)
     image = sample(moving.unsqueeze(0), grid.to(torch.promote_types(moving.dtype, torch.float32)))
     return Alignment(
-        image[0], theta[0], inverse(aligner.transform, theta), grid[0], float(logit.sigmoid()), better is not None, notes
+        image[0],
+        theta[0],
+        inverse(aligner.transform, theta),
+        grid[0],
+        float(logit.sigmoid()),
+        better is not None,
+        notes,
     )
 
 
@@ -107,8 +113,8 @@ def inverse(transform: Transform, theta: Theta) -> Float[Tensor, " p"] | None:
 def refine(transform: Transform, theta: Theta, moving: Tensor, fixed: Tensor, seconds: float) -> Theta | None:
     """A theta under which the pictures agree better, or None where none was found in this time.
 
-    Gauss-Newton steps on the difference of the pictures themselves, in a square of at most 128; each begins at the best theta
-    so far, and is shortened where it did not help.
+    Gauss-Newton steps on the difference of the pictures themselves, in a square of at most 128; each begins at the best
+    theta so far, and is shortened where it did not help.
 
     Args:
         transform: of theta.

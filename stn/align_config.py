@@ -5,9 +5,7 @@ from typing import ClassVar, Literal
 
 from stn.config import require
 
-TransformName = Literal[
-    "affine", "attention", "similarity", "translation", "rigid", "projective", "thin_plate_spline"
-]
+TransformName = Literal["affine", "attention", "similarity", "translation", "rigid", "projective", "thin_plate_spline"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +47,9 @@ class AlignerConfig:
         require(1 <= self.candidates <= 16, "candidates", "in [1, 16]", self.candidates)
         rising = list(self.levels) == sorted(set(self.levels)) and 1 <= len(self.levels) <= 6
         require(rising, "levels", "1 to 6 ascending sides", self.levels)
-        require(all(8 <= side <= 512 and side % 2 == 0 for side in self.levels), "levels", "even, in [8, 512]", self.levels)
+        require(
+            all(8 <= side <= 512 and side % 2 == 0 for side in self.levels), "levels", "even, in [8, 512]", self.levels
+        )
         require(len(self.steps) == len(self.levels), "steps", "one number for each level", self.steps)
         require(all(1 <= count <= 50 for count in self.steps), "steps", "in [1, 50]", self.steps)
         require(4 <= self.channels <= 256, "channels", "in [4, 256]", self.channels)

@@ -62,7 +62,7 @@ class Search(nn.Module):
         return Found(self._logits(tried, features), self.matrices.get(moving))
 
     def _logits(self, tried: Float[Tensor, "b k c u v"], fixed: Features) -> Float[Tensor, "b q"]:
-        b, k = tried.shape[:2]
+        b = len(tried)
         inside = self.inside.get(fixed)  # (K, h, w)
         tried = tried * inside[:, None]
         shifted = _shifts(fixed, self.reach)  # (B, D, C, h, w)

@@ -51,7 +51,6 @@ class Correction(nn.Module):
         return self.slopes.transform
 
     def forward(self, theta: Theta, warped: Features, fixed: Features, weights: Weights, damping: Tensor) -> Theta:
-        b, _, cells, _ = warped.shape
         by_x, by_y = _gradient((warped + fixed) / 2)
         difference = warped - fixed
         weights = (weights / weights.sum((2, 3), keepdim=True).clamp(min=1e-3)).flatten(1)  # (B, N)

@@ -17,7 +17,7 @@ from stn.finite import can_look
 from stn.grid import GridGenerator
 from stn.places import predicted
 from stn.sampler import sample_at
-from stn.transforms import TRANSFORMS, MatrixTransform, ThinPlateSpline, Transform
+from stn.transforms import TRANSFORMS, ThinPlateSpline, Transform
 from stn.types import Grid, Images, Sampled, Theta
 
 FLAT = 1e-3
@@ -34,7 +34,7 @@ class Aligned(NamedTuple):
     grid: Grid
     """The point of the moving image for every pixel of the fixed one."""
     confidence: Float[Tensor, " b"]
-    """In [0, 1]: the estimated probability that points are on average within 3 % of the image's side of where they belong."""
+    """In [0, 1]: the estimated probability that points are on average within 3 % of the side of where they belong."""
 
 
 class Estimate(NamedTuple):
@@ -121,7 +121,7 @@ class Aligner(nn.Module):
         starts = found.matrices[best.flatten()]
         theta = self._first.from_matrix(starts)
         count = best.shape[1]
-        first = [views[0][0].repeat_interleave(count, 0), views[0][1].repeat_interleave(count, 0)]
+        first = (views[0][0].repeat_interleave(count, 0), views[0][1].repeat_interleave(count, 0))
         estimates, logit = self._level(0, first, Estimate(self._first, theta))
         chosen = logit.view(-1, count).argmax(1) + count * torch.arange(len(best), device=best.device)
         estimate, logit = Estimate(estimates[-1].transform, estimates[-1].theta[chosen]), logit[chosen]
@@ -147,7 +147,7 @@ class Aligner(nn.Module):
             all_estimates += estimates
         return Trace(found, all_estimates, logit)
 
-    def _level(self, level: int, view: tuple[Tensor, Tensor] | list[Tensor], start: Estimate) -> tuple[list[Estimate], Tensor]:
+    def _level(self, level: int, view: tuple[Tensor, Tensor], start: Estimate) -> tuple[list[Estimate], Tensor]:
         """theta after each correction on this level, and how well the pictures then agree."""
         side, (moving, image) = self.config.levels[level], view
         fixed = self.encoder(image)
@@ -222,8 +222,10 @@ def view(images: Images, side: int) -> Float[Tensor, "b 1 s s"]:
     grey = images.mean(1, keepdim=True)
     if tuple(grey.shape[2:]) != (side, side):
         shrinks = min(grey.shape[2:]) >= side
-        grey = F.interpolate(grey, (side, side), mode="area") if shrinks else F.interpolate(
-            grey, (side, side), mode="bilinear", align_corners=False
+        grey = (
+            F.interpolate(grey, (side, side), mode="area")
+            if shrinks
+            else F.interpolate(grey, (side, side), mode="bilinear", align_corners=False)
         )
     mean, deviation = grey.mean((2, 3), keepdim=True), grey.std((2, 3), keepdim=True)
     return (grey - mean) / deviation.clamp(min=FLAT)

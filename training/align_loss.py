@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from stn.aligner import Aligner, Trace, view
+from stn.aligner import Aligner, Trace, laid, view
 from stn.coordinates import lattice
 from stn.transforms import Transform
 from stn.types import Images, Points, Theta
@@ -18,9 +18,9 @@ POINTS = (8, 8)
 """Rows and columns of the points of the fixed view that are followed, spread as pixels are."""
 CLOSE = 0.03
 """Mean distance, as a share of the image's side, within which one picture lies on the other."""
-_SIDE = 64.0
+SIDE = 64.0
 """The loss measures distances in pixels of an image of this side."""
-_FAR = 12.0
+FAR = 12.0
 """Pixels beyond which a distance hardly counts more: such a start is not to be mended by corrections."""
 _SPREAD = 0.06
 """Of the search's targets: distance at which a movement counts little, as a share of the side."""
@@ -46,16 +46,23 @@ class Losses(NamedTuple):
     confidence: Tensor
     photometric: Tensor
 
+    @classmethod
+    def none(cls, like: Tensor) -> "Losses":
+        zero = like.new_zeros(())
+        return cls(zero, zero, zero, zero)
+
     def total(self, points: float, photometric: float) -> Tensor:
         return points * (self.points + self.search) + self.confidence + photometric * self.photometric
 
 
-def align_losses(aligner: Aligner, moving: Images, fixed: Images, drawn: DrawnPairs, photometric: bool = False) -> Losses:
+def align_losses(
+    aligner: Aligner, moving: Images, fixed: Images, drawn: DrawnPairs, photometric: bool = False
+) -> Losses:
     """The losses of a batch of pairs whose true transform is known.
 
-    The search is to name the movements that send points near to where the truth does. The corrections begin at what it likes
-    best, or, where that is far off, at the nearest movement there is. A part of the pairs is shown with the moving picture of
-    another, which the confidence is to notice.
+    The search is to name the movements that send points near to where the truth does. The corrections begin at what it
+    likes best, or, where that is far off, at the nearest movement there is. A part of the pairs is shown with the moving
+    picture of another, which the confidence is to notice.
     """
     truth = drawn.truth(points_like(moving).expand(len(moving), -1, -1))  # (B, N, 2)
     with torch.no_grad():
@@ -66,8 +73,8 @@ def align_losses(aligner: Aligner, moving: Images, fixed: Images, drawn: DrawnPa
     search = -(target * trace.found.logits.log_softmax(1)).sum(1).mean()
     parts = []
     for estimate in trace.estimates[1:]:
-        pixels = distances(estimate.transform, estimate.theta, truth) * (_SIDE / 2)
-        parts.append((_FAR * torch.tanh((pixels.square() + 0.01).sqrt() / _FAR)).mean())
+        pixels = distances(estimate.transform, estimate.theta, truth) * (SIDE / 2)
+        parts.append((FAR * torch.tanh((pixels.square() + 0.01).sqrt() / FAR)).mean())
     weights = torch.linspace(0.5, 1.0, len(parts))
     points = sum(weight * part for weight, part in zip(weights.tolist(), parts, strict=True)) / float(weights.sum())
     last = trace.estimates[-1]
@@ -77,8 +84,14 @@ def align_losses(aligner: Aligner, moving: Images, fixed: Images, drawn: DrawnPa
     logits = torch.cat([trace.logit, stranger.logit])
     wanted = torch.cat([close, torch.zeros_like(close[:strangers])]).to(logits)
     confidence = F.binary_cross_entropy_with_logits(logits, wanted)
-    seen = local_correlation_loss(aligner, trace, moving, fixed) if photometric else points.new_zeros(())
+    seen = local_correlation_loss(trace, moving, fixed) if photometric else points.new_zeros(())
     return Losses(points, search, confidence, seen)
+
+
+def unlike_loss(aligner: Aligner, moving: Images, fixed: Images) -> Losses:
+    """The losses of pairs without a known transform: how little the pictures agree once they lie on each other."""
+    trace = aligner.trace(moving, fixed, lambda logits: logits.argmax(1))
+    return Losses.none(moving)._replace(photometric=local_correlation_loss(trace, moving, fixed))
 
 
 def _start(off: Float[Tensor, "b k"], logits: Float[Tensor, "b k"]) -> Int[Tensor, " b"]:
@@ -97,10 +110,8 @@ def _far_off(movements: Float[Tensor, "k 2 3"], truth: Points) -> Float[Tensor, 
     return (squares.clamp(min=0) / len(points)).sqrt() / 2
 
 
-def local_correlation_loss(aligner: Aligner, trace: Trace, moving: Images, fixed: Images) -> Tensor:
+def local_correlation_loss(trace: Trace, moving: Images, fixed: Images) -> Tensor:
     """1 less the mean local correlation of the pictures once they lie on each other, where they share enough."""
-    from stn.aligner import laid
-
     last = trace.estimates[-1]
     warped, inside = laid(last.transform, last.theta, view(moving, 64))
     return 1 - local_correlation(warped, view(fixed, 64), inside).mean()

@@ -40,11 +40,11 @@ class PairConfig:
     occlusion: float = 0.3
     """Largest side of a grey rectangle on half of the fixed views, as a share of the image's side."""
     points: float = 1.0
-    """Weight in the loss of the distance between where theta and the true transform send points, in pixels of a view of 64."""
+    """Weight in the loss of the distance between where theta and the truth send points, in pixels of a view of 64."""
     photometric: float = 0.0
     """Weight in the loss of 1 less the local normalised cross-correlation of the views once they lie on each other."""
     same_class: float = 0.0
-    """Share of the steps' pairs whose fixed view shows another picture of the class: real pairs, without a true transform, in
+    """Share of the steps whose fixed views show another picture of the class each: real pairs, without a true transform, for
     which the photometric loss alone counts."""
 
     def __post_init__(self) -> None:

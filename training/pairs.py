@@ -78,20 +78,19 @@ def draw_pairs(config: PairConfig, size: tuple[int, int], count: int, generator:
         spline = (control + 2 * config.elastic * moved).flatten(1)
     light = torch.stack([_light(config, even[6:8], numbers[8]), _light(config, even[9:11], numbers[11])], dim=1)
     seeds = torch.randint(2**62, (count,), generator=generator, device=generator.device)
-    return DrawnPairs(
-        _crop(config, size, numbers[12], even[13:15]), product(linear, seen), spline, light, _box(config, numbers[15:20]), seeds
-    )
+    crop = _crop(config, size, numbers[12], even[13:15])
+    return DrawnPairs(crop, product(linear, seen), spline, light, _box(config, numbers[15:20]), seeds)
 
 
 def take_pairs(drawn: DrawnPairs, rows: slice | Tensor) -> DrawnPairs:
     """What is drawn for some of the pairs."""
-    return DrawnPairs(*(None if field is None else field[rows] for field in drawn))
+    spline = None if drawn.spline is None else drawn.spline[rows]
+    others = {name: value[rows] for name, value in drawn._asdict().items() if name != "spline"}
+    return DrawnPairs(spline=spline, **others)
 
 
 @torch.no_grad()
-def make_pairs(
-    pictures: Images, drawn: DrawnPairs, config: PairConfig, others: Images | None = None
-) -> Pairs:
+def make_pairs(pictures: Images, drawn: DrawnPairs, config: PairConfig, others: Images | None = None) -> Pairs:
     """Both views of each picture, in [0, 1].
 
     Args:
