@@ -22,9 +22,8 @@ from stn.whole_file import written_beside
 from training.align_module import AlignmentModule
 from training.data.datamodule import DataModule
 from training.facts import describe, report_title
-from training.page import facts_list, html_page, percent, plot, scores, section
+from training.page import check_place, facts_list, html_page, percent, plot, scores, section
 from training.pictures import caption_sheet, picture_tile
-from training.report import check_place
 
 log = logging.getLogger(__name__)
 

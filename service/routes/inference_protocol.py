@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from service.models.choice import servable_versions
-from service.models.served import Served
+from service.models.served import Served, classifier
 from service.models.store import ModelStore
 from service.open_inference.answer import write_answer
 from service.open_inference.documents import INFERENCE, MODEL_PROBLEMS
@@ -89,7 +89,7 @@ async def _ready(request: Request, name: str, version: str | None) -> ModelReady
 
 async def _served(store: ModelStore, name: str, version: str | None) -> Served:
     number = _number(version)
-    return store.find(name, number) or await store.get(name, number)
+    return classifier(store.find(name, number) or await store.get(name, number))
 
 
 def _number(version: str | None) -> int | None:

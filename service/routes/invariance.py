@@ -7,10 +7,12 @@ from fastapi import APIRouter, Request, Response
 from service.jobs import schemas
 from service.jobs.parameters import AWAY, answered, database_of, key_header, owner_of, posted
 from service.jobs.wanted import measured, version_of
-from service.models.choice import refused_problem
+from service.models.choice import refused_problem, task_of
 from service.openapi.jobs import INVARIANCE, LOCATION
 from service.openapi.problems import document_problems
+from service.problems import Problem
 from service.routes.models import Name
+from stn.model_info import DOES
 from training.jobs.job import Job
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
             {
                 400: "The body is not JSON.",
                 404: "There is no model or version of that name.",
-                409: "The version's file is refused, with this reason.",
+                409: "The model names no classes, or the version's file is refused, with this reason.",
                 413: "The body is too large.",
                 415: "The body is not declared as JSON.",
                 422: "A field is unknown or wrong, the data set does not exist, or the idempotency key is no key, or came "
@@ -60,6 +62,8 @@ async def post_invariance(
         entry = await request.app.state.models.locate(name, version_of(values))
         if entry.reason is not None:
             raise refused_problem(entry)
+        if task_of(entry) != "classify":
+            raise Problem(409, f"version {entry.version} of model {name}: {DOES[task_of(entry)]}")
         settings = request.app.state.settings
 
         def create(store: "JobStore") -> Job:

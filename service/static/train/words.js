@@ -33,7 +33,8 @@ export function ago(dateTime) {
 export const measures = ({ config }) => config.task === "invariance";
 
 /** What a job is about: data and network of a training, model and data of a measurement. */
-export function about({ config: { task, data, model, version } }) {
+export function about({ config: { task, data, model, aligner, version } }) {
+  if (task === "align") return [data.name, `${aligner.transforms.at(-1)} aligner`];
   if (task === "invariance") return [`invariance of version ${version}`, data.name ?? "its own data"];
   return [data.name, `${model.transform} transformer`];
 }
