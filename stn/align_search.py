@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from stn.align_config import AlignerConfig
 from stn.align_features import Encoder, Features
-from stn.constants import Constants
+from stn.constants import Constants, on_cpu
 from stn.coordinates import lattice
 from stn.transforms import MatrixTransform, Transform, warp_affine
 from stn.types import Images
@@ -42,18 +42,18 @@ class Search(nn.Module):
         self.encoder = Encoder(channels, SIDE // CELLS)
         self.sharpness = nn.Parameter(torch.tensor(3.0))
         self.overlap = nn.Parameter(torch.tensor(0.5))
-        shifts = max(0, math.ceil(config.shift * CELLS - 1e-6))
-        self.reach = shifts
-        self.turned = _Tensor(_turned(config, transform))
-        self.matrices = _Tensor(_shifted(self.turned.values, shifts))
-        grid = _grid(self.turned.values.double(), SIDE)
-        self.grid = _Tensor(grid)
-        inside = _inside(_grid(self.turned.values.double(), CELLS))
-        self.inside = _Tensor(inside)
-        self.shared = _Tensor(_shared(inside, shifts))
+        self.reach = max(0, math.ceil(config.shift * CELLS - 1e-6))
+        with on_cpu():  # also where the network is made on another device
+            turned = _turned(config, transform)
+            inside = _inside(_grid(turned, CELLS))
+            self.count = len(turned)
+            self.matrices = _Tensor(_shifted(turned, self.reach))
+            self.grid = _Tensor(_grid(turned, SIDE))
+            self.inside = _Tensor(inside)
+            self.shared = _Tensor(_shared(inside, self.reach))
 
     def forward(self, moving: Float[Tensor, "b 1 s s"], fixed: Float[Tensor, "b 1 s s"]) -> Found:
-        b, k = len(moving), len(self.turned.values)
+        b, k = len(moving), self.count
         grid = self.grid.get(moving)  # (1, K s, s, 2): one grid for all images, which are its channels
         turned = F.grid_sample(moving.transpose(0, 1), grid, padding_mode="border", align_corners=False)
         turned = turned.reshape(b * k, 1, SIDE, SIDE)
