@@ -17,7 +17,7 @@ from service.predicting.options import Kind
 from service.predicting.outputs import Outputs, to_bytes
 from service.problems import Problem
 from stn import Aligner, outline, sample, sampling_grid
-from stn.align import bring_together, inverse, refine
+from stn.align_pair import bring_together, inverse, refine
 from stn.aligner import check_pair
 from stn.transforms import MatrixTransform, Transform
 
@@ -190,7 +190,7 @@ def _matrix(transform: Transform, theta: torch.Tensor) -> Float32[np.ndarray, "b
 def _in_pixels(points: torch.Tensor, picture: UInt8[np.ndarray, "c h w"]) -> Float32[np.ndarray, "... 2"]:
     """Normalised points in pixels, 0 being the picture's left (upper) edge."""
     height, width = picture.shape[1:]
-    return ((points.numpy() + 1) / 2 * np.array([width, height])).astype(np.float32)
+    return np.ascontiguousarray((points.numpy() + 1) / 2 * np.array([width, height]), np.float32)
 
 
 def _npz(known: dict[str, Any], laid: Laid, pictures: dict[str, np.ndarray]) -> bytes:

@@ -9,6 +9,7 @@ import { byId } from "./dom.js";
 
 const VIEWS = {
   play: () => import("./play/play.js"),
+  align: () => import("./align/align.js"),
   data: () => import("./train/data.js"),
   jobs: () => import("./train/jobs.js"),
 };

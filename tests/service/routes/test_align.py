@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from service.client import Client
+from service.models.folder import SHIPPED_ALIGNER, register
 from service.settings import Settings
 from tests.service.aligners import photo, png_of, write_aligner
 from tests.service.conftest import write_model
@@ -23,6 +24,7 @@ def url(prepared: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     home = tmp_path_factory.mktemp("home")
     write_aligner(home / "models" / "lay" / "1.safetensors")
     write_model(home / "models" / "tiny" / "1.safetensors")
+    register(home / "models", "align", SHIPPED_ALIGNER)
     with serving(Settings(home=home)) as address:
         yield f"http://{address}"
 
@@ -33,7 +35,8 @@ def api(url: str) -> Iterator[httpx2.Client]:
         yield client
 
 
-PHOTO = png_of(photo())
+PHOTO, THIN = png_of(photo()), png_of(photo(7, 20))
+FLAT, BLACK = png_of(np.full((30, 30), 90, np.uint8)), png_of(np.zeros((30, 30, 3), np.uint8))
 
 
 def align(api: httpx2.Client, moving: bytes = PHOTO, fixed: bytes = PHOTO, **query: object) -> httpx2.Response:
@@ -85,16 +88,20 @@ def test_pictures_of_other_size_and_colour_are_brought_together(api: httpx2.Clie
     assert np.abs(np.array(found["outline"]) - [[0, 0], [160, 0], [160, 120], [0, 120]]).max() < 1
 
 
-def test_refinement_keeps_its_time_and_is_said(api: httpx2.Client) -> None:
-    moving, fixed = png_of(photo(100, 100)[4:, 3:-1]), png_of(photo(100, 100)[:-4, :-4])
-    left = []
-    for seconds in (0, 2):
-        answer = align(api, moving, fixed, refine=seconds)
-        outline = np.array(answer.json()["outline"])
-        left.append(np.abs(outline - [[-3, -4], [93, -4], [93, 92], [-3, 92]]).max())
-        assert answer.elapsed.total_seconds() < 15
-    assert answer.json()["refined"]
-    assert left[1] < 0.5 or left[1] < left[0]
+@pytest.mark.parametrize("seconds", [0, 2])
+def test_the_model_of_the_package_finds_a_movement_and_knows_when_there_is_none(
+    api: httpx2.Client, seconds: float
+) -> None:
+    scene = photo(140, 140, seed=3)
+    moving, fixed = png_of(scene[20:120, 24:124]), png_of(scene[12:112, 20:120])
+    answer = align(api, moving, fixed, refine=seconds, model="align")
+    found = answer.json()
+    moved = np.array([[0, 0], [100, 0], [100, 100], [0, 100]]) - [4, 8]
+    assert np.abs(np.array(found["outline"]) - moved).max() < 2
+    assert found["confidence"] > 0.5
+    assert answer.elapsed.total_seconds() < 15
+    noise = np.random.default_rng(0).integers(0, 256, (100, 100), np.uint8)
+    assert align(api, png_of(noise), fixed, refine=seconds, model="align").json()["confidence"] < 0.5
 
 
 def test_pairs_of_every_size_that_come_together_are_answered_as_alone(api: httpx2.Client) -> None:
@@ -109,16 +116,17 @@ def test_pairs_of_every_size_that_come_together_are_answered_as_alone(api: httpx
 @pytest.mark.parametrize(
     ("moving", "fixed", "query", "status", "words"),
     [
-        (png_of(np.full((30, 30), 90, np.uint8)), PHOTO, {}, 422, "moving must show something: it is flat"),
-        (PHOTO, png_of(np.zeros((30, 30, 3), np.uint8)), {}, 422, "fixed must show something: it is flat"),
-        (PHOTO, png_of(photo(7, 20)), {}, 422, "fixed must have sides of at least 8 pixels, got 20 x 7"),
+        (FLAT, PHOTO, {}, 422, "moving must show something: it is flat"),
+        (PHOTO, BLACK, {}, 422, "fixed must show something: it is flat"),
+        (PHOTO, THIN, {}, 422, "fixed must have sides of at least 8 pixels, got 20 x 7"),
         (b"x", PHOTO, {}, 415, "moving: the image must be one of PNG"),
         (PHOTO, b"", {}, 400, "fixed: the image is empty"),
         (PHOTO, PHOTO, {"refine": 99}, 422, "refine: Input should be less than or equal to 20"),
         (PHOTO, PHOTO, {"include": "grit"}, 422, "include: must be among warped, overlay, grid, got 'grit'"),
-        (PHOTO, PHOTO, {"model": "nope"}, 404, "model must be one of lay, tiny, got 'nope'"),
+        (PHOTO, PHOTO, {"model": "nope"}, 404, "model must be one of align, lay, tiny, got 'nope'"),
         (PHOTO, PHOTO, {"model": "tiny"}, 409, "it lays no picture on another"),
     ],
+    ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_what_cannot_be_laid_is_refused_with_the_reason(
     api: httpx2.Client, moving: bytes, fixed: bytes, query: dict[str, object], status: int, words: str
