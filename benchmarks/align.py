@@ -60,7 +60,9 @@ def main() -> None:
         rows.append(_row(kind, f"stn.Aligner, {TOGETHER} at once", *_at_once(aligner, pairs), pairs))
         _print(rows[-1])
         for name, (way, slow) in ways.items():
-            rows.append(_row(kind, name, *_one_by_one(way, pairs, options.slow_pairs if slow else options.pairs), pairs))
+            rows.append(
+                _row(kind, name, *_one_by_one(way, pairs, options.slow_pairs if slow else options.pairs), pairs)
+            )
             _print(rows[-1])
     report = {
         "machine": machine("torch", "opencv-python-headless", "kornia", "scikit-image"),
@@ -76,7 +78,9 @@ def main() -> None:
 def _one_by_one(way: Way, pairs: Pairs, count: int) -> tuple[list[np.ndarray | None], float]:
     """What is found, and milliseconds a pair."""
     way(pairs.moving[0], pairs.fixed[0])  # what is made once does not count
-    return _timed(lambda: [way(moving, fixed) for moving, fixed in zip(pairs.moving[:count], pairs.fixed, strict=False)])
+    return _timed(
+        lambda: [way(moving, fixed) for moving, fixed in zip(pairs.moving[:count], pairs.fixed, strict=False)]
+    )
 
 
 def _at_once(aligner: stn.Aligner, pairs: Pairs) -> tuple[list[np.ndarray | None], float]:

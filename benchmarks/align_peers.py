@@ -87,9 +87,7 @@ def registrator(levels: int, rate: float, iterations: int) -> Way:
 
     def locate(moving: np.ndarray, fixed: np.ndarray) -> np.ndarray | None:
         most = max(1, min(levels, int(np.log2(min(fixed.shape))) - 2))
-        way = kornia.geometry.ImageRegistrator(
-            "homography", pyramid_levels=most, lr=rate, num_iterations=iterations
-        )
+        way = kornia.geometry.ImageRegistrator("homography", pyramid_levels=most, lr=rate, num_iterations=iterations)
         pair = [torch.from_numpy(image)[None, None].float() / 255 for image in (moving, fixed)]
         found = way.register(*pair).detach().double().numpy()[0]
         return found if np.isfinite(found).all() else None

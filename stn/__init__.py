@@ -19,7 +19,7 @@ from stn.model_info import (
 )
 
 if TYPE_CHECKING:
-    from stn.align import Alignment, align
+    from stn.align_pair import Alignment, align
     from stn.aligner import Aligned, Aligner
     from stn.bounds import Bounds
     from stn.build import build_aligner, build_model
@@ -105,7 +105,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "align": ("Alignment", "align"),
+    "align_pair": ("Alignment", "align"),
     "aligner": ("Aligned", "Aligner"),
     "bounds": ("Bounds",),
     "build": ("build_aligner", "build_model"),

@@ -50,7 +50,9 @@ class Search(nn.Module):
             self.matrices = _Tensor(_shifted(turned, self.reach))
             self.grid = _Tensor(_grid(turned, SIDE))
             self.inside = _Tensor(inside)
-            self.shared = _Tensor(_shared(inside, self.reach))
+            seen = _shifts(torch.ones(1, 1, CELLS, CELLS, dtype=inside.dtype), self.reach).flatten(2)[0].mT
+            self.seen = _Tensor(seen)
+            self.shared = _Tensor(inside.flatten(1) @ seen / CELLS**2)  # the share of places that both images show
 
     def forward(self, moving: Float[Tensor, "b 1 s s"], fixed: Float[Tensor, "b 1 s s"]) -> Found:
         b, k = len(moving), self.count
@@ -66,9 +68,9 @@ class Search(nn.Module):
         inside = self.inside.get(fixed)  # (K, h, w)
         tried = tried * inside[:, None]
         shifted = _shifts(fixed, self.reach)  # (B, D, C, h, w)
-        seen = _shifts(torch.ones_like(fixed[:1, :1]), self.reach)  # (1, D, 1, h, w)
+        seen = self.seen.get(fixed)  # (h w, D)
         both = tried.flatten(2) @ shifted.flatten(2).mT  # (B, K, D)
-        of_tried = tried.square().sum(2).flatten(2) @ seen.flatten(2).mT
+        of_tried = tried.square().sum(2).flatten(2) @ seen
         of_fixed = inside.flatten(1) @ shifted.square().sum(2).flatten(2).mT
         correlation = both / (of_tried * of_fixed + 1e-3).sqrt()
         shared = self.shared.get(fixed)  # (K, D)
@@ -132,19 +134,7 @@ def _inside(grid: Float[Tensor, "1 q s 2"]) -> Float[Tensor, "k s s"]:
     return (grid.abs().amax(-1) <= 1).double().view(-1, CELLS, CELLS)
 
 
-def _shared(inside: Float[Tensor, "k s s"], reach: int) -> Float[Tensor, "k d"]:
-    """The share of places that both images show."""
-    seen = _shifts(torch.ones(1, 1, CELLS, CELLS, dtype=inside.dtype), reach)
-    return inside.flatten(1) @ seen.flatten(2)[0].mT / CELLS**2
-
-
 def _shifts(features: Images, reach: int) -> Float[Tensor, "b d c u v"]:
     """The features at n - d for each place n and each shift d, x fastest, zero outside."""
-    wide = F.pad(features, (reach,) * 4)
-    count = 2 * reach + 1
-    parts = [
-        wide[:, :, count - 1 - row : count - 1 - row + CELLS, count - 1 - column : count - 1 - column + CELLS]
-        for row in range(count)
-        for column in range(count)
-    ]
-    return torch.stack(parts, dim=1)
+    windows = F.pad(features, (reach,) * 4).unfold(2, CELLS, 1).unfold(3, CELLS, 1)  # (B, C, D_y, D_x, h, w)
+    return windows.flip(2, 3).permute(0, 2, 3, 1, 4, 5).flatten(1, 2)

@@ -26,11 +26,13 @@ class Slopes(Constants):
         points = lattice((self.cells, self.cells), dtype=torch.float64)
         basis = self.transform.basis(points)
 
-        def place(theta: Tensor) -> Tensor:
-            rows = (self.transform.coefficients(theta[None]) @ basis)[0]
-            return rows[:2] if len(rows) == 2 else rows[:2] / rows[2:]
+        def coefficients(theta: Tensor) -> Tensor:
+            return self.transform.coefficients(theta[None])[0]
 
-        slopes: Tensor = torch.func.jacrev(place)(self.transform.identity().double())  # (2, N, P)
+        by_theta = torch.func.jacrev(coefficients)(self.transform.identity().double())  # (R, M, P)
+        slopes: Tensor = torch.einsum("rmp,mn->rnp", by_theta, basis)
+        if len(slopes) == 3:  # (x, y) / w, where w is 1
+            slopes = slopes[:2] - points.mT.unsqueeze(2) * slopes[2:]
         return slopes.to(dtype)
 
 
@@ -51,18 +53,14 @@ class Correction(nn.Module):
         return self.slopes.transform
 
     def forward(self, theta: Theta, warped: Features, fixed: Features, weights: Weights, damping: Tensor) -> Theta:
-        by_x, by_y = _gradient((warped + fixed) / 2)
-        difference = warped - fixed
+        slopes, difference = _gradient((warped + fixed) / 2), warped - fixed
         weights = (weights / weights.sum((2, 3), keepdim=True).clamp(min=1e-3)).flatten(1)  # (B, N)
-        xx, xy, yy, rx, ry = (
-            ((first * second).sum(1).flatten(1) * weights).unsqueeze(2)
-            for first, second in (
-                (by_x, by_x),
-                (by_x, by_y),
-                (by_y, by_y),
-                (by_x, difference),
-                (by_y, difference),
-            )
+        squares, mixed, towards = (
+            products.sum(2).flatten(2) * weights.unsqueeze(1)
+            for products in (slopes * slopes, slopes[:, :1] * slopes[:, 1:], slopes * difference.unsqueeze(1))
+        )  # (B, 2, N), (B, 1, N), (B, 2, N)
+        (xx, yy), (xy,), (rx, ry) = (
+            part.unsqueeze(3).unbind(1) for part in (squares, mixed, towards)
         )  # (B, N, 1) each
         x, y = self.slopes.get(warped)  # (N, P) each
         normal = x.mT @ (xx * x + xy * y) + y.mT @ (xy * x + yy * y)  # (B, P, P)
@@ -94,10 +92,9 @@ def carry(old: Transform, theta: Theta, new: Transform) -> Float[Tensor, "b q"]:
     return points.flatten(1)
 
 
-def _gradient(features: Features) -> tuple[Features, Features]:
+def _gradient(features: Features) -> Float[Tensor, "b 2 c u v"]:
     """By x and y in normalised coordinates, from the places on both sides."""
-    cells = features.shape[-1]
     wide = F.pad(features, (1, 1, 1, 1), mode="replicate")
-    by_x = (wide[:, :, 1:-1, 2:] - wide[:, :, 1:-1, :-2]) * (cells / 4)
-    by_y = (wide[:, :, 2:, 1:-1] - wide[:, :, :-2, 1:-1]) * (cells / 4)
-    return by_x, by_y
+    by_x = wide[:, :, 1:-1, 2:] - wide[:, :, 1:-1, :-2]
+    by_y = wide[:, :, 2:, 1:-1] - wide[:, :, :-2, 1:-1]
+    return torch.stack([by_x, by_y], dim=1) * (features.shape[-1] / 4)

@@ -122,12 +122,15 @@ class Aligner(nn.Module):
         theta = self._first.from_matrix(starts)
         count = best.shape[1]
         first = (views[0][0].repeat_interleave(count, 0), views[0][1].repeat_interleave(count, 0))
-        estimates, logit = self._level(0, first, Estimate(self._first, theta))
+        estimates, fixed_features = self._level(0, first, Estimate(self._first, theta))
+        logit = self._judge(0, first, fixed_features, estimates[-1])
         chosen = logit.view(-1, count).argmax(1) + count * torch.arange(len(best), device=best.device)
         estimate, logit = Estimate(estimates[-1].transform, estimates[-1].theta[chosen]), logit[chosen]
         for level in range(1, len(views)):
-            estimates, logit = self._level(level, views[level], estimate)
+            estimates, fixed_features = self._level(level, views[level], estimate)
             estimate = estimates[-1]
+        if len(views) > 1:
+            logit = self._judge(len(views) - 1, views[-1], fixed_features, estimate)
         return carry(estimate.transform, estimate.theta, self.transform), logit
 
     def trace(self, moving: Images, fixed: Images, choose: Callable[[Tensor], Tensor]) -> Trace:
@@ -143,12 +146,13 @@ class Aligner(nn.Module):
         start = found.matrices[choose(found.logits.detach())]
         all_estimates = [Estimate(self._first, self._first.from_matrix(start))]
         for level, view in enumerate(views):
-            estimates, logit = self._level(level, view, all_estimates[-1])
+            estimates, fixed_features = self._level(level, view, all_estimates[-1])
             all_estimates += estimates
+        logit = self._judge(len(views) - 1, views[-1], fixed_features, all_estimates[-1])
         return Trace(found, all_estimates, logit)
 
     def _level(self, level: int, view: tuple[Tensor, Tensor], start: Estimate) -> tuple[list[Estimate], Tensor]:
-        """theta after each correction on this level, and how well the pictures then agree."""
+        """theta after each correction on this level, and the features of the fixed image."""
         side, (moving, image) = self.config.levels[level], view
         fixed = self.encoder(image)
         damping = self.damping[level].exp()
@@ -162,8 +166,15 @@ class Aligner(nn.Module):
                 theta = self.corrections[key](estimate.theta, warped, fixed, weights, damping)
                 estimate = Estimate(transform, theta)
                 estimates.append(estimate)
-        warped, inside = self._look(moving, estimate.theta, key)
-        return estimates, self.agreement(warped, fixed, inside, self.trust(warped, fixed))
+        return estimates, fixed
+
+    def _judge(
+        self, level: int, view: tuple[Tensor, Tensor], fixed: Features, estimate: Estimate
+    ) -> Float[Tensor, " b"]:
+        """How sure it is that the pictures lie on each other, as a logit."""
+        key = f"{self.config.levels[level]} {self._cascade(level)[-1]}"
+        warped, inside = self._look(view[0], estimate.theta, key)
+        return self.agreement(warped, fixed, inside, self.trust(warped, fixed))
 
     def _look(self, moving: Tensor, theta: Theta, key: str) -> tuple[Features, Weights]:
         """Features of the moving image under theta, and which places it reaches."""

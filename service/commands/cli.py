@@ -105,6 +105,31 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
         """
         return partial(later, "predict", "predict", list(images), model, url, key, top_k, theta, json, save, defaults)
 
+    @app.command
+    def align(
+        moving: Positional[Path],
+        fixed: Positional[Path],
+        output: Annotated[Path | None, arg(aliases=["-o"])] = None,
+        model: str | None = None,
+        refine: float = 0.0,
+        json: FlagCreatePairsOff[bool] = False,
+    ) -> Run:
+        """Lay one picture on another: find how the first has to be turned, scaled, shifted and tilted to match.
+
+        Both may be of any size; they are compared in grey, and the first keeps its colours. The confidence says how sure it
+        is that they show the same at all.
+
+        Args:
+            moving: File of the picture that is moved.
+            fixed: File of the picture that it is laid on.
+            output: PNG file to write, which must not exist yet: the moving picture, of the fixed one's size.
+            model: A model file, or the name of a model of STN_HOME, whose newest version is taken; the aligner of the
+                package where it is left out.
+            refine: Go on for at most so many seconds by descent on the difference of the pictures; kept only if better.
+            json: Print theta, its inverse and the confidence as JSON.
+        """
+        return partial(later, "align", "align", moving, fixed, output, model, refine, json, defaults)
+
     app.command(
         _train_commands(defaults), name="train", help="Train a model, with progress, and register it to be served."
     )
