@@ -149,7 +149,7 @@ def test_an_aligner_is_known_as_one_and_names_no_picture(api: httpx2.Client, url
         assert (answer.status_code, "it names no classes" in answer.json()["detail"]) == (409, True)
     measured = api.post("/v1/models/lay/invariance", json={})
     assert (measured.status_code, "it names no classes" in measured.json()["detail"]) == (409, True)
-    assert api.get("/v2/models/lay").status_code in (200, 409)
+    _infers(api)
     form = {"image": ("a", PHOTO)}
     assert "files moving and fixed, got 'image'" in api.post("/v1/align", files=form).json()["detail"]
     assert "must have a file fixed" in api.post("/v1/align", files={"moving": ("a", PHOTO)}).json()["detail"]
@@ -157,6 +157,26 @@ def test_an_aligner_is_known_as_one_and_names_no_picture(api: httpx2.Client, url
         found = client.align(photo(), PHOTO, refine=0.5)
         assert (found.model, found.theta.parameters.keys() == set(lay["parameter_names"])) == ("lay", True)
         assert found.warped.size == (96, 96)
+
+
+def _infers(api: httpx2.Client) -> None:
+    """The same by the Open Inference Protocol."""
+    tensors = [tensor["name"] for tensor in api.get("/v2/models/lay").json()["inputs"]]
+    assert tensors == ["moving", "fixed"]
+    values = np.stack([photo(48, 48, seed)[None] for seed in range(2)]) / 255
+    inputs = [
+        {"name": name, "datatype": "FP32", "shape": [2, 1, 48, 48], "data": values.ravel().tolist()} for name in tensors
+    ]
+    answer = api.post("/v2/models/lay/infer", json={"inputs": inputs})
+    assert answer.status_code == 200, answer.text
+    theta, confidence = answer.json()["outputs"]
+    assert (theta["name"], theta["shape"], confidence["shape"]) == ("theta", [2, 6], [2])
+    assert np.abs(np.array(theta["data"]).reshape(2, 6) - [1, 0, 0, 0, 1, 0]).max() < 0.01
+    refused = api.post("/v2/models/lay/infer", json={"inputs": inputs[:1]})
+    assert (refused.status_code, "the tensors moving and fixed" in refused.text) == (400, True)
+    inputs[0]["data"] = [0.5] * values.size
+    refused = api.post("/v2/models/lay/infer", json={"inputs": inputs})
+    assert (refused.status_code, "moving must show something" in refused.text) == (400, True)
 
 
 def test_without_an_aligner_there_is_none_to_ask(client: object, home: Path) -> None:
