@@ -165,8 +165,9 @@ class Client:
         """Where a picture lies on another that shows the same.
 
         >>> with Client(url) as client:
-        ...     found = client.align("photo.png", "map.png", refine=0.5)
-        >>> found.warped.save("out.png")
+        ...     found = client.align("digit.png", "digit.png", refine=0.5)
+        >>> found.warped.size, found.theta.matrix.shape, found.notes
+        ((42, 42), (3, 3), [])
 
         Args:
             moving: the picture to be laid on the other.

@@ -173,9 +173,10 @@ def find_version(models: Path, name: str, source: Path) -> int | None:
 
 
 def register_shipped(models: Path) -> None:
-    """Register the package's own model, so that there is one from the start; not where there is any already."""
+    """Register the package's own models, so that there are some from the start; not where there is any already."""
     if not find_model_files(models):
         register(models, SHIPPED.stem, SHIPPED)
+        register(models, SHIPPED_ALIGNER.stem, SHIPPED_ALIGNER)
         log.info("no model has been registered yet: serving %s, which comes with the package", SHIPPED.stem)
 
 
