@@ -62,7 +62,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
     def up(settings: SettingsArguments = defaults) -> Run:
         """Start the service with its page, and run training jobs.
 
-        Where no model has been trained yet, it serves those of the package: digits, and laying one picture on another.
+        Where no model has been trained yet, it serves those of the package.
         """
         return partial(later, "serve", "up", settings)
 
