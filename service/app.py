@@ -31,10 +31,12 @@ from service.observing.middleware import AnswerHeaders, Observed
 from service.openapi.document import complete_openapi
 from service.problems import Problem, problem_response
 from service.routes import (
+    align,
     datasets,
     docs,
     health,
     inference_protocol,
+    invariance,
     job_events,
     job_files,
     job_output,
@@ -99,8 +101,11 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     app.state.draining = False
     app.state.tracing = traces
     app.state.feed = Feed(app.state.jobs)
-    of_models, of_jobs = (models, model_uploads), (datasets, training, job_events, job_output, job_files, jobs)
-    for module in (predict, *of_models, *of_jobs, health, inference_protocol, metrics_route, pages, docs):
+    of_models, of_jobs = (
+        (models, model_uploads, invariance),
+        (datasets, training, job_events, job_output, job_files, jobs),
+    )
+    for module in (predict, align, *of_models, *of_jobs, health, inference_protocol, metrics_route, pages, docs):
         app.include_router(module.router)
     app.mount("/static", pages.PageFiles(directory=pages.STATIC), name="static")
     app.add_exception_handler(Problem, _answer_problem)

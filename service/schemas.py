@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator
 
 
 class _Schema(BaseModel):
@@ -124,6 +124,45 @@ class Base64Images(_Schema):
     """Each a PNG, JPEG, WebP, GIF or BMP in base64, with or without `data:image/...;base64,` in front."""
 
 
+class AlignedTheta(_Schema):
+    """A map from points to points, both in normalised coordinates of their picture: -1 and 1 are its edges."""
+
+    transform: str
+    parameters: dict[str, FiniteFloat]
+    matrix: list[list[FiniteFloat]] | None
+    """[A | t], or 3x3 where a division by the last coordinate follows; None where the transform is no matrix."""
+
+
+class Alignment(_Schema):
+    """Where a picture lies on another."""
+
+    model: str
+    version: int
+    confidence: FiniteFloat
+    """In [0, 1]: how probable it is that points lie on average within 3 % of the picture's side of where they belong."""
+    refined: bool
+    """Whether the descent that was asked for made it better."""
+    theta: AlignedTheta
+    """From points of the fixed picture to points of the moving one."""
+    inverse: AlignedTheta | None
+    """The other way; None where theta cannot be undone."""
+    outline: list[tuple[FiniteFloat, FiniteFloat]]
+    """What of the moving picture lies on the fixed one, as points (x, y) in pixels of the moving one."""
+    placed: list[tuple[FiniteFloat, FiniteFloat]] | None
+    """Where the moving picture lies, in pixels of the fixed one."""
+    width: int
+    """Of the fixed picture and all that has its size."""
+    height: int
+    notes: list[str]
+    """What was done to bring the pictures together."""
+    warped: str | None = None
+    """The moving picture laid on the fixed one, a PNG as a data URI."""
+    overlay: str | None = None
+    """The fixed picture in red over the warped one in cyan."""
+    grid: list[list[tuple[FiniteFloat, FiniteFloat]]] | None = None
+    """The point of the moving picture for every pixel of the fixed one, in pixels of the moving one."""
+
+
 class ModelVersion(_Schema):
     """One version of a model."""
 
@@ -141,6 +180,7 @@ class ModelVersion(_Schema):
                     "sha256": "0f3a5be1c2d4",
                     "registered": "2026-03-01T12:00:00Z",
                     "last_used": "2026-03-01T12:34:56Z",
+                    "task": "classify",
                     "classifier": "cnn",
                     "transform": "translation",
                     "parameter_names": ["x0", "y0"],
@@ -178,7 +218,10 @@ class ModelVersion(_Schema):
     """When its file was written."""
     last_used: datetime | None
     """When it was asked for last, or loaded; None where it is not in memory."""
-    classifier: str
+    task: Literal["classify", "align"] = "classify"
+    """`classify`: it names what a picture shows; `align`: it lays one picture on another."""
+    classifier: str | None
+    """None where it does not classify."""
     transform: str | None
     parameter_names: list[str]
     """Of theta, in order; none without a transformer."""
@@ -194,6 +237,7 @@ class ModelVersion(_Schema):
     """Of the transformed image."""
     output_width: int
     class_names: list[str]
+    """Empty where it does not classify."""
     scores: dict[str, float]
     provenance: dict[str, str]
 

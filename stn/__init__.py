@@ -6,18 +6,29 @@ What needs torch is imported when it is first asked for: a program that only rea
 import importlib
 from typing import TYPE_CHECKING
 
+from stn.align_config import AlignerConfig
 from stn.config import InputConfig, ModelConfig
-from stn.model_info import ModelFileError, ModelInfo, read_model_info
+from stn.model_info import (
+    AlignerInfo,
+    ModelFileError,
+    ModelInfo,
+    OtherTask,
+    read_aligner_info,
+    read_info,
+    read_model_info,
+)
 
 if TYPE_CHECKING:
+    from stn.align_pair import Alignment, align
+    from stn.aligner import Aligned, Aligner
     from stn.bounds import Bounds
-    from stn.build import build_model
+    from stn.build import build_aligner, build_model
     from stn.classifiers import Classified, Classifier
     from stn.coordinates import from_pixels, lattice, to_pixels
     from stn.grid import GridGenerator, outline, sampling_grid
     from stn.kernels import KERNELS, Kernel, cubic_convolution, lanczos
     from stn.localization import LOCALIZATIONS, ConvLocalization, DenseLocalization, SharedLocalization, theta_layer
-    from stn.model_file import load_model, save_model
+    from stn.model_file import load_aligner, load_model, save_model
     from stn.normalise import Normalise
     from stn.sampler import sample, warp
     from stn.spatial_transformer import ParallelTransformers, SpatialTransformer, Transformed, parameter_groups
@@ -40,6 +51,11 @@ __all__ = [
     "LOCALIZATIONS",
     "TRANSFORMS",
     "Affine",
+    "Aligned",
+    "Aligner",
+    "AlignerConfig",
+    "AlignerInfo",
+    "Alignment",
     "Attention",
     "Bounds",
     "Classified",
@@ -54,6 +70,7 @@ __all__ = [
     "ModelFileError",
     "ModelInfo",
     "Normalise",
+    "OtherTask",
     "ParallelTransformers",
     "Projective",
     "Rigid",
@@ -64,14 +81,19 @@ __all__ = [
     "Transform",
     "Transformed",
     "Translation",
+    "align",
+    "build_aligner",
     "build_model",
     "cubic_convolution",
     "from_pixels",
     "lanczos",
     "lattice",
+    "load_aligner",
     "load_model",
     "outline",
     "parameter_groups",
+    "read_aligner_info",
+    "read_info",
     "read_model_info",
     "sample",
     "sampling_grid",
@@ -83,15 +105,17 @@ __all__ = [
 ]
 
 _MODULES = {
+    "align_pair": ("Alignment", "align"),
+    "aligner": ("Aligned", "Aligner"),
     "bounds": ("Bounds",),
-    "build": ("build_model",),
+    "build": ("build_aligner", "build_model"),
     "classifiers": ("Classified", "Classifier"),
     "coordinates": ("from_pixels", "lattice", "to_pixels"),
     "grid": ("GridGenerator", "outline", "sampling_grid"),
     "invariance": (),
     "kernels": ("KERNELS", "Kernel", "cubic_convolution", "lanczos"),
     "localization": ("LOCALIZATIONS", "ConvLocalization", "DenseLocalization", "SharedLocalization", "theta_layer"),
-    "model_file": ("load_model", "save_model"),
+    "model_file": ("load_aligner", "load_model", "save_model"),
     "normalise": ("Normalise",),
     "sampler": ("sample", "warp"),
     "spatial_transformer": ("ParallelTransformers", "SpatialTransformer", "Transformed", "parameter_groups"),

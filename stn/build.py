@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from stn.align_config import AlignerConfig
+from stn.aligner import Aligner
 from stn.backbones import BACKBONES, backbone
 from stn.build_transformer import build_localization, build_transform, build_transformer
 from stn.choice import choose
@@ -47,6 +49,15 @@ def build_model(config: ModelConfig, images: InputConfig, classes: int) -> Class
         channels=images.channels,
         size=None if _takes_any_size(config) else images.size,
     )
+
+
+def build_aligner(config: AlignerConfig) -> Aligner:
+    """A fresh aligner; its corrections already work a little, on features that are random.
+
+    >>> build_aligner(AlignerConfig(transforms=("rigid",))).transform.parameter_names
+    ('angle', 'x0', 'y0')
+    """
+    return Aligner(config)
 
 
 def _takes_any_size(config: ModelConfig) -> bool:

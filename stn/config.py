@@ -217,6 +217,8 @@ def from_dict(cls: type[Config], values: object, path: str = "") -> Config:
 def _read(hint: Any, value: object, path: str) -> Any:
     """The value as this type: what JSON can hold of it is all that is accepted."""
     origin, choices = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
     if dataclasses.is_dataclass(hint):
         return from_dict(typing.cast(type, hint), value, path)
     if origin in (types.UnionType, typing.Union):  # the latter for a Literal or None

@@ -4,19 +4,31 @@ What the metadata hold is told in `stn.model_info`. Nothing in the file can run 
 """
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import save_file
 
-from stn.build import build_model
+from stn.aligner import Aligner
+from stn.build import build_aligner, build_model
 from stn.classifiers import Classifier
-from stn.model_info import ModelFileError, ModelInfo, from_metadata, open_model_file, to_metadata
+from stn.model_info import (
+    AlignerInfo,
+    ModelFileError,
+    ModelInfo,
+    aligner_info,
+    classifier_info,
+    from_metadata,
+    open_model_file,
+    to_metadata,
+)
 from stn.whole_file import written_beside
 
+Built = TypeVar("Built", Classifier, Aligner)
 
-def save_model(path: str | os.PathLike[str], model: Classifier, info: ModelInfo) -> None:
+
+def save_model(path: str | os.PathLike[str], model: Classifier | Aligner, info: ModelInfo | AlignerInfo) -> None:
     """Write the network and what is known of it; the file is complete or absent, whatever interrupts the writing."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with written_beside(path) as beside:
@@ -24,24 +36,38 @@ def save_model(path: str | os.PathLike[str], model: Classifier, info: ModelInfo)
 
 
 def load_model(path: str | os.PathLike[str]) -> Classifier:
-    """The network in this file, in evaluation mode on the CPU; a ModelFileError where it is no model file.
+    """The classifier in this file, in evaluation mode on the CPU; a ModelFileError where it is no model file.
 
     The weights' names, shapes and types are compared with the network that the file describes before any memory is
     taken for it.
+
+    Raises:
+        OtherTask: it is an aligner, see `load_aligner`.
     """
     with open_model_file(path, "pt") as file:
-        info = from_metadata(path, file.metadata() or {})
-        try:
-            with torch.device("meta"):
-                expected = build_model(info.config, info.input, len(info.class_names)).state_dict()
-        except ValueError as error:
-            raise ModelFileError(f"{path}: {error}") from None
-        _compare(path, expected, file)
-        weights = {name: file.get_tensor(name) for name in expected}
+        info = classifier_info(path, from_metadata(path, file.metadata() or {}))
+        return _read(path, file, lambda: build_model(info.config, info.input, len(info.class_names)))
+
+
+def load_aligner(path: str | os.PathLike[str]) -> Aligner:
+    """The aligner in this file, as `load_model` does it; `OtherTask` where the file holds a classifier."""
+    with open_model_file(path, "pt") as file:
+        info = aligner_info(path, from_metadata(path, file.metadata() or {}))
+        return _read(path, file, lambda: build_aligner(info.config))
+
+
+def _read(path: str | os.PathLike[str], file: Any, build: Callable[[], Built]) -> Built:
+    try:
+        with torch.device("meta"):
+            expected = build().state_dict()
+    except ValueError as error:
+        raise ModelFileError(f"{path}: {error}") from None
+    _compare(path, expected, file)
+    weights = {name: file.get_tensor(name) for name in expected}
     for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():
             raise ModelFileError(f"{path}: {name} holds numbers that are not finite")
-    model = build_model(info.config, info.input, len(info.class_names))
+    model = build()
     model.load_state_dict(weights)
     return model.eval()
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from safetensors import SafetensorError, safe_open
 
+from stn.align_config import AlignerConfig
 from stn.config import InputConfig, ModelConfig, from_dict, require, to_dict
 
 FORMAT_VERSION = 3
@@ -20,6 +21,26 @@ FORMAT_VERSION = 3
 
 class ModelFileError(ValueError):
     """The file is not a model file that this version reads; the message says why."""
+
+
+class OtherTask(ModelFileError):
+    """A model file of a network that does something else than it was asked for.
+
+    Args:
+        path: of the file.
+        task: what the network does.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], task: "Task") -> None:
+        super().__init__(f"{path}: {DOES[task]}")
+        self.task: Task = task
+
+
+Task = Literal["classify", "align"]
+DOES: dict[Task, str] = {
+    "classify": "this model names what a picture shows (task classify); it lays no picture on another",
+    "align": "this model lays one picture on another (task align); it names no classes",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +58,10 @@ class ModelInfo:
     provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Where the weights come from: command, commit, seed, versions."""
 
+    @property
+    def task(self) -> Task:
+        return "classify"
+
     def __post_init__(self) -> None:
         require(len(self.class_names) >= 2, "class_names", "at least 2 names", self.class_names)
         for name, score in self.scores.items():
@@ -44,22 +69,72 @@ class ModelInfo:
         require(len(set(self.class_names)) == len(self.class_names), "class_names", "all different", self.class_names)
 
 
-def to_metadata(info: ModelInfo) -> dict[str, str]:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AlignerInfo:
+    """What a model file says of an aligner; its config has the task among its fields, which tells it from a classifier's."""
+
+    config: AlignerConfig
+    """The network."""
+    input: InputConfig
+    """The images it was trained on; it takes every size of at least 8x8, and looks at the mean of the channels."""
+    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """What was measured at the end of training, by name."""
+    provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Where the weights come from: command, commit, seed, versions."""
+
+    @property
+    def task(self) -> Task:
+        return "align"
+
+    def __post_init__(self) -> None:
+        for name, score in self.scores.items():
+            require(math.isfinite(score), f"scores.{name}", "finite", score)
+
+
+def to_metadata(info: ModelInfo | AlignerInfo) -> dict[str, str]:
     """What a model file's metadata say of the network, as texts by name."""
     return {
         "stn.version": str(FORMAT_VERSION),
         "stn.config": json.dumps(to_dict(info.config)),
         "stn.input": json.dumps(to_dict(info.input)),
-        "stn.class_names": json.dumps(info.class_names),
+        "stn.class_names": json.dumps(info.class_names if isinstance(info, ModelInfo) else []),
         "stn.scores": json.dumps(dict(info.scores)),
         "stn.provenance": json.dumps(dict(info.provenance)),
     }
 
 
 def read_model_info(path: str | os.PathLike[str]) -> ModelInfo:
-    """What the file says of its network, without loading the weights; a ModelFileError where it is no model file."""
+    """What the file says of its classifier, without loading the weights; a ModelFileError where it is no model file.
+
+    Raises:
+        OtherTask: it is an aligner's.
+    """
+    return classifier_info(path, read_info(path))
+
+
+def read_aligner_info(path: str | os.PathLike[str]) -> AlignerInfo:
+    """What the file says of its aligner; the reverse of `read_model_info`."""
+    return aligner_info(path, read_info(path))
+
+
+def read_info(path: str | os.PathLike[str]) -> ModelInfo | AlignerInfo:
+    """What the file says of its network, whatever its task; a ModelFileError where it is no model file."""
     with open_model_file(path, "numpy") as file:
         return from_metadata(path, file.metadata() or {})
+
+
+def classifier_info(path: str | os.PathLike[str], info: ModelInfo | AlignerInfo) -> ModelInfo:
+    """What is known of a classifier, or `OtherTask`."""
+    if not isinstance(info, ModelInfo):
+        raise OtherTask(path, info.task)
+    return info
+
+
+def aligner_info(path: str | os.PathLike[str], info: ModelInfo | AlignerInfo) -> AlignerInfo:
+    """What is known of an aligner, or `OtherTask`."""
+    if not isinstance(info, AlignerInfo):
+        raise OtherTask(path, info.task)
+    return info
 
 
 def open_model_file(path: str | os.PathLike[str], framework: Literal["pt", "numpy"]) -> Any:
@@ -77,7 +152,7 @@ def open_model_file(path: str | os.PathLike[str], framework: Literal["pt", "nump
         raise ModelFileError(f"{path}: not a complete safetensors file ({error})") from None
 
 
-def from_metadata(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> ModelInfo:
+def from_metadata(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> ModelInfo | AlignerInfo:
     """What was written by `to_metadata`; a ModelFileError, which names the path, where the texts are not such."""
     version = metadata.get("stn.version")
     if version is None:
@@ -85,12 +160,20 @@ def from_metadata(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> 
     if version != str(FORMAT_VERSION):
         raise ModelFileError(f"{path}: format version must be {FORMAT_VERSION}, got {version}")
     try:
+        config = json.loads(metadata["stn.config"])
+        images = from_dict(InputConfig, json.loads(metadata["stn.input"]), "input")
+        class_names = _names(json.loads(metadata["stn.class_names"]))
+        scores = {str(name): float(value) for name, value in json.loads(metadata["stn.scores"]).items()}
+        provenance = {str(name): str(value) for name, value in json.loads(metadata["stn.provenance"]).items()}
+        if isinstance(config, dict) and config.get("task") == "align":
+            aligner = from_dict(AlignerConfig, config, "config")
+            return AlignerInfo(config=aligner, input=images, scores=scores, provenance=provenance)
         return ModelInfo(
-            config=from_dict(ModelConfig, json.loads(metadata["stn.config"]), "config"),
-            input=from_dict(InputConfig, json.loads(metadata["stn.input"]), "input"),
-            class_names=_names(json.loads(metadata["stn.class_names"])),
-            scores={str(name): float(value) for name, value in json.loads(metadata["stn.scores"]).items()},
-            provenance={str(name): str(value) for name, value in json.loads(metadata["stn.provenance"]).items()},
+            config=from_dict(ModelConfig, config, "config"),
+            input=images,
+            class_names=class_names,
+            scores=scores,
+            provenance=provenance,
         )
     except KeyError as error:
         raise ModelFileError(f"{path}: {error.args[0]} is missing from the metadata") from None

@@ -17,6 +17,7 @@ from training.memory import keep_memory
 if TYPE_CHECKING:
     from training.attempts import Attempt
     from training.config import TrainingConfig
+    from training.runs import Work
 
 log = logging.getLogger("training")
 
@@ -39,21 +40,23 @@ def main(arguments: list[str] | None = None) -> int:
 def _main(arguments: list[str] | None) -> int:
     # Only now, so that Ctrl-C during the long imports ends in good order too.
     from training.attempts import Attempt, Fenced
+    from training.config import TrainingConfig
     from training.failures import exit_code, leave_word
     from training.runs import Held, is_finished
 
     options = _parse(arguments)
     first = _rank() == 0
     try:
-        run, config = _prepare(options) if first else _join(options)
+        run, work = _prepare(options) if first else _join(options)
         if is_finished(run):  # for all processes, of which none may wait for another
             sys.stderr.write(f"the run is finished: {run}\n" * first)
             return 0
-        _check_processes(config)
+        if isinstance(work, TrainingConfig):
+            _check_processes(work)
         attempt = None if options.attempt is None else Attempt(run, options.attempt)
         with _held(run, attempt) if first else nullcontext():
             if not (first and is_finished(run)):  # by an earlier attempt that was waited for
-                _train(config, run, attempt)
+                _do(work, run, attempt)
         return 0
     except (Fenced, ValueError, OSError) as error:
         log.debug("the run ended with an error", exc_info=True)
@@ -139,13 +142,13 @@ def _rank() -> int:
     return int(os.environ[names[0]]) if names else 0
 
 
-def _prepare(options: argparse.Namespace) -> "tuple[Path, TrainingConfig]":
+def _prepare(options: argparse.Namespace) -> "tuple[Path, Work]":
     """The run folder, made if it is a new one, and its config."""
     from training.presets import PRESETS
-    from training.runs import create_run, make_run, read_config
+    from training.runs import create_run, make_run, read_config, read_work
 
     if options.resume is not None:
-        return options.resume, read_config(options.resume / "config.json")
+        return options.resume, read_work(options.resume / "config.json")
     config = PRESETS[options.config]() if options.config in PRESETS else read_config(Path(options.config))
     return make_run(options.into, config) if options.into is not None else create_run(options.runs, config), config
 
@@ -165,19 +168,26 @@ def _join(options: argparse.Namespace) -> "tuple[Path, TrainingConfig]":
     return run, read_config(path)
 
 
-def _train(config: "TrainingConfig", run: Path, attempt: "Attempt | None") -> None:
+def _do(work: "Work", run: Path, attempt: "Attempt | None") -> None:
     """Import and run Lightning without its advertisements and its advice on data loaders."""
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchmetrics")
     warnings.filterwarnings(
         "ignore", "Grad strides do not match bucket view strides"
     )  # of a 1x1 weight; they are as good
-    from training.fit import fit
+    from training.config import TrainingConfig
     from training.progress import write_progress
 
     if attempt is not None and _rank() == 0:
         write_progress(attempt, "data")
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    fit(config, run, attempt)
+    if isinstance(work, TrainingConfig):
+        from training.fit import fit
+
+        fit(work, run, attempt)
+    else:
+        from training.invariance_job import measure_as_job
+
+        measure_as_job(work, run, attempt)
 
 
 def _set_up_logging(run: Path) -> None:

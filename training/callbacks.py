@@ -7,7 +7,7 @@ import statistics
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +60,15 @@ class Progress(pl.Callback):
         metrics, step = trainer.callback_metrics, trainer.global_step
         if "train/loss" not in metrics:
             return
-        loss, accuracy = float(metrics["train/loss"]), float(metrics["val/accuracy"])
+        loss, good = float(metrics["train/loss"]), quality(metrics, "val")
         if self.bar is not None:
-            self.bar.set_postfix_str(f"loss {loss:.3f}, {accuracy:.1%} right")
+            self.bar.set_postfix_str(f"loss {loss:.3f}, {good}")
         due = time.monotonic() - self.last_validation > self.seconds_between_lines
         if due or trainer.should_stop or step >= self.total:
-            text = "step %d/%d, loss %.4f, validation accuracy %.2f %%"
-            self._line(text, step, self.total, loss, 100 * accuracy)
+            self._line("step %d/%d, loss %.4f, validation %s", step, self.total, loss, good)
             self.last_validation = self.last_line
 
-    def _line(self, text: str, *values: int | float) -> None:
+    def _line(self, text: str, *values: int | float | str) -> None:
         """To the log file alone where there is a bar."""
         log.log(logging.INFO if self.bar is None else logging.DEBUG, text, *values)
         self.last_line = time.monotonic()
@@ -83,6 +82,14 @@ class Progress(pl.Callback):
     def _close(self) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+def quality(metrics: Mapping[str, Any], stage: str) -> str:
+    """How good the model is, in the words of its task."""
+    if f"{stage}/accuracy" in metrics:
+        return f"accuracy {100 * float(metrics[f'{stage}/accuracy']):.2f} %"
+    distance, share = float(metrics[f"{stage}/distance"]), float(metrics[f"{stage}/within_1px"])
+    return f"distance {distance:.2f} px, {100 * share:.1f} % within 1 px"
 
 
 class Pace(pl.Callback):

@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from stn.whole_file import written_beside
+from training.align_module import AlignmentModule
 from training.data.batches import Parts
 from training.module import ClassificationModule, require_finite
 
@@ -107,7 +108,7 @@ class Last(pl.Callback):
         self.step = step
         self.due |= self._is_due(trainer, before, step)
         if self.due and self.is_lawful(trainer):
-            assert isinstance(pl_module, ClassificationModule)
+            assert isinstance(pl_module, ClassificationModule | AlignmentModule)
             self.save(trainer, pl_module)
 
     def is_lawful(self, trainer: pl.Trainer) -> bool:
@@ -115,7 +116,7 @@ class Last(pl.Callback):
         step = trainer.global_step
         return step % self.parts.between != 0 and step < self.parts.steps and not trainer.should_stop
 
-    def save(self, trainer: pl.Trainer, module: ClassificationModule) -> None:
+    def save(self, trainer: pl.Trainer, module: ClassificationModule | AlignmentModule) -> None:
         """Write the checkpoint, unless something in it is not finite."""
         _require_finite(module, trainer.global_step)
         trainer.save_checkpoint(self.path)
@@ -130,7 +131,7 @@ class Last(pl.Callback):
         return step % 100 == 0 and trainer.strategy.reduce_boolean_decision(late, all=False)
 
 
-def _require_finite(module: ClassificationModule, step: int) -> None:
+def _require_finite(module: ClassificationModule | AlignmentModule, step: int) -> None:
     """A ValueError where the loss since the last validation, a weight or a running statistic is not finite."""
     loss = module.train_scores.loss
     if loss.update_called:

@@ -7,8 +7,10 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from stn.align_config import AlignerConfig
 from stn.config import ModelConfig, require, require_ranges
 from stn.ranges import Range
+from training.pair_config import PairConfig
 
 FORBID_EXTRA = {"extra": "forbid", "use_attribute_docstrings": True}
 
@@ -196,9 +198,14 @@ class TrainingConfig:
     """Name under which the trained model is served."""
     seed: int = 0
     """Decides the weights at the start, the split, the order of the images and every distortion in training."""
+    task: Literal["classify", "align"] = "classify"
+    """`classify`: name what pictures show, as `model` and `distortion` say; `align`: lay one picture on another, as
+    `aligner` and `pairs` say, for which no labels are needed."""
     data: DataConfig = field(default_factory=DataConfig)
     distortion: DistortionConfig = field(default_factory=DistortionConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    pairs: PairConfig = field(default_factory=PairConfig)
+    aligner: AlignerConfig = field(default_factory=AlignerConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
@@ -210,6 +217,12 @@ class TrainingConfig:
             self.name,
         )
         require_ranges(self, self.RANGES)
+        if self.task == "align":
+            still = self.distortion == DistortionConfig()
+            require(still, "distortion", "left out for task align, whose movements are `pairs`", self.distortion)
+            full = self.trainer.precision == "float32" and not self.trainer.compile
+            rule = "float32, and trainer.compile false, for task align"
+            require(full, "trainer.precision", rule, self.trainer.precision)
         if self.optimizer.straighten:
             can = self.model.transform != "none" and self.distortion.moves
             rule = "0 for a model without a transformer, and where no distortion moves the pictures"

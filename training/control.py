@@ -3,6 +3,7 @@
 import pytorch_lightning as pl
 import torch
 
+from training.align_module import AlignmentModule
 from training.attempts import Attempt, Fenced
 from training.checkpoints import Last
 from training.module import ClassificationModule
@@ -31,7 +32,7 @@ class Control(pl.Callback):
             raise Fenced("the run folder belongs to a later attempt")
         if asked == NOTHING or not self.last.is_lawful(trainer):
             return
-        assert isinstance(pl_module, ClassificationModule)
+        assert isinstance(pl_module, ClassificationModule | AlignmentModule)
         self.last.save(trainer, pl_module)
         if asked == PAUSE:
             raise KeyboardInterrupt

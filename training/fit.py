@@ -1,6 +1,7 @@
 """One training run, from its config to a model file."""
 
 import contextlib
+import dataclasses
 import json
 import logging
 import pickle
@@ -15,17 +16,19 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
-from stn import ModelInfo, build_model, save_model
-from stn.classifiers import Classifier
+from stn import Aligner, AlignerInfo, Classifier, ModelInfo, build_aligner, build_model, save_model
 from stn.config import to_dict
+from training.align_module import AlignmentModule
+from training.align_report import write_align_report
 from training.attempts import Attempt, checking
-from training.callbacks import Pace
+from training.callbacks import Pace, quality
 from training.checkpoints import Best
 from training.config import TrainingConfig
 from training.data.datamodule import DataModule
 from training.data.labelled import check_learnable
 from training.machine import commit, device_name
 from training.module import ClassificationModule
+from training.pairs import view_size
 from training.progress import ProgressFile
 from training.report import write_run_report
 from training.runs import write_json
@@ -54,11 +57,10 @@ def fit(config: TrainingConfig, run: Path, attempt: Attempt | None = None) -> di
     if config.trainer.accelerator == "gpu" and not torch.accelerator.is_available():
         raise ValueError("trainer.accelerator must be auto or cpu where there is no GPU, got 'gpu'")
     data = DataModule(config)
-    check_learnable(data.data)
-    _warn_of_cuts(config, data.images)
+    check_data_for(config, data)
     torch.manual_seed(config.seed)
-    model = build_model(config.model, data.input, len(data.class_names))
-    module = ClassificationModule(model, config, len(data.class_names), data.steps)
+    module = _module(config, data)
+    model = module.model
     begun = _step_of(last)
     pace = Pace()
     others = [pace] if attempt is None else [pace, ProgressFile(attempt, pace, data.steps)]
@@ -80,7 +82,10 @@ def fit(config: TrainingConfig, run: Path, attempt: Attempt | None = None) -> di
         check = checking(attempt)
         check()
         _save(run, model, config, data, scores)
-        write_run_report(run, model, data, scores)
+        if isinstance(module, AlignmentModule):
+            write_align_report(run, module, data, scores)
+        else:
+            write_run_report(run, module.model, data, scores)
         result = {
             "status": "stopped" if stopped else "succeeded",
             "scores": scores,
@@ -91,8 +96,25 @@ def fit(config: TrainingConfig, run: Path, attempt: Attempt | None = None) -> di
         }
         check()
         write_json(run / "result.json", result if attempt is None else {**result, "attempt": attempt.number})
-        log.info("test accuracy %.2f %% after %.1f s of training", 100 * scores["test/accuracy"], pace.total)
+        log.info("test %s after %.1f s of training", quality(scores, "test"), pace.total)
     return scores
+
+
+def check_data_for(config: TrainingConfig, data: DataModule) -> None:
+    """A ValueError where the task cannot be learnt from these pictures."""
+    if config.task == "classify":
+        check_learnable(data.data)
+        _warn_of_cuts(config, data.images)
+    elif len(data.members) < 2 or not len(data.test) or not len(data.validation):
+        found = f"{len(data.members)}, {len(data.validation)} and {len(data.test)}"
+        raise ValueError(f"data.root must have 2 pictures to train on and 1 to validate and to test, got {found}")
+
+
+def _module(config: TrainingConfig, data: DataModule) -> ClassificationModule | AlignmentModule:
+    if config.task == "align":
+        return AlignmentModule(build_aligner(config.aligner), config, data.steps)
+    model = build_model(config.model, data.input, len(data.class_names))
+    return ClassificationModule(model, config, len(data.class_names), data.steps)
 
 
 def _step_of(last: Path) -> int | None:
@@ -115,7 +137,7 @@ def _interruptible() -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-def _test_best(trainer: pl.Trainer, module: ClassificationModule, data: DataModule, best: Path) -> dict[str, float]:
+def _test_best(trainer: pl.Trainer, module: pl.LightningModule, data: DataModule, best: Path) -> dict[str, float]:
     module.load_state_dict(torch.load(best, weights_only=True, map_location="cpu")["state_dict"])
     with _interruptible():
         trainer.test(module, datamodule=data, verbose=False)
@@ -126,24 +148,29 @@ def _test_best(trainer: pl.Trainer, module: ClassificationModule, data: DataModu
     return scores
 
 
-def _save(run: Path, model: Classifier, config: TrainingConfig, data: DataModule, scores: dict[str, float]) -> None:
-    info = ModelInfo(
-        config=config.model,
-        input=data.input,
-        class_names=data.class_names,
-        scores=scores,
-        provenance={
-            "command": "python -m training CONFIG.json",
-            "config": json.dumps(_without_places(config)),
-            "commit": commit(),
-            "seed": str(config.seed),
-            "data": config.data.name,
-            "torch": torch.__version__,
-            "lightning": version("pytorch-lightning"),
-            "machine": platform.machine(),
-            "device": device_name(),
-        },
-    )
+def _save(
+    run: Path, model: Classifier | Aligner, config: TrainingConfig, data: DataModule, scores: dict[str, float]
+) -> None:
+    provenance = {
+        "command": "python -m training CONFIG.json",
+        "config": json.dumps(_without_places(config)),
+        "commit": commit(),
+        "seed": str(config.seed),
+        "data": config.data.name,
+        "torch": torch.__version__,
+        "lightning": version("pytorch-lightning"),
+        "machine": platform.machine(),
+        "device": device_name(),
+    }
+    info: ModelInfo | AlignerInfo
+    if config.task == "align":
+        height, width = view_size(config.pairs, data.input.size)
+        images = dataclasses.replace(data.input, height=height, width=width)
+        info = AlignerInfo(config=config.aligner, input=images, scores=scores, provenance=provenance)
+    else:
+        info = ModelInfo(
+            config=config.model, input=data.input, class_names=data.class_names, scores=scores, provenance=provenance
+        )
     save_model(run / "model.safetensors", model, info)
 
 

@@ -1,7 +1,7 @@
 """What is asked of a measurement of invariance beyond the data."""
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, get_args
 
 from stn.config import require
 from training.config import FORBID_EXTRA
@@ -38,3 +38,21 @@ class InvarianceConfig:
         require(0 <= self.noise <= 10, "noise", "in [0, 10]", self.noise)
         require(0 <= self.clutter <= 1000, "clutter", "in [0, 1000]", self.clutter)
         require(1 <= self.clutter_size <= 4096, "clutter_size", "in [1, 4096] pixels", self.clutter_size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvarianceJob:
+    """A measurement of a served model, as config.json of its run folder has it."""
+
+    task: Literal["invariance"] = "invariance"
+    name: str
+    """Of the model."""
+    version: int
+    file: str
+    """Its model file."""
+    root: str
+    """Folder of the data sets that are known by name, for a model whose run is not there."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """What to change of the model's own data; with `name` other data."""
+    invariance: InvarianceConfig = InvarianceConfig()
+    """How the model is tried."""

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from html import escape
 
 from stn.invariance import Measured, Report
-from training.page import facts_list, html_page, percent, plot, scores, section
+from training.page import INVARIANCE, facts_list, html_page, percent, plot, scores, section
 from training.trained_ranges import Ranges
 from training.verdict import SHARES, between, caution, kept_shares, kept_words
 
-GENERATOR = '<meta name="generator" content="stn invariance">'
 """In the first lines of every page, by which it is known."""
 
 _MEANING = (
@@ -48,7 +47,7 @@ def invariance_page(
         else "",
         section("Facts", facts_list(facts)),
     ]
-    return html_page(title, GENERATOR, sections)
+    return html_page(title, INVARIANCE, sections)
 
 
 def _kept_table(report: Report, trained: Ranges) -> str:

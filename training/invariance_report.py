@@ -13,8 +13,9 @@ from typing import Any
 
 from stn.invariance import Report
 from stn.whole_file import written_beside
-from training.invariance_page import GENERATOR, invariance_page
-from training.report import NO_PLOTS, check_place
+from training.invariance_page import invariance_page
+from training.page import INVARIANCE, check_place
+from training.report import NO_PLOTS
 from training.trained_ranges import Ranges
 from training.verdict import report_json
 
@@ -36,7 +37,7 @@ def write_invariance(
         ValueError: the folder holds another page.
         OSError: a file cannot be written.
     """
-    check_place(folder, GENERATOR)
+    check_place(folder, INVARIANCE)
     folder.mkdir(parents=True, exist_ok=True)
     curves = _curves(report, trained)
     if curves is None:

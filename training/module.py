@@ -164,8 +164,9 @@ class ClassificationModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         config = self.config.optimizer
-        optimizer = _optimizer(self.model, config, fused=not (self._scales_gradients() and config.gradient_clip))
-        schedule = _schedule(optimizer, config, self.steps)
+        groups = parameter_groups(self.model, config.learning_rate)
+        optimizer = make_optimizer(groups, config, fused=not (self._scales_gradients() and config.gradient_clip))
+        schedule = make_schedule(optimizer, config, self.steps)
         if schedule is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": schedule}
@@ -250,8 +251,8 @@ def lay_out_states(optimizer: Optimizer) -> None:
                 state[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
-def _optimizer(model: Classifier, config: OptimizerConfig, fused: bool) -> Optimizer:
-    groups = parameter_groups(model, config.learning_rate)
+def make_optimizer(groups: list[dict[str, Any]], config: OptimizerConfig, fused: bool) -> Optimizer:
+    """The configured one, of these groups of parameters."""
     if config.name == "sgd":
         return torch.optim.SGD(
             groups, config.learning_rate, config.momentum, weight_decay=config.weight_decay, fused=fused
@@ -259,7 +260,8 @@ def _optimizer(model: Classifier, config: OptimizerConfig, fused: bool) -> Optim
     return torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay, fused=fused)
 
 
-def _schedule(optimizer: Optimizer, config: OptimizerConfig, steps: int) -> LRScheduler | None:
+def make_schedule(optimizer: Optimizer, config: OptimizerConfig, steps: int) -> LRScheduler | None:
+    """The configured one; None where the rate is constant."""
     if config.schedule == "one_cycle":
         rates = [group["lr"] for group in optimizer.param_groups]
         return OneCycleLR(optimizer, rates, total_steps=steps, cycle_momentum=config.name == "adamw")

@@ -1,8 +1,22 @@
 """The frame of a page that opens from anywhere: one HTML file with its pictures inside, without scripts."""
 
 import base64
+import contextlib
 from collections.abc import Mapping
 from html import escape
+from pathlib import Path
+
+REPORT = '<meta name="generator" content="stn report">'
+INVARIANCE = '<meta name="generator" content="stn invariance">'
+"""Tags by which the kinds of pages are known."""
+
+
+def check_place(folder: Path, generator: str) -> None:
+    """A ValueError where a page of this generator in this folder would replace one of another."""
+    page = folder / "index.html"
+    with contextlib.suppress(FileNotFoundError), page.open(encoding="utf-8", errors="replace") as file:
+        if generator not in file.read(1000):
+            raise ValueError(f"output must be a folder without a page of something else, got {str(folder)!r}")
 
 
 def html_page(title: str, generator: str, sections: list[str]) -> str:

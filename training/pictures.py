@@ -53,7 +53,7 @@ def caption_sheet(
 ) -> Image.Image:
     """The tiles of each image side by side, with a heading and the lines of its caption below."""
     heading, small = font(12), font(10)
-    wide = 2 * (_TILE + _GAP)
+    wide = max(map(len, pairs)) * (_TILE + _GAP)
     lines = max(map(len, captions))
     high = _TILE + 2 * _GAP + _TEXT + 15 * lines
     columns = min(columns, len(pairs))
@@ -86,6 +86,11 @@ def distortion_sheet(rows: dict[str, Images], described: dict[str, list[str]]) -
         for column, image in enumerate(images):
             sheet.paste(_tile(image), (_LABEL + _GAP + column * (_TILE + _GAP), top))
     return sheet
+
+
+def picture_tile(image: Tensor) -> Image.Image:
+    """An image (C, H, W) in the middle of a square of the sheets."""
+    return _tile(image)
 
 
 def to_pil(image: Tensor) -> Image.Image:

@@ -61,9 +61,21 @@ def pictures() -> TrainingConfig:
     )
 
 
+def align() -> TrainingConfig:
+    """Lay one picture on another: turned, scaled, shifted, seen in perspective. From any pictures, without labels."""
+    return TrainingConfig(
+        name="align",
+        task="align",
+        data=DataConfig(name="fashion-mnist", validation=1 / 60),
+        optimizer=OptimizerConfig(learning_rate=6e-3, weight_decay=1e-4, gradient_clip=1.0),
+        trainer=TrainerConfig(max_steps=1000, batch_size=24, validate_every=200),
+    )
+
+
 PRESETS: dict[str, Callable[[], TrainingConfig]] = {
     "digits": digits,
     "mnist": mnist,
     "handwriting": handwriting,
     "pictures": pictures,
+    "align": align,
 }

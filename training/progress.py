@@ -13,7 +13,7 @@ from training.attempts import Attempt
 from training.callbacks import Pace
 from training.runs import write_json
 
-Phase = Literal["data", "training", "testing"]
+Phase = Literal["data", "training", "testing", "measuring"]
 
 SECONDS = 1.0
 """Between two."""

@@ -6,7 +6,6 @@ confusion.png         which class is taken for which
 mistakes.png          the pictures of highest loss, what the transformer made of them, and theta
 """
 
-import contextlib
 import io
 import logging
 from collections.abc import Mapping
@@ -22,9 +21,9 @@ from training.evaluation import Evaluation, evaluate
 from training.facts import report_title, run_facts
 from training.lettering import class_label
 from training.metrics_file import read_metrics
-from training.page import percent
+from training.page import REPORT, check_place, percent
 from training.pictures import caption_sheet, tiles
-from training.report_page import GENERATOR, Shown, report_page
+from training.report_page import Shown, report_page
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ def write_report(
         OSError: a file cannot be written.
     """
     page = folder / "index.html"
-    check_place(folder)
+    check_place(folder, REPORT)
     folder.mkdir(parents=True, exist_ok=True)
     plots, note = _plots(evaluation, metrics)
     shown, sheet = _worst(model, evaluation)
@@ -93,14 +92,6 @@ def write_run_report(run: Path, model: Classifier, data: DataModule, scores: Map
         log.debug("the report ended with an error", exc_info=True)
     finally:
         model.to(device)
-
-
-def check_place(folder: Path, generator: str = GENERATOR) -> None:
-    """A ValueError where a page of this generator in this folder would replace one of another."""
-    page = folder / "index.html"
-    with contextlib.suppress(FileNotFoundError), page.open(encoding="utf-8", errors="replace") as file:
-        if generator not in file.read(1000):
-            raise ValueError(f"output must be a folder without a page of something else, got {str(folder)!r}")
 
 
 def device_for(accelerator: str) -> torch.device:

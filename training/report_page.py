@@ -5,9 +5,8 @@ from html import escape
 from typing import NamedTuple
 
 from training.evaluation import Evaluation, class_scores, most_confused, wilson_interval
-from training.page import facts_list, html_page, image, percent, plot, scores, section
+from training.page import REPORT, facts_list, html_page, image, percent, plot, scores, section
 
-GENERATOR = '<meta name="generator" content="stn report">'
 """In the first lines of every page, by which a report is known."""
 
 
@@ -50,7 +49,7 @@ def report_page(
         _shown(evaluation, shown),
         section("Facts", facts_list(facts)) if facts else "",
     ]
-    return html_page(title, GENERATOR, sections)
+    return html_page(title, REPORT, sections)
 
 
 def _scores(evaluation: Evaluation) -> str:

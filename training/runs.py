@@ -12,6 +12,8 @@ model.safetensors     the best weights, ready to be served
 report/               index.html: scores, curves, confusion matrix and mistakes on the test pictures
 result.json           written last: scores, seconds, parameters; "status" is "stopped" where the run may still go on
 
+The run folder of a measurement of invariance has config.json, log.txt, report/ and result.json alone.
+
 A worker adds console.txt, all that was printed, and what `training.attempts` describes.
 """
 
@@ -19,6 +21,7 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import filecmp
 import json
 import os
 import time
@@ -29,7 +32,11 @@ from typing import Any, TextIO
 from stn.config import from_dict, to_dict
 from stn.whole_file import written_beside
 from training.config import TrainingConfig
+from training.invariance_config import InvarianceJob
 from training.probe_folder import FOLDER
+
+Work = TrainingConfig | InvarianceJob
+"""What a run folder is for."""
 
 
 def create_run(root: Path, config: TrainingConfig) -> Path:
@@ -60,14 +67,16 @@ def make_run(run: Path, config: TrainingConfig) -> Path:
     return run
 
 
-def prepare_run(run: Path, config: TrainingConfig) -> None:
-    """The same, where it may be there already, or half made."""
+def prepare_run(run: Path, work: Work) -> None:
+    """The same for a job, where it may be there already, or half made."""
     run.mkdir(parents=True, exist_ok=True)
     if not (run / "config.json").exists():
-        write_json(run / "config.json", to_dict(_from_everywhere(config)))
+        write_json(run / "config.json", to_dict(_from_everywhere(work)))
 
 
-def _from_everywhere(config: TrainingConfig) -> TrainingConfig:
+def _from_everywhere(config: Work) -> Work:
+    if isinstance(config, InvarianceJob):
+        return config
     data = config.data
     if data.name == "digits":  # which lie nowhere
         return config
@@ -76,14 +85,36 @@ def _from_everywhere(config: TrainingConfig) -> TrainingConfig:
 
 
 def read_config(path: Path) -> TrainingConfig:
-    """The config in this JSON file, or a ValueError that names the file and the field."""
+    """The config of a training in this JSON file, or a ValueError that names the file and the field."""
+    work = read_work(path)
+    if isinstance(work, InvarianceJob):
+        raise ValueError(f"{path} must be the config of a training, got that of a measurement of {work.name}")
+    return work
+
+
+def read_work(path: Path) -> Work:
+    """The same, of whatever work it is."""
     try:
         values = json.loads(path.read_text())
     except FileNotFoundError:
         raise ValueError(f"config must be a file that exists, got {str(path)!r}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} must be a JSON file ({error})") from None
-    return from_dict(TrainingConfig, values)
+    return work_of(values)
+
+
+def work_of(values: Any) -> Work:
+    """The work that this config, as JSON has it, is of, or a ValueError that names the field."""
+    measures = isinstance(values, dict) and values.get("task") == "invariance"
+    return from_dict(InvarianceJob, values) if measures else from_dict(TrainingConfig, values)
+
+
+def run_of(file: Path, runs: Path) -> Path | None:
+    """The newest run in this folder whose model file this one is a copy of; None where there is none."""
+    for own in sorted(runs.glob("*/model.safetensors"), reverse=True):
+        if filecmp.cmp(file, own, shallow=False):
+            return own.parent
+    return None
 
 
 def is_finished(run: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from stn import Classifier, ModelInfo, build_model, load_model, read_model_info
+from stn import Classifier, ModelInfo, OtherTask, build_model, load_model, read_model_info
 from stn.config import from_dict
 from training.config import DataConfig, TrainingConfig
 from training.data import DATASETS
@@ -45,6 +45,8 @@ def read_trained(path: Path) -> Trained:
     if not (path / "config.json").is_file():
         raise ValueError(f"model must be a run folder or a model file, got {str(path)!r}")
     config = read_config(path / "config.json")
+    if config.task != "classify":
+        raise OtherTask(path, config.task)
     file = path / "model.safetensors"
     if file.exists():
         return Trained(config.name, load_model(file), read_model_info(file), file, config, path)

@@ -8,6 +8,7 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from training.align_report import PairSamples
 from training.attempts import Attempt, checking
 from training.callbacks import MetricsFile, Progress, Samples
 from training.checkpoints import Best, Last, WholeFileIO
@@ -46,8 +47,7 @@ def make_trainer(
         *others,
         Progress(config.name, data.steps),
         MetricsFile(run / "metrics.jsonl", data.steps_per_epoch, check),
-        Samples(run / "samples", between),
-        Probe(run / FOLDER, between, data.steps),  # after the samples: its frame tells that both are there
+        *_looking(config, run, between, data.steps),
         Best(run / "checkpoints", lambda: control.stopped),
         last,
     ]
@@ -71,6 +71,14 @@ def make_trainer(
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )
+
+
+def _looking(config: TrainingConfig, run: Path, between: int, steps: int) -> list[pl.Callback]:
+    """What draws pictures of what the network makes of others."""
+    if config.task == "align":
+        return [PairSamples(run / "samples", between)]
+    # The probe after the samples: its frame tells that both are there.
+    return [Samples(run / "samples", between), Probe(run / FOLDER, between, steps)]
 
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {

@@ -5,7 +5,7 @@ import re
 from typing import Literal, get_args
 
 Scope = Literal["predict", "jobs", "models", "admin"]
-"""`predict`: post pictures. `jobs`: train, and keep data sets. `models`: add, change and delete models. `admin`: all."""
+"""`predict`: post pictures. `jobs`: train and measure, keep data sets. `models`: change and delete models. `admin`: all."""
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
@@ -26,6 +26,7 @@ _NEEDED = {  # by the first two parts of the path: to read (GET, HEAD), and for 
     "/v2/repository": (ANY, "models"),
     "/metrics": ("admin", "admin"),
 }
+_OF_MODELS = re.compile(r"/v1/models/[^/]+/invariance")  # a measurement, which is a job
 _UNKNOWN = (ANY, "admin")  # so that a route which is missing above is closed rather than open
 
 _ODD = re.compile(r"//|/\.{1,2}(?:/|$)|[%\\\x00-\x1f\x7f]")
@@ -53,6 +54,8 @@ def _required_scope(method: str, path: str) -> str | None:
     reads = method in ("GET", "HEAD")
     if reads and (path in _OPEN or path.startswith(_OPEN_FOLDERS)):
         return None
+    if _OF_MODELS.fullmatch(path):
+        return "jobs"
     needed = _NEEDED.get("/".join(path.split("/", 3)[:3]), _UNKNOWN)
     return needed[0] if reads else needed[1]
 

@@ -4,6 +4,7 @@ Images go in as paths, bytes, PIL images or arrays, and predictions come out as 
 refuses for the moment is asked again. Neither torch nor a model is needed here.
 """
 
+from service.client.align_calls import Aligned
 from service.client.arrays import Arrays
 from service.client.async_jobs import AsyncJobsClient
 from service.client.asynchronous import AsyncClient
@@ -26,6 +27,7 @@ from service.client.images import ImageLike
 from service.client.predictions import Prediction, Theta
 
 __all__ = [
+    "Aligned",
     "Arrays",
     "AsyncClient",
     "AsyncJobsClient",

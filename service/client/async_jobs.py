@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from service.client.blocking_jobs import FIRST_LOOK, LONGEST_LOOK
 from service.client.calls import Call
 from service.client.connection import UPLOAD_TIMEOUT, Connection
 from service.client.errors import DeadlinePassed
-from service.client.job_calls import Config
+from service.client.job_calls import NOTHING, Asked, Config
 from service.client.job_streams import EventStream, LogStream, Patience
 from service.jobs.schemas import Artifact, Checkpoint, Job, JobEvent, JobEvents, Jobs, Probe
 from training.jobs.states import State
@@ -36,6 +36,18 @@ class AsyncJobsClient:
     async def create(self, config: Config, *, idempotency_key: str | None = None) -> Job:
         """As `JobsClient.create`."""
         return await self._ask(job_calls.create(config, idempotency_key))
+
+    async def invariance(
+        self,
+        model: str,
+        asked: Asked = NOTHING,
+        *,
+        version: int | None = None,
+        data: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """As `JobsClient.invariance`."""
+        return await self._ask(job_calls.invariance(model, asked, version, data, idempotency_key))
 
     async def list(self, *, after: str | None = None, limit: int = 50, status: Sequence[State] = ()) -> Jobs:
         """As `JobsClient.list`."""

@@ -9,7 +9,8 @@ from typing import TypeVar, overload
 
 import httpx2
 
-from service.client import calls, dataset_calls
+from service.client import align_calls, calls, dataset_calls
+from service.client.align_calls import Aligned
 from service.client.arrays import Arrays, joined
 from service.client.async_jobs import AsyncJobsClient
 from service.client.calls import Call, Question, ThetaLike
@@ -123,6 +124,20 @@ class AsyncClient:
         return joined(
             await self._ask(images, calls.question(calls.ARRAYS, model, version, None, include, theta), timeout)
         )
+
+    async def align(
+        self,
+        moving: ImageLike,
+        fixed: ImageLike,
+        *,
+        model: str | None = None,
+        version: int | None = None,
+        refine: float = 0.0,
+        include: str | Iterable[str] | None = None,
+        timeout: float | None = None,
+    ) -> Aligned:
+        """As `Client.align`."""
+        return await self._answer(align_calls.align(moving, fixed, model, version, refine, include), timeout)
 
     async def models(self) -> Models:
         """As `Client.models`."""

@@ -9,7 +9,8 @@ from typing import TypeVar, overload
 
 import httpx2
 
-from service.client import calls, dataset_calls
+from service.client import align_calls, calls, dataset_calls
+from service.client.align_calls import Aligned
 from service.client.arrays import Arrays, joined
 from service.client.blocking_jobs import JobsClient
 from service.client.calls import Call, Question, ThetaLike
@@ -149,6 +150,39 @@ class Client:
         ((40, 10), (40, 6), (40, 1, 24, 24))
         """
         return joined(self._ask(images, calls.question(calls.ARRAYS, model, version, None, include, theta), timeout))
+
+    def align(
+        self,
+        moving: ImageLike,
+        fixed: ImageLike,
+        *,
+        model: str | None = None,
+        version: int | None = None,
+        refine: float = 0.0,
+        include: str | Iterable[str] | None = None,
+        timeout: float | None = None,
+    ) -> Aligned:
+        """Where a picture lies on another that shows the same.
+
+        >>> with Client(url) as client:
+        ...     found = client.align("digit.png", "digit.png", refine=0.5)
+        >>> found.warped.size, found.theta.matrix.shape, found.notes
+        ((42, 42), (3, 3), [])
+
+        Args:
+            moving: the picture to be laid on the other.
+            fixed: the one that stays.
+            model: name of a model that aligns; of those, the one that was registered first where it is left out.
+            version: of the model; its default version where it is left out.
+            refine: seconds that may be spent on refinement, up to 20.
+            include: names, or one text with commas: `warped` and `overlay`, which are answered by default, `grid`.
+            timeout: seconds for the request, instead of the client's own.
+
+        Raises:
+            ServiceError: the service did not answer as it should; `WrongRequest` where a picture is flat.
+            OSError: a file cannot be read.
+        """
+        return self._answer(align_calls.align(moving, fixed, model, version, refine, include), timeout)
 
     def models(self) -> Models:
         """All models of the service.

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from service.client import job_calls
 from service.client.calls import Call
 from service.client.connection import UPLOAD_TIMEOUT, Connection
 from service.client.errors import DeadlinePassed
-from service.client.job_calls import Config
+from service.client.job_calls import NOTHING, Asked, Config
 from service.client.job_streams import EventStream, LogStream, Patience
 from service.jobs.schemas import Artifact, Checkpoint, Job, JobEvent, JobEvents, Jobs, Probe
 from training.jobs.states import State
@@ -42,6 +42,31 @@ class JobsClient:
             idempotency_key: by default a new one, so that a lost answer makes no second job.
         """
         return self._ask(job_calls.create(config, idempotency_key))
+
+    def invariance(
+        self,
+        model: str,
+        asked: Asked = NOTHING,
+        *,
+        version: int | None = None,
+        data: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """A new job that measures how far a model keeps up when its pictures are moved, or the one that this key made.
+
+        >>> with Client(url) as client:
+        ...     job = client.jobs.invariance("handwriting", {"movements": ["rotation"], "images": 200})
+        ...     client.jobs.wait(job.id)
+        ...     client.jobs.download(job.id, "report/index.html", "invariance.html")
+
+        Args:
+            model: its name.
+            asked: how it is tried: a whole `InvarianceConfig`, or its fields that are not the default.
+            version: of the model; the one that answers by default.
+            data: what to change of the model's own data, or other data by their `name`.
+            idempotency_key: by default a new one, so that a lost answer makes no second job.
+        """
+        return self._ask(job_calls.invariance(model, asked, version, data, idempotency_key))
 
     def list(self, *, after: str | None = None, limit: int = 50, status: Sequence[State] = ()) -> Jobs:
         """A page of jobs, the newest first: those created before the job `after`, in these states or in any."""

@@ -127,7 +127,7 @@ def models() -> Call[Models]:
 
 
 def model(name: str) -> Call[Model]:
-    return Call("GET", _model_path(name), lambda answer: read_json(Model, answer))
+    return Call("GET", model_path(name), lambda answer: read_json(Model, answer))
 
 
 def upload(path: Path, name: str) -> Call[ModelVersion]:
@@ -140,12 +140,12 @@ def upload(path: Path, name: str) -> Call[ModelVersion]:
 def set_default(name: str, version: int | None) -> Call[Model]:
     body = f'{{"version": {"null" if version is None else int(version)}}}'.encode()
     headers = {"Content-Type": "application/json"}
-    path = f"{_model_path(name)}/default"
+    path = f"{model_path(name)}/default"
     return Call("PUT", path, lambda answer: read_json(Model, answer), {}, headers, body, "refused")
 
 
 def delete(name: str, version: int | None) -> Call[None]:
-    path = _model_path(name) if version is None else f"{_model_path(name)}/versions/{int(version)}"
+    path = model_path(name) if version is None else f"{model_path(name)}/versions/{int(version)}"
     return Call("DELETE", path, lambda _: None, repeat="refused")
 
 
@@ -153,7 +153,7 @@ def ready() -> Call[bool]:
     return Call("GET", "/v2/health/ready", lambda _: True, repeat="never")
 
 
-def _model_path(name: str) -> str:
+def model_path(name: str) -> str:
     if not name:
         raise ValueError("name must be that of a model, got ''")
     return "/v1/models/" + quote(name, safe="").replace(".", "%2E")  # never a path of its own

@@ -8,21 +8,34 @@ from urllib.parse import quote
 import httpx2
 import orjson
 
-from service.client.calls import Call
+from service.client.calls import Call, model_path
 from service.client.predictions import read_json
 from service.client.retries import Repeat
 from service.jobs.schemas import Artifact, Artifacts, Checkpoint, Checkpoints, Job, JobEvents, JobMetrics, Jobs, Probe
 from stn.config import to_dict
 from training.config import TrainingConfig
+from training.invariance_config import InvarianceConfig
 from training.jobs.states import State
 
 Config = TrainingConfig | Mapping[str, Any]
+Asked = InvarianceConfig | Mapping[str, Any]
+NOTHING: Mapping[str, Any] = {}
 
 
 def create(config: Config, key: str | None) -> Call[Job]:
     """With a key of its own, if none is given, so that it may be repeated where the answer was lost."""
     headers = {"Content-Type": "application/json", "Idempotency-Key": key or secrets.token_urlsafe(24)}
     return Call("POST", "/v1/jobs", _job, {}, headers, orjson.dumps(_posted(config)))
+
+
+def invariance(
+    model: str, asked: Asked, version: int | None, data: Mapping[str, Any] | None, key: str | None
+) -> Call[Job]:
+    """Likewise."""
+    values = to_dict(asked) if isinstance(asked, InvarianceConfig) else dict(asked)
+    values |= {name: value for name, value in (("version", version), ("data", data)) if value is not None}
+    headers = {"Content-Type": "application/json", "Idempotency-Key": key or secrets.token_urlsafe(24)}
+    return Call("POST", f"{model_path(model)}/invariance", _job, {}, headers, orjson.dumps(values))
 
 
 def list_jobs(after: str | None, limit: int, status: Sequence[State]) -> Call[Jobs]:

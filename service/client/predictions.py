@@ -60,12 +60,12 @@ class Prediction:
     @property
     def transformed_png(self) -> bytes | None:
         """What the class layers saw, as the bytes of a PNG."""
-        return _bytes_of(self.answer.transformed) if isinstance(self.answer, ImagePrediction) else None
+        return bytes_of(self.answer.transformed) if isinstance(self.answer, ImagePrediction) else None
 
     @property
     def transformed(self) -> Image.Image | None:
         """What the class layers saw."""
-        return _image_of(self.transformed_png)
+        return image_of(self.transformed_png)
 
     @property
     def transformed_array(self) -> UInt8[np.ndarray, "h w *rgb"] | None:
@@ -76,7 +76,7 @@ class Prediction:
     @property
     def input(self) -> Image.Image | None:
         """What the network was shown."""
-        return _image_of(_bytes_of(self.answer.input)) if isinstance(self.answer, ImagePrediction) else None
+        return image_of(bytes_of(self.answer.input)) if isinstance(self.answer, ImagePrediction) else None
 
     @property
     def activations(self) -> list[Activation]:
@@ -161,9 +161,9 @@ def _array(values: list[Any] | None) -> Float32[np.ndarray, "..."] | None:
     return None if values is None else np.array(values, np.float32)
 
 
-def _bytes_of(uri: str | None) -> bytes | None:
+def bytes_of(uri: str | None) -> bytes | None:
     return None if uri is None else base64.b64decode(uri.partition(",")[2])
 
 
-def _image_of(data: bytes | None) -> Image.Image | None:
+def image_of(data: bytes | None) -> Image.Image | None:
     return None if data is None else Image.open(io.BytesIO(data))

@@ -12,6 +12,7 @@ from tyro.extras import SubcommandApp
 
 from service.commands.arguments import Run, given, later, parse
 from service.commands.datasets import datasets_commands
+from service.commands.job_arguments import Address
 from service.commands.jobs import jobs_commands
 from service.commands.keys import keys_commands
 from service.commands.models import models_commands
@@ -61,7 +62,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
     def up(settings: SettingsArguments = defaults) -> Run:
         """Start the service with its page, and run training jobs.
 
-        Where no model has been trained yet, it serves the one of the package.
+        Where no model has been trained yet, it serves those of the package.
         """
         return partial(later, "serve", "up", settings)
 
@@ -104,6 +105,31 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
         """
         return partial(later, "predict", "predict", list(images), model, url, key, top_k, theta, json, save, defaults)
 
+    @app.command
+    def align(
+        moving: Positional[Path],
+        fixed: Positional[Path],
+        output: Annotated[Path | None, arg(aliases=["-o"])] = None,
+        model: str | None = None,
+        refine: float = 0.0,
+        json: FlagCreatePairsOff[bool] = False,
+    ) -> Run:
+        """Lay one picture on another: find how the first has to be turned, scaled, shifted and tilted to match.
+
+        Both may be of any size; they are compared in grey, and the first keeps its colours. The confidence says how sure it
+        is that they show the same at all.
+
+        Args:
+            moving: File of the picture that is moved.
+            fixed: File of the picture that it is laid on.
+            output: PNG file to write, which must not exist yet: the moving picture, of the fixed one's size.
+            model: A model file, or the name of a model of STN_HOME, whose newest version is taken; the aligner of the
+                package where it is left out.
+            refine: Go on for at most so many seconds by descent on the difference of the pictures; kept only if better.
+            json: Print theta, its inverse and the confidence as JSON.
+        """
+        return partial(later, "align", "align", moving, fixed, output, model, refine, json, defaults)
+
     app.command(
         _train_commands(defaults), name="train", help="Train a model, with progress, and register it to be served."
     )
@@ -139,7 +165,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             "distortion": given(distortion, "distortion", arguments),
             "part": part,
         }
-        return partial(later, "evaluate", "evaluate", model, request, output, json, defaults)
+        return partial(later, "judge", "judge", "evaluate", model, request, output, json, defaults)
 
     @app.command
     def invariance(
@@ -148,6 +174,8 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
         asked: Annotated[InvarianceConfig, arg(name="")] = InvarianceConfig(),  # noqa: B008
         output: Path | None = None,
         json: FlagCreatePairsOff[bool] = False,
+        url: str | None = None,
+        key: str | None = None,
     ) -> Run:
         """Move pictures by known transforms, and measure how far a trained model keeps up.
 
@@ -163,9 +191,14 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             output: Folder for the page, index.html, the curves and invariance.json. By default RUN/invariance for a run's
                 own pictures, otherwise `invariance` in this folder; what an earlier measurement left there is replaced.
             json: Print all numbers as JSON.
+            url: Ask the service at this address, of whose models MODEL names one: it measures by a job, which is followed,
+                and the page and its files are copied from there.
+            key: Key for that service; STN_KEY, which no list of processes shows, where it is left out.
         """
         request = {"data": given(data, "data", arguments), "invariance": to_dict(asked)}
-        return partial(later, "invariance", "invariance", model, request, output, json, defaults)
+        if url is not None:
+            return partial(later, "judge", "measure_there", model, request, output, json, Address(url, key), defaults)
+        return partial(later, "judge", "judge", "invariance", model, request, output, json, defaults)
 
     @app.command
     def distort(

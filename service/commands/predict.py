@@ -11,6 +11,7 @@ from service.client import Client, NoAnswer, Prediction, ServiceError, StrangeAn
 from service.client.connection import IMAGES_PER_REQUEST
 from service.models.folder import register_shipped
 from service.models.local import read_model
+from service.models.served import classifier
 from service.predicting.answers import Entry, json_answer
 from service.predicting.given import given_theta
 from service.predicting.images import Picture, read_picture
@@ -108,7 +109,7 @@ def _ask(images: list[Path], options: PredictOptions, server: Server) -> Predict
 
 def _predict_here(images: list[Path], options: PredictOptions, settings: Settings) -> Predictions:
     register_shipped(settings.models)
-    served = read_model(settings, options.model)
+    served = classifier(read_model(settings, options.model))
     try:
         theta = given_theta(served, options.theta)
     except Problem as problem:

@@ -1,20 +1,39 @@
 """What the routes of jobs have in common."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path as FilePath
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import Path, Request
+from fastapi import Header, Path, Request
 
 from service.access.key_ring import ANONYMOUS, Identity
+from service.jobs import schemas
 from service.jobs.database import JobDatabase
 from service.jobs.feed import Feed
 from service.jobs.schemas import EXAMPLE_ID, ID_PATTERN
+from service.jobs.shown import shown_job
+from service.jobs.wanted import read_body
 from service.predicting.options import weights_of
+from service.problems import Problem
 from service.settings import Settings
 from training.jobs.folders import run_folder
+from training.jobs.job import Job
+
+if TYPE_CHECKING:
+    from training.jobs.store import JobStore
 
 JobId = Annotated[str, Path(pattern=ID_PATTERN, description="Id of the job.", examples=[EXAMPLE_ID])]
+
+
+def key_header(example: str) -> Any:
+    """The header `Idempotency-Key`, with an example that no other route has, since a key is of one body."""
+    description = (
+        "1 to 255 visible ASCII characters: the same key with the same body is answered with the job that it made first, "
+        "whatever became of the answer then."
+    )
+    return Header(alias="Idempotency-Key", pattern=r"^[!-~]{1,255}$", description=description, examples=[example])
+
 
 UNKNOWN = "There is no such job."
 WRONG = "A parameter is not as described."
@@ -49,6 +68,24 @@ def root_of(request: Request) -> str:
 def runs_of(request: Request) -> FilePath:
     settings: Settings = request.app.state.settings
     return settings.runs
+
+
+async def posted(request: Request) -> dict[str, Any]:
+    """The object in the body.
+
+    Raises:
+        Problem: 400, 413, 415 or 422 where there is none.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Problem(415, f"Content-Type must be application/json, got {kind[:100] or 'none'!r}")
+    return read_body(await request.body())
+
+
+async def answered(request: Request, function: "Callable[[JobStore], Job]") -> schemas.Job:
+    """The job that the function gives, as it is shown; all of it beside the event loop."""
+    show = partial(shown_job, runs=runs_of(request), root=root_of(request))
+    return await database_of(request).ask(lambda store: show(store, function(store)))
 
 
 async def run_of(request: Request, job_id: str) -> FilePath:

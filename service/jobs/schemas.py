@@ -59,12 +59,12 @@ class JobLinks(_Schema):
 
 
 class Job(_Schema):
-    """A training job."""
+    """A training, or the measurement of a model: then `task` of its config is `invariance`."""
 
     id: str
     """Ids sort by the time of creation."""
     name: str
-    """Of the model that it trains."""
+    """Of the model that it trains or measures."""
     state: State
     reason: str
     """Why it is in this state."""
@@ -93,19 +93,20 @@ class Job(_Schema):
     started: datetime | None
     finished: datetime | None
     step: int
-    """Steps done."""
+    """Steps done; of a measurement the moved pictures that were named."""
     steps: int | None
     """Of so many, once that is known."""
     eta_seconds: float | None
     """Estimate of the time that is left."""
     scores: dict[str, float] | None
-    """Of the best weights, on test pictures that were not trained on."""
+    """Of the best weights, on test pictures that were not trained on; of a measurement the `accuracy` without a movement."""
     model: JobModel | None
     """What its best weights have become."""
     dataset: str | None
     """The service's own data set that it uses."""
     config: dict[str, Any]
-    """The whole training config."""
+    """The whole config: of a training, or of a measurement with `task`, `version`, `data` and, as `invariance`, how the
+    model is tried."""
     links: JobLinks
 
     @property

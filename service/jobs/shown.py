@@ -44,6 +44,8 @@ def _shown(job: Job, waiting: str | None, runs: Path, root: str) -> schemas.Job:
 def shown_config(job: Job) -> dict[str, Any]:
     """The job's config as a caller may post it: with the name of its data set, without folders of this machine."""
     config = copy.deepcopy(job.config)
+    for place in ("file", "root"):
+        config.pop(place, None)
     data = config.get("data", {})
     data.pop("root", None)
     data.pop("cache", None)

@@ -1,4 +1,4 @@
-"""From the body of a request to the config of a job: presets, and data sets by name."""
+"""From the body of a request to the config of a job: presets, models, and data sets by name."""
 
 import contextlib
 import dataclasses
@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from service.datasets.store import KNOWN, DatasetStore, is_name
+from service.models.catalogue import Entry
+from service.models.folder import LARGEST_VERSION
 from service.problems import Problem
 from service.settings import Settings
 from stn.config import from_dict, require, to_dict
 from training.config import DataConfig, TrainingConfig
+from training.invariance_config import InvarianceConfig, InvarianceJob
 from training.presets import PRESETS
 
 MAX_BYTES = 2**20
@@ -31,7 +34,7 @@ class Wanted(NamedTuple):
     """What a job is to do."""
 
     config: dict[str, Any]
-    """The whole training config, as the run gets it."""
+    """The whole config, as the run gets it."""
     dataset: str | None
     """The service's own data set that it uses."""
 
@@ -49,13 +52,13 @@ def read_body(body: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise Problem(400, f"the body must be JSON ({error})") from None
     if not isinstance(values, dict):
-        raise Problem(422, "the body must be an object with the fields of a training config")
+        raise Problem(422, "the body must be an object of named fields")
     return values
 
 
 @contextlib.contextmanager
 def resolved(values: Mapping[str, Any], settings: Settings) -> Iterator[Wanted]:
-    """What the body asks for; the data set that it names is not deleted before the end of the block.
+    """The training that the body asks for; the data set that it names is not deleted before the end of the block.
 
     Raises:
         Problem: 422 with the field, the rule and the value.
@@ -63,31 +66,71 @@ def resolved(values: Mapping[str, Any], settings: Settings) -> Iterator[Wanted]:
     with _naming_the_field():
         values = _with_preset(values)
         name = _dataset(values)
-    with contextlib.ExitStack() as stack:
+    with _data_of(name, settings) as (root, own):
         with _naming_the_field():
-            root: dict[str, Any] = {}
-            if name in KNOWN:
-                root = {} if name == "digits" else {"root": str(settings.torchvision_data.absolute())}
-            elif name is not None:
-                require(is_name(name), "data.name", _RULE, name)
-                found = stack.enter_context(DatasetStore(settings.home).hold(name))
-                require(found is not None, "data.name", _RULE, name)
-                assert found is not None
-                root = {"name": found.kind, "root": str(found.folder.absolute())}
             if root:
                 values = {**values, "data": {**values["data"], **root}}
             config = from_dict(TrainingConfig, values)
             require(config.trainer.nodes == 1, "trainer.nodes", "1: a job runs on one machine", config.trainer.nodes)
-        yield Wanted(to_dict(config), name if name is not None and name not in KNOWN else None)
+        yield Wanted(to_dict(config), own)
+
+
+@contextlib.contextmanager
+def measured(values: Mapping[str, Any], entry: Entry, settings: Settings) -> Iterator[Wanted]:
+    """The measurement of this model that the body asks for, likewise.
+
+    Raises:
+        Problem: 422 with the field, the rule and the value.
+    """
+    with _naming_the_field():
+        data = values.get("data", {})
+        _refuse_places(data)
+        asked = {field: value for field, value in values.items() if field not in ("data", "version")}
+        how = from_dict(InvarianceConfig, asked)
+        name = _dataset(values) if isinstance(data, Mapping) and "name" in data else None
+    with _data_of(name, settings) as (root, own):
+        with _naming_the_field():
+            data = {**data, **root} if isinstance(data, Mapping) else data
+            from_dict(DataConfig, data, "data")
+        file, sets = str(entry.path.absolute()), str(settings.torchvision_data.absolute())
+        job = InvarianceJob(name=entry.name, version=entry.version, file=file, root=sets, data=data, invariance=how)
+        yield Wanted(to_dict(job), own)
+
+
+def version_of(values: Mapping[str, Any]) -> int | None:
+    """The version of a model that a body names; None where it names none.
+
+    Raises:
+        Problem: 422 where that is none.
+    """
+    version = values.get("version")
+    if version is not None and (type(version) is not int or not 1 <= version <= LARGEST_VERSION):
+        raise Problem(422, f"version must be a whole number from 1 to {LARGEST_VERSION}, got {str(version)[:100]!r}")
+    return version
+
+
+@contextlib.contextmanager
+def _data_of(name: str | None, settings: Settings) -> Iterator[tuple[dict[str, Any], str | None]]:
+    """What the data set of this name is to a config, and its name where it is the service's own, which nobody deletes
+    meanwhile."""
+    if name is None or name == "digits":
+        yield {}, None
+    elif name in KNOWN:
+        yield {"root": str(settings.torchvision_data.absolute())}, None
+    else:
+        with contextlib.ExitStack() as stack:
+            with _naming_the_field():
+                require(is_name(name), "data.name", _RULE, name)
+                found = stack.enter_context(DatasetStore(settings.home).hold(name))
+                require(found is not None, "data.name", _RULE, name)
+                assert found is not None
+            yield {"name": found.kind, "root": str(found.folder.absolute())}, name
 
 
 def _with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of the preset that is named, with those that are given beside it; without one, those that are given."""
     given = {key: value for key, value in values.items() if key != "preset"}
-    data = given.get("data")
-    if isinstance(data, Mapping):
-        for field in sorted(data.keys() & HIDDEN["data"]):
-            raise ValueError(f"data.{field} must be left out: the service knows where its data sets are")
+    _refuse_places(given.get("data"))
     if "preset" not in values:
         return given
     preset = values["preset"]
@@ -99,6 +142,12 @@ def _with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(given.get(section), Mapping):
             given[section] = {**whole[section], **given[section]}
     return {**whole, **given}
+
+
+def _refuse_places(data: object) -> None:
+    if isinstance(data, Mapping):
+        for field in sorted(data.keys() & HIDDEN["data"]):
+            raise ValueError(f"data.{field} must be left out: the service knows where its data sets are")
 
 
 def _dataset(values: Mapping[str, Any]) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from stn import ModelInfo
+from stn import AlignerInfo, ModelInfo
 
 Key = tuple[str, int]
 """Name and version."""
@@ -28,7 +28,7 @@ class Entry:
     version: int
     path: Path
     stamp: Stamp
-    info: ModelInfo | None
+    info: ModelInfo | AlignerInfo | None
     """What its metadata say; None where they cannot be read."""
     reason: str | None = None
     """Why it is refused."""

@@ -10,7 +10,7 @@ from service.models.folder import add, find_version, model_file, remove_model, r
 from service.models.own_thread import in_own_thread
 from service.models.records import write_pin
 from service.models.scan import read_entry, read_stamp, reason_of
-from service.models.served import Served, read_served
+from service.models.served import Held, read_served
 from service.models.store import ModelStore
 from service.problems import Problem
 from stn import ModelFileError
@@ -117,7 +117,7 @@ async def _known_version(store: ModelStore, name: str, version: int) -> Entry:
     return entry
 
 
-async def _prepare(store: ModelStore, name: str, source: Path) -> Served:
+async def _prepare(store: ModelStore, name: str, source: Path) -> Held:
     try:
         entry = await in_own_thread(read_entry, source, name, 0, read_stamp(source))
         if entry.reason is not None:

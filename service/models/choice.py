@@ -4,6 +4,7 @@ from collections.abc import Container
 
 from service.models.catalogue import Catalogue, Entry, Key
 from service.problems import Problem
+from stn.model_info import Task
 
 _MOST_NAMED = 20
 """Names or versions that a message lists."""
@@ -22,9 +23,22 @@ def default_version(catalogue: Catalogue, name: str, held: Container[Key] = ()) 
     return pin if pin in versions else max(versions, default=None)
 
 
-def default_name(catalogue: Catalogue, configured: str | None, held: Container[Key] = ()) -> str | None:
-    """The configured default model, or the one registered first, so that a new model changes nobody's answers."""
-    names = [name for name in catalogue.models if servable_versions(catalogue, name, held)]
+def task_of(entry: Entry | None) -> Task:
+    """What the network of this file does, as far as it is known."""
+    return "classify" if entry is None or entry.info is None else entry.info.task
+
+
+def default_name(
+    catalogue: Catalogue, configured: str | None, held: Container[Key] = (), task: Task = "classify"
+) -> str | None:
+    """The configured default model, or of those that do this the one registered first, so that a new model changes nobody's
+    answers."""
+    versions = {name: default_version(catalogue, name, held) for name in catalogue.models}
+    names = [
+        name
+        for name, version in versions.items()
+        if version is not None and task_of(catalogue.find(name, version)) == task
+    ]
     return configured or min(names, key=lambda name: (catalogue.registered[name], name), default=None)
 
 

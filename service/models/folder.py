@@ -18,12 +18,14 @@ from pathlib import Path
 import stn
 from service.models.records import read_history, remember, remove_records
 from stn import ModelFileError
-from stn.model_info import read_model_info
+from stn.model_info import read_info
 
 log = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parent / "shipped" / "handwriting.safetensors"
 """The model that comes with the package: handwritten digits, see `training.experiments.shipped`."""
+SHIPPED_ALIGNER = SHIPPED.with_name("align.safetensors")
+"""The aligner that comes with the package, see docs/alignment.md."""
 NAME_PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 """What a model may be called."""
 LARGEST_VERSION = 999_999_999
@@ -89,7 +91,8 @@ def register(models: Path, name: str, source: Path) -> int:
     Raises:
         ModelFileError: the source is not a model file.
     """
-    stn.load_model(source)
+    load = stn.load_model if read_info(source).task == "classify" else stn.load_aligner
+    load(source)
     with _copied(models, name, source) as beside:
         return _link_next(beside, models, name)
 
@@ -100,7 +103,7 @@ def register_once(models: Path, name: str, source: Path) -> int:
     Raises:
         ModelFileError: the source is not a model file.
     """
-    read_model_info(source)
+    read_info(source)
     with _copied(models, name, source) as beside:
         return add(models, name, beside)[0]
 
@@ -170,9 +173,10 @@ def find_version(models: Path, name: str, source: Path) -> int | None:
 
 
 def register_shipped(models: Path) -> None:
-    """Register the package's own model, so that there is one from the start; not where there is any already."""
+    """Register the package's own models, so that there are some from the start; not where there is any already."""
     if not find_model_files(models):
         register(models, SHIPPED.stem, SHIPPED)
+        register(models, SHIPPED_ALIGNER.stem, SHIPPED_ALIGNER)
         log.info("no model has been registered yet: serving %s, which comes with the package", SHIPPED.stem)
 
 

@@ -6,6 +6,7 @@ from service.models.catalogue import Entry
 from service.models.choice import refused_problem, unknown_problem
 from service.models.store import ModelStore
 from service.schemas import Model, Models, ModelVersion, RefusedFile
+from stn import AlignerInfo, ModelConfig, ModelInfo
 from stn.identities import identity_of
 
 
@@ -44,8 +45,9 @@ def describe_version(store: ModelStore, entry: Entry) -> ModelVersion:
     info = served.info if served else entry.info
     if info is None:
         raise refused_problem(entry)
-    identity = identity_of(info.config)
-    output = (info.config.size if identity else None) or info.input.size
+    network = _network(info)
+    identity = identity_of(network)
+    output = (network.size if identity else None) or info.input.size
     return ModelVersion(
         model=entry.name,
         version=entry.version,
@@ -57,8 +59,9 @@ def describe_version(store: ModelStore, entry: Entry) -> ModelVersion:
         sha256=served.sha256[:12] if served else None,
         registered=_time(entry.registered),
         last_used=_time(served.last_used) if served else None,
-        classifier=info.config.classifier,
-        transform=None if info.config.transform == "none" else info.config.transform,
+        task=info.task,
+        classifier=network.classifier if isinstance(info, ModelInfo) else None,
+        transform=None if network.transform == "none" else network.transform,
         parameter_names=list(identity),
         identity=list(identity.values()),
         channels=info.input.channels,
@@ -67,7 +70,7 @@ def describe_version(store: ModelStore, entry: Entry) -> ModelVersion:
         fit=info.input.fit,
         output_height=output[0],
         output_width=output[1],
-        class_names=list(info.class_names),
+        class_names=list(info.class_names) if isinstance(info, ModelInfo) else [],
         scores=dict(info.scores),
         provenance=dict(info.provenance),
     )
@@ -80,6 +83,13 @@ def _readable(store: ModelStore, name: str) -> list[Entry]:
         for version in sorted(versions)
         if versions[version].info or (name, version) in store.memory.held
     ]
+
+
+def _network(info: ModelInfo | AlignerInfo) -> ModelConfig:
+    """The config of a classifier, or one with the transform of an aligner's answer."""
+    if isinstance(info, ModelInfo):
+        return info.config
+    return ModelConfig(transform=info.config.transforms[-1], lattice=info.config.lattice)
 
 
 def _time(seconds: float) -> datetime:

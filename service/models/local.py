@@ -5,12 +5,12 @@ import dataclasses
 from service.models.catalogue import Catalogue, Entry
 from service.models.choice import default_name, default_version, refused_problem, unknown_problem
 from service.models.scan import reason_of, scan
-from service.models.served import Served, read_served
+from service.models.served import Held, read_served
 from service.settings import Settings
 from stn import ModelFileError
 
 
-def read_model(settings: Settings, name: str | None = None, version: int | None = None) -> Served:
+def read_model(settings: Settings, name: str | None = None, version: int | None = None) -> Held:
     """This version of this model, loaded now; the default model and its default version where none is named.
 
     Raises:

@@ -4,8 +4,9 @@ import logging
 import time
 
 from service.models.catalogue import Catalogue, Key
-from service.models.choice import default_name, default_version
-from service.models.served import Served
+from service.models.choice import default_name, default_version, task_of
+from service.models.served import Held
+from stn.model_info import Task
 
 log = logging.getLogger(__name__)
 
@@ -21,13 +22,13 @@ class Memory:
         self.configured = configured
         """The default model, where one is set."""
         self.catalogue = Catalogue()
-        self.held: dict[Key, Served] = {}
+        self.held: dict[Key, Held] = {}
         self.answering: dict[str, int] = {}
         """The version of each name that answers when none is named."""
-        self._answers: dict[tuple[str | None, int | None], Served] = {}
+        self._answers: dict[tuple[str | None, int | None], Held] = {}
         """What a request may ask for, of what is held."""
 
-    def find(self, name: str | None, version: int | None) -> Served | None:
+    def find(self, name: str | None, version: int | None) -> Held | None:
         """What answers such a request; None where it is not in memory."""
         served = self._answers.get((name, version))
         if served is not None:
@@ -39,7 +40,7 @@ class Memory:
         self.catalogue = catalogue
         self._settle()
 
-    def admit(self, served: Served) -> None:
+    def admit(self, served: Held) -> None:
         """Hold this version, in the place of what it was before."""
         self.held[served.key] = served
         for key in sorted(self.held, key=lambda key: self.held[key].last_used):
@@ -52,13 +53,14 @@ class Memory:
         """Whether this version is to answer for its model, or there is room for it anyway."""
         return len(self.held) < self.limit or default_version(self.catalogue, key[0], self.held) == key[1]
 
-    def default_name(self) -> str | None:
+    def default_name(self, task: Task = "classify") -> str | None:
         """The model that answers when none is named."""
-        return default_name(self.catalogue, self.configured, self.held)
+        return default_name(self.catalogue, self.configured if task == "classify" else None, self.held, task)
 
     def next_load(self) -> Key | None:
         """What should be loaded now though nobody asks: a file that has changed, a default version that is to answer,
-        and, while there is room, the default version of the default model, then those registered last."""
+        and, while there is room, the default version of the default model, then those registered last. An aligner, which
+        brings torch into the process, is loaded when it is asked for."""
         for key, served in self.held.items():
             entry = self.catalogue.find(*key)
             if entry is not None and entry.reason is None and entry.stamp != served.stamp:
@@ -67,7 +69,11 @@ class Memory:
         for name, version in defaults.items():
             if version is not None and version != self.answering[name]:
                 return name, version
-        missing = [(name, version) for name, version in self.answering.items() if (name, version) not in self.held]
+        missing = [
+            (name, version)
+            for name, version in self.answering.items()
+            if (name, version) not in self.held and task_of(self.catalogue.find(name, version)) == "classify"
+        ]
         if not missing or len(self.held) >= self.limit:
             return None
         first = self.default_name()
@@ -81,7 +87,7 @@ class Memory:
                 waits = now is not None and (name, now) in self.held and (name, next_) not in self.held
                 answering[name] = now if now is not None and waits else next_
         self.answering = answering
-        answers: dict[tuple[str | None, int | None], Served] = {}
+        answers: dict[tuple[str | None, int | None], Held] = {}
         default = self.default_name()
         for (name, version), served in list(self.held.items()):
             answers_unnamed = answering.get(name) == version

@@ -9,7 +9,7 @@ from pathlib import Path
 from service.models.catalogue import Catalogue, Entry, Sighting, Stamp
 from service.models.folder import find_places, name_and_version
 from service.models.records import read_history, read_pin, remember
-from stn import ModelFileError, read_model_info
+from stn import ModelFileError, read_info
 
 STILL = 0.5
 """Seconds that a file's size and time must have stood still: before, somebody may be writing it."""
@@ -56,7 +56,7 @@ def scan(models: Path, known: Catalogue | None = None) -> Catalogue:
 def read_entry(path: Path, name: str, version: int, stamp: Stamp) -> Entry:
     """What the file's metadata say, or why it is refused; its weights are not read."""
     try:
-        info = read_model_info(path)
+        info = read_info(path)
     except ModelFileError as error:
         return Entry(name, version, path, stamp, None, reason_of(error, path))
     except OSError as error:

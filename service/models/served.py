@@ -1,30 +1,36 @@
 """A version of a model that is in memory, and how it comes there."""
 
+import abc
 import dataclasses
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from service.models.catalogue import Key, Stamp
 from service.models.scan import read_stamp
 from service.predicting.predictor import Predictor
 from service.preparing.loading import load
 from service.preparing.plan import Layer
+from service.problems import Problem
 from service.settings import Settings
-from stn import ModelInfo
+from stn import AlignerInfo, ModelInfo, read_aligner_info, read_info
+from stn.model_info import DOES
+
+if TYPE_CHECKING:
+    from stn.transforms import Transform
 
 
 @dataclasses.dataclass(slots=True, eq=False, kw_only=True)
-class Served:
-    """One version of one model, ready to predict; whoever answers with it keeps it alive by holding it."""
+class Held(abc.ABC):
+    """One version of one model in memory; whoever answers with it keeps it alive by holding it."""
 
     name: str
     version: int
-    info: ModelInfo
+    info: ModelInfo | AlignerInfo
     parameter_names: tuple[str, ...]
     """One name per entry of theta; none without a transformer."""
-    layers: Sequence[Layer]
-    """Those whose outputs can be shown, in the order in which they run."""
     predictor: Predictor
     runtimes: Mapping[int, str]
     """What runs batches of up to so many images."""
@@ -44,7 +50,43 @@ class Served:
         return self.stamp.modified / 1e9
 
 
-def read_served(path: Path, name: str, version: int, settings: Settings, gives_way: bool = False) -> Served:
+@dataclasses.dataclass(slots=True, eq=False, kw_only=True)
+class Served(Held):
+    """A version that names what pictures show."""
+
+    info: ModelInfo
+    layers: Sequence[Layer]
+    """Those whose outputs can be shown, in the order in which they run."""
+
+
+@dataclasses.dataclass(slots=True, eq=False, kw_only=True)
+class ServedAligner(Held):
+    """A version that lays one picture on another; its predictor takes pairs, see `service.predicting.aligning`."""
+
+    info: AlignerInfo
+    transform: "Transform"
+    """The one whose theta is the answer."""
+
+
+def classifier(held: Held) -> Served:
+    """What can predict; a Problem, 409, where the model does something else."""
+    if not isinstance(held, Served):
+        raise _other_task(held)
+    return held
+
+
+def aligner(held: Held) -> ServedAligner:
+    """What can align, likewise."""
+    if not isinstance(held, ServedAligner):
+        raise _other_task(held)
+    return held
+
+
+def _other_task(held: Held) -> Problem:
+    return Problem(409, f"version {held.version} of model {held.name}: {DOES[held.info.task]}")
+
+
+def read_served(path: Path, name: str, version: int, settings: Settings, gives_way: bool = False) -> Held:
     """The network of this file, checked completely; blocks for seconds.
 
     Raises:
@@ -52,6 +94,8 @@ def read_served(path: Path, name: str, version: int, settings: Settings, gives_w
         OSError: it cannot be read, or was changed while it was.
     """
     stamp = read_stamp(path)
+    if read_info(path).task == "align":
+        return _read_aligner(path, name, version, settings, stamp)
     loaded = load(path, settings, name, gives_way)
     if read_stamp(path) != stamp:
         raise BlockingIOError(None, "it was changed while it was read")
@@ -65,5 +109,29 @@ def read_served(path: Path, name: str, version: int, settings: Settings, gives_w
         runtimes=loaded.plan.runtimes,
         stamp=stamp,
         sha256=loaded.digest,
+        last_used=time.time(),
+    )
+
+
+def _read_aligner(path: Path, name: str, version: int, settings: Settings, stamp: Stamp) -> ServedAligner:
+    """An aligner, which torch runs in this process: it looks at pictures of every size, and no graph of it is made."""
+    from service.predicting.aligning import AlignerNetwork
+    from stn import load_aligner
+
+    info, network = read_aligner_info(path), load_aligner(path)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if read_stamp(path) != stamp:
+        raise BlockingIOError(None, "it was changed while it was read")
+    return ServedAligner(
+        name=name,
+        version=version,
+        info=info,
+        transform=network.transform,
+        predictor=Predictor(AlignerNetwork(network), settings.max_batch, settings.max_waiting, name),
+        parameter_names=network.transform.parameter_names,
+        runtimes={settings.max_batch: "eager"},
+        stamp=stamp,
+        sha256=digest,
         last_used=time.time(),
     )

@@ -12,13 +12,13 @@ from service.models.folder import remove_abandoned, versions_there
 from service.models.memory import Memory
 from service.models.own_thread import in_own_thread
 from service.models.scan import RETRY, STILL, reason_of, scan
-from service.models.served import Served, read_served
+from service.models.served import Held, Served, read_served
 from service.models.watcher import changes
 from service.problems import Problem
 from service.settings import Settings
 from stn import ModelFileError
 
-__all__ = ["ModelStore", "Served"]
+__all__ = ["Held", "ModelStore", "Served"]
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class ModelStore:
         self._started = asyncio.Event()
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
-        self._loads: dict[Key, asyncio.Task[Served | Problem]] = {}
+        self._loads: dict[Key, asyncio.Task[Held | Problem]] = {}
         self._loading = asyncio.Semaphore(_LOADS_AT_A_TIME)
         self._tasks: list[asyncio.Task[None]] = []
         self._scanned: float | None = None
@@ -85,7 +85,7 @@ class ModelStore:
         for served in held:
             await in_own_thread(served.predictor.close)
 
-    def find(self, name: str | None = None, version: int | None = None) -> Served | None:
+    def find(self, name: str | None = None, version: int | None = None) -> Held | None:
         """This version of this model where it is in memory; the default model and its default version where none is named.
 
         Raises:
@@ -94,7 +94,7 @@ class ModelStore:
         self.check_ready()
         return self.memory.find(name, version)
 
-    async def get(self, name: str | None = None, version: int | None = None) -> Served:
+    async def get(self, name: str | None = None, version: int | None = None) -> Held:
         """The same, loaded where it is not in memory yet.
 
         Raises:
@@ -108,7 +108,7 @@ class ModelStore:
             if entry.reason is not None:
                 raise refused_problem(entry)
             answer = await self.load(entry.key)
-            if isinstance(answer, Served):
+            if isinstance(answer, Held):
                 return answer
             if version is not None:
                 raise answer
@@ -170,7 +170,7 @@ class ModelStore:
         self.memory.follow(catalogue)
         self._changed.set()
 
-    async def load(self, key: Key) -> Served | Problem:
+    async def load(self, key: Key) -> Held | Problem:
         """This version, read from its file, or the problem with it; who asks at the same time waits for the same load."""
         task = self._loads.get(key)
         if task is None:
@@ -178,7 +178,7 @@ class ModelStore:
             task.add_done_callback(lambda _: self._loads.pop(key))
         return await asyncio.shield(task)
 
-    async def _load(self, key: Key) -> Served | Problem:
+    async def _load(self, key: Key) -> Held | Problem:
         async with self._loading:
             entry = self.catalogue.find(*key)
             if entry is None:

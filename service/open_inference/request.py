@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import ValidationError
 
-from service.models.served import Served
+from service.models.served import Held, Served
 from service.open_inference.metadata import describe_inputs, describe_outputs
 from service.open_inference.schemas import InferenceRequest, RequestInput, RequestOutput, RequestParameters
 from service.open_inference.tensors import read_numbers, read_strings
@@ -52,18 +52,23 @@ def read_inference(body: bytes, header_length: str | None, served: Served, setti
     Raises:
         Problem: 400 for what the protocol or the model does not allow, 413 for too much of it.
     """
-    text, binary = _split(body, header_length)
+    text, binary = split(body, header_length)
     if header_length is not None and not text:  # one picture and nothing else, which Triton calls a raw binary request
         request = InferenceRequest(inputs=[], parameters=RequestParameters(binary_data_output=True))
-        return Inference(_decode([binary], served, settings), _wanted_outputs(request, served), None, math.inf)
-    request = _parse(text, served, settings)
-    outputs = _wanted_outputs(request, served)
+        return Inference(
+            _decode([binary], served, settings),
+            wanted_outputs(request, [tensor.name for tensor in describe_outputs(served)]),
+            None,
+            math.inf,
+        )
+    request = parse(text, served, settings)
+    outputs = wanted_outputs(request, [tensor.name for tensor in describe_outputs(served)])
     images = _images(_only_input(request.inputs, served), binary, served, settings)
     timeout = request.parameters.timeout if request.parameters else None
     return Inference(images, outputs, request.id, timeout / 1e6 if timeout else math.inf)
 
 
-def _split(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
+def split(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     """The JSON and what stands behind it."""
     if header_length is None:
         return body, b""
@@ -75,7 +80,8 @@ def _split(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     return body[:length], body[length:]
 
 
-def _parse(text: bytes, served: Served, settings: Settings) -> InferenceRequest:
+def parse(text: bytes, served: Held, settings: Settings) -> InferenceRequest:
+    """The request in this JSON."""
     # A parsed value takes many times its bytes in memory, so there may be no more of them than a request can need:
     # a number for every channel of every pixel, and lists around the rows.
     most = 10_000 + 2 * settings.max_images * served.info.input.channels * math.prod(served.info.input.size)
@@ -135,9 +141,8 @@ def _decode(pictures: Sequence[bytes], served: Served, settings: Settings) -> li
     return images
 
 
-def _wanted_outputs(request: InferenceRequest, served: Served) -> list[WantedOutput]:
-    """What to answer, in order: all there is where nothing is asked for."""
-    known = [tensor.name for tensor in describe_outputs(served)]
+def wanted_outputs(request: InferenceRequest, known: Sequence[str]) -> list[WantedOutput]:
+    """What to answer, in order: all there is, which are these, where nothing is asked for."""
     parameters = request.parameters or RequestParameters()
     outputs = request.outputs or [RequestOutput(name=name) for name in known]
     names = [output.name for output in outputs]

@@ -11,15 +11,17 @@ from service.open_inference.schemas import InferenceRequest
 from service.openapi.jobs import config_schemas
 from service.openapi.keys import with_keys
 from service.openapi.problems import document_problems
+from service.predicting.align_options import TwoPictures
 from service.schemas import Base64Images, ProblemDocument
 
 Json = dict[str, Any]
 
 _TAGS = {
     "predict": "Pictures in; class, theta and the straightened picture out.",
+    "align": "Two pictures in; where one lies on the other out.",
     "models": "What is served: models, their versions, and which of them answers.",
     "datasets": "Pictures of your own to train on.",
-    "jobs": "Training on the service's machines: launch, watch, stop; the model is served when it is done.",
+    "jobs": "Training and measuring on the service's machines: launch, watch, stop; a model is served when it is done.",
     "health": "Probes for what starts and watches the service, at the paths of the inference protocol V2.",
     "inference protocol V2": "The Open Inference Protocol, which clients of KServe and Triton speak.",
 }
@@ -45,7 +47,7 @@ _PARAMETERS: Json = {
         "example": "from-my-program-17",
     },
 }
-_REFERRED_TO: tuple[type[BaseModel], ...] = (Base64Images, InferenceRequest, ProblemDocument)
+_REFERRED_TO: tuple[type[BaseModel], ...] = (Base64Images, TwoPictures, InferenceRequest, ProblemDocument)
 """By what routes say of themselves; FastAPI knows only what is in their signatures."""
 _DONE = {
     "200": "The answer.",

@@ -3,7 +3,11 @@
 from functools import cache
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from service.jobs.form import config_schema
+from service.models.folder import LARGEST_VERSION
+from training.invariance_config import InvarianceConfig
 from training.presets import PRESETS
 
 Json = dict[str, Any]
@@ -30,6 +34,28 @@ CONFIG: Json = {
                 "overrides": {
                     "summary": "A preset, but for what is said.",
                     "value": {"preset": "digits", "name": "turned-digits", "distortion": {"rotation": 90.0}},
+                },
+            },
+        }
+    },
+}
+
+INVARIANCE: Json = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {"$ref": "#/components/schemas/InvarianceRequest"},
+            "examples": {
+                "all": {"summary": "All movements, on test pictures of the model's own data.", "value": {}},
+                "some": {
+                    "summary": "Two of them, of a known version, on digits, with noise on top.",
+                    "value": {
+                        "version": 1,
+                        "data": {"name": "digits"},
+                        "movements": ["rotation", "scale"],
+                        "images": 200,
+                        "noise": 0.1,
+                    },
                 },
             },
         }
@@ -76,7 +102,7 @@ FILE: Json = {
 
 @cache
 def config_schemas() -> Json:
-    """The schema of a job's config and of its parts, by name."""
+    """The schemas of what jobs are asked for, and of its parts, by name."""
     schema = config_schema("#/components/schemas/{model}")
     parts: Json = schema.pop("$defs")
     schema["properties"]["preset"] = {
@@ -85,4 +111,22 @@ def config_schemas() -> Json:
         "description": "A whole config, of which all that is given beside it takes the place.",
     }
     schema["anyOf"] = [{"required": [field]} for field in (*schema.pop("required"), "preset")]
-    return {**parts, "TrainingConfig": schema}
+    return {**parts, "TrainingConfig": schema, "InvarianceRequest": _invariance_schema()}
+
+
+def _invariance_schema() -> Json:
+    schema: Json = TypeAdapter(InvarianceConfig).json_schema()
+    schema["title"] = "InvarianceRequest"
+    schema["properties"] |= {
+        "version": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": LARGEST_VERSION,
+            "description": "Of the model; the one that answers when a request names none by default.",
+        },
+        "data": {
+            "allOf": [{"$ref": "#/components/schemas/DataConfig"}],
+            "description": "What to change of the model's own data; with `name` other data, as `POST /v1/jobs` takes them.",
+        },
+    }
+    return schema

@@ -4,7 +4,7 @@ from typing import Any
 
 from service.openapi.problems import document_problems
 
-_DIGIT = (
+DIGIT = (
     "iVBORw0KGgoAAAANSUhEUgAAACoAAAAqCAAAAADgqJaHAAABOElEQVR42u2US07DMBCG7dipk7rpIy2koqGAQCAWbJDgArDrDnEIzsIxOEEPwooFG0RV"
     "CYVSQUJom5cbO2zbqkkqsWGRfzf2J2s8888AUKjQHwTTLtDqQW9/NN8I7fUvxgMvWYvixUC5uauzdscJ16LSUiRcpMikJOWhEMDPWUlT0j62gCaARVyq"
     "bJWZyM0VahQTZFTD3FdBggme44ZpShBiAlcTWarAxPUENE7OSFhRkOUkXKTWlSN9W+ce7hxfXp/SGLI4vQXfaO+IMmIenF8dNmXu+yK9W7zebau0VVd3"
@@ -14,38 +14,40 @@ _DIGIT = (
 """A PNG with a handwritten six, crooked."""
 
 
-def _file(kind: str) -> dict[str, Any]:
+def file_schema(kind: str) -> dict[str, Any]:
     """A body, or a field of a form, that is a file and nothing else."""
     return {"type": "string", "format": "binary", "contentMediaType": kind}
 
 
-_EXAMPLE = {"summary": "A handwritten six.", "externalValue": f"data:image/png;base64,{_DIGIT}"}
+_EXAMPLE = {"summary": "A handwritten six.", "externalValue": f"data:image/png;base64,{DIGIT}"}
 
 REQUEST = {
     "required": True,
     "description": "One picture as it is, a form with one or several files in the field `image`, or JSON with base64.",
     "content": {
-        "image/png": {"schema": _file("image/png"), "examples": {"six": _EXAMPLE}},
-        "image/jpeg": {"schema": _file("image/jpeg")},
-        "image/webp": {"schema": _file("image/webp")},
-        "image/gif": {"schema": _file("image/gif")},
-        "image/bmp": {"schema": _file("image/bmp")},
-        "application/octet-stream": {"schema": _file("application/octet-stream"), "examples": {"six": _EXAMPLE}},
+        "image/png": {"schema": file_schema("image/png"), "examples": {"six": _EXAMPLE}},
+        "image/jpeg": {"schema": file_schema("image/jpeg")},
+        "image/webp": {"schema": file_schema("image/webp")},
+        "image/gif": {"schema": file_schema("image/gif")},
+        "image/bmp": {"schema": file_schema("image/bmp")},
+        "application/octet-stream": {"schema": file_schema("application/octet-stream"), "examples": {"six": _EXAMPLE}},
         "multipart/form-data": {
             "schema": {
                 "type": "object",
                 "required": ["image"],
-                "properties": {"image": {"type": "array", "minItems": 1, "items": _file("application/octet-stream")}},
+                "properties": {
+                    "image": {"type": "array", "minItems": 1, "items": file_schema("application/octet-stream")}
+                },
                 "additionalProperties": False,
             },
         },
         "application/json": {
             "schema": {"$ref": "#/components/schemas/Base64Images"},
             "examples": {
-                "one": {"summary": "A handwritten six.", "value": {"images": [_DIGIT]}},
+                "one": {"summary": "A handwritten six.", "value": {"images": [DIGIT]}},
                 "several": {
                     "summary": "Two pictures, of which one cannot be read.",
-                    "value": {"images": [f"data:image/png;base64,{_DIGIT}", "bm8gcGljdHVyZQ=="]},
+                    "value": {"images": [f"data:image/png;base64,{DIGIT}", "bm8gcGljdHVyZQ=="]},
                 },
             },
         },
@@ -97,7 +99,7 @@ _ANSWER = {
 }
 
 
-def _text(description: str, example: str) -> dict[str, Any]:
+def header_of(description: str, example: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}, "example": example}
 
 
@@ -107,18 +109,18 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         "picture of the only one, with what else is known in headers. With `Accept: application/x-npz` arrays for NumPy.",
         "content": {
             "application/json": {"example": _ANSWER},
-            "image/png": {"schema": _file("image/png")},
-            "application/x-npz": {"schema": _file("application/x-npz")},
+            "image/png": {"schema": file_schema("image/png")},
+            "application/x-npz": {"schema": file_schema("application/x-npz")},
         },
         "headers": {
-            "Server-Timing": _text(
+            "Server-Timing": header_of(
                 "Milliseconds of the stages.",
                 "decode;dur=0.041, queue;dur=0.021, batch;dur=0.013, infer;dur=0.480, encode;dur=0.062",
             ),
-            "X-Stn-Model": _text("With `image/png`: model and version.", "handwriting/1"),
-            "X-Stn-Class": _text("With `image/png`: the most probable class, as JSON.", '"6"'),
-            "X-Stn-Probability": _text("With `image/png`: its probability.", "0.964414"),
-            "X-Stn-Theta": _text(
+            "X-Stn-Model": header_of("With `image/png`: model and version.", "handwriting/1"),
+            "X-Stn-Class": header_of("With `image/png`: the most probable class, as JSON.", '"6"'),
+            "X-Stn-Probability": header_of("With `image/png`: its probability.", "0.964414"),
+            "X-Stn-Theta": header_of(
                 "With `image/png`: theta by parameter, as JSON; null without a transformer.",
                 '{"xx":0.80462086,"xy":-0.02401956}',
             ),
@@ -129,7 +131,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
             400: "The request has no image, or its body cannot be read.",
             404: "No such model or version.",
             406: "`Accept: image/png` was asked for several images.",
-            409: "The model's file cannot be read, and is refused with this reason.",
+            409: "The model lays pictures on others and names none, or its file is refused with this reason.",
             413: "The body, an image or the number of images is too large.",
             415: "The body is not of a type that is read, or not a picture.",
             422: "A picture is damaged, or a field is wrong.",

@@ -66,19 +66,35 @@ def read_picture(data: bytes, wanted: InputConfig, max_pixels: int) -> Picture:
     Raises:
         Problem: 400 for no bytes, 413 for too many pixels, 415 for another format, 422 for a damaged picture.
     """
-    if not data:
-        raise Problem(400, "the image is empty: send the bytes of a picture")
-    if in_too_many_pieces(data):
-        raise Problem(422, "the image is in far more pieces than any program writes: save it anew")
+    check_bytes(data)
     if wanted.channels == 1 and wanted.height * wanted.width <= max_pixels:
         pixels = plain_grey_pixels(data, wanted.size)
         if pixels is not None:
             return Picture(pixels[None], wanted.width, wanted.height, 0.0, 0.0, 1.0, 1.0)
+    return _fit(convert(_decoded(data, max_pixels), wanted.channels), wanted)
+
+
+def read_whole(data: bytes, max_pixels: int) -> UInt8[np.ndarray, "c h w"]:
+    """The picture in its own size, grey where it is grey and else RGB, decoded likewise."""
+    check_bytes(data)
+    image = _decoded(data, max_pixels)
+    grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
+    return to_bytes(convert(image, 1 if grey else 3))
+
+
+def check_bytes(data: bytes) -> None:
+    """A Problem where nothing needs to be decoded to see that it is no picture."""
+    if not data:
+        raise Problem(400, "the image is empty: send the bytes of a picture")
+    if in_too_many_pieces(data):
+        raise Problem(422, "the image is in far more pieces than any program writes: save it anew")
+
+
+def _decoded(data: bytes, max_pixels: int) -> Image.Image:
     try:
-        image = decode(data, FORMATS, max_pixels)
+        return decode(data, FORMATS, max_pixels)
     except UnreadablePicture as error:
         raise Problem(_STATUS[error.kind], str(error)) from None
-    return _fit(convert(image, wanted.channels), wanted)
 
 
 def is_small(data: bytes) -> bool:

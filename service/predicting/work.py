@@ -115,11 +115,17 @@ class Work:
 
 
 def parted(batch: list[Work]) -> Sequence[list[Work]]:
-    """What can go through the network together: works with a theta of their own pass through another graph."""
-    if all(work.theta is None for work in batch):
-        return (batch,) if batch else ()
-    parts = [work for work in batch if work.theta is None], [work for work in batch if work.theta is not None]
-    return [part for part in parts if part]
+    """What can go through the network together: works with a theta of their own pass through another graph, and images of
+    one size alone make a batch."""
+    if not batch:
+        return ()
+    size = batch[0].images[0].shape
+    if all(work.theta is None and work.images[0].shape == size for work in batch):
+        return (batch,)
+    parts: dict[object, list[Work]] = {}
+    for work in batch:
+        parts.setdefault((work.theta is None, work.images[0].shape), []).append(work)
+    return list(parts.values())
 
 
 def infer(network: Network, name: str, batch: Sequence[Work]) -> Outputs:

@@ -10,8 +10,9 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from service.models.choice import servable_versions
-from service.models.served import Served
+from service.models.served import Held, Served, aligner
 from service.models.store import ModelStore
+from service.open_inference.aligning import describe_aligner, read_pairs, write_aligned
 from service.open_inference.answer import write_answer
 from service.open_inference.documents import INFERENCE, MODEL_PROBLEMS
 from service.open_inference.metadata import describe_model, describe_server
@@ -20,6 +21,7 @@ from service.open_inference.schemas import InferenceAnswer, ModelMetadata, Model
 from service.predicting.answers import Answer
 from service.predicting.bodies import read_body
 from service.predicting.content_coding import WORTHWHILE_BYTES, coding_of, compress, inflate
+from service.predicting.outputs import Outputs
 from service.problems import Problem
 from service.routes.predict import SMALL_BYTES, PredictService, noted_decoding, timed, unless_gone
 
@@ -76,8 +78,11 @@ async def version_infer(request: Request, name: Name, version: Version) -> Respo
 
 async def _describe(request: Request, name: str, version: str | None) -> ModelMetadata:
     store: ModelStore = request.app.state.models
-    served = await _served(store, name, version)
-    return describe_model(served, servable_versions(store.catalogue, name, store.memory.held))
+    served = await _held(store, name, version)
+    versions = servable_versions(store.catalogue, name, store.memory.held)
+    return (
+        describe_model(served, versions) if isinstance(served, Served) else describe_aligner(aligner(served), versions)
+    )
 
 
 async def _ready(request: Request, name: str, version: str | None) -> ModelReady:
@@ -87,7 +92,7 @@ async def _ready(request: Request, name: str, version: str | None) -> ModelReady
     return ModelReady(name=name, ready=entry.reason is None)
 
 
-async def _served(store: ModelStore, name: str, version: str | None) -> Served:
+async def _held(store: ModelStore, name: str, version: str | None) -> Held:
     number = _number(version)
     return store.find(name, number) or await store.get(name, number)
 
@@ -101,7 +106,7 @@ def _number(version: str | None) -> int | None:
 async def _infer(request: Request, name: str, version: str | None) -> Response:
     service: PredictService = request.app.state.predict
     arrived, deadline = time.monotonic(), service.deadline(dict(request.scope["headers"]))
-    served = await service.served(name, _number(version), deadline)
+    served = await service.held(name, _number(version), deadline)
     served.predictor.check_room(1)
     body, began = await read_body(request.receive), time.perf_counter()
     coding = _header(request, "Content-Encoding") or ""
@@ -113,7 +118,7 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
     decoding = noted_decoding(began)
     future = served.predictor.submit(
         inference.images,
-        lambda outputs, stages: timed(write_answer(served, inference, outputs), stages, decoding),
+        lambda outputs, stages: timed(_written(served, inference, outputs), stages, decoding),
         min(deadline, arrived + inference.seconds),
     )
     answer = await (unless_gone(future, request.receive) if service.may_wait(served) else future)
@@ -125,9 +130,17 @@ def _header(request: Request, name: str) -> str | None:
     return ", ".join(request.headers.getlist(name)) or None
 
 
-def _read(body: bytes, coding: str, header_length: str | None, served: Served, service: PredictService) -> Inference:
+def _read(body: bytes, coding: str, header_length: str | None, served: Held, service: PredictService) -> Inference:
     inflated = inflate(body, coding, service.settings.max_body_bytes)
-    return read_inference(inflated, header_length, served, service.settings)
+    if isinstance(served, Served):
+        return read_inference(inflated, header_length, served, service.settings)
+    return read_pairs(inflated, header_length, aligner(served), service.settings)
+
+
+def _written(served: Held, inference: Inference, outputs: Outputs) -> Answer:
+    if isinstance(served, Served):
+        return write_answer(served, inference, outputs)
+    return write_aligned(aligner(served), inference, outputs)
 
 
 async def _compressed(answer: Answer, accepted: str, service: PredictService) -> Answer:

@@ -1,20 +1,30 @@
 """`/v1/jobs`: create and list training jobs, look at one, and what can be asked of it."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from service.jobs import schemas
-from service.jobs.parameters import AWAY, UNKNOWN, WRONG, JobId, database_of, owner_of, root_of, runs_of
+from service.jobs.parameters import (
+    AWAY,
+    UNKNOWN,
+    WRONG,
+    JobId,
+    answered,
+    database_of,
+    key_header,
+    owner_of,
+    posted,
+    root_of,
+    runs_of,
+)
 from service.jobs.resuming import resume
-from service.jobs.shown import shown_job, shown_jobs
-from service.jobs.wanted import read_body, resolved
+from service.jobs.shown import shown_jobs
+from service.jobs.wanted import resolved
 from service.openapi.jobs import CONFIG, LOCATION
 from service.openapi.problems import document_problems
-from service.problems import Problem
 from service.settings import Settings
 from training.jobs.deletion import delete_row
 from training.jobs.folders import remove_run
@@ -26,7 +36,6 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-_KEY = r"^[!-~]{1,255}$"
 _FORBIDDEN = "The job's state, which the problem has as `state`, forbids it."
 _PROBLEMS = document_problems({404: UNKNOWN, 409: _FORBIDDEN, 422: WRONG, 503: AWAY})
 
@@ -52,26 +61,14 @@ _PROBLEMS = document_problems({404: UNKNOWN, 409: _FORBIDDEN, 422: WRONG, 503: A
 async def post_job(
     request: Request,
     response: Response,
-    key: Annotated[
-        str | None,
-        Header(
-            alias="Idempotency-Key",
-            pattern=_KEY,
-            description="1 to 255 visible ASCII characters: the same key with the same body is answered with the job that "
-            "it made first, whatever became of the answer then.",
-            examples=["5d0f2a7c-4f5e-4f6b-9c1a-0d8f7e6b5a43"],
-        ),
-    ] = None,
+    key: Annotated[str | None, key_header("5d0f2a7c-4f5e-4f6b-9c1a-0d8f7e6b5a43")] = None,
 ) -> schemas.Job:
     """Train a model: the body is the training config, or the name of a preset and what differs from it.
 
     Data sets are named: those that everybody knows, or the service's own (`/v1/datasets`). The best weights become the next
     version of the model that the config names.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Problem(415, f"Content-Type must be application/json, got {kind[:100] or 'none'!r}")
-    values = read_body(await request.body())
+    values = await posted(request)
     settings: Settings = request.app.state.settings
     owner = owner_of(request)
 
@@ -82,7 +79,7 @@ async def post_job(
         with resolved(values, settings) as wanted:
             return store.create(wanted.config, owner=owner, key=key, dataset=wanted.dataset, posted=values)[0]
 
-    job = await _asked(request, create)
+    job = await answered(request, create)
     response.headers["Location"] = job.links.self
     return job
 
@@ -117,7 +114,7 @@ async def list_jobs(
 @router.post("/{id}/cancel", status_code=202, responses=_PROBLEMS)
 async def cancel_job(request: Request, id: JobId) -> schemas.Job:
     """End a job and discard what it has learnt; again it changes nothing."""
-    return await _asked(request, lambda store: store.cancel(id))
+    return await answered(request, lambda store: store.cancel(id))
 
 
 @router.post("/{id}/stop", status_code=202, responses=_PROBLEMS)
@@ -126,20 +123,20 @@ async def stop_job(request: Request, id: JobId) -> schemas.Job:
 
     A job that was interrupted, and waits to go on, does so with the next worker. One that has not begun is to be cancelled.
     """
-    return await _asked(request, lambda store: store.stop(id))
+    return await answered(request, lambda store: store.stop(id))
 
 
 @router.post("/{id}/resume", status_code=202, responses=_PROBLEMS)
 async def resume_job(request: Request, id: JobId) -> schemas.Job:
     """Let a job go on from its last checkpoint that failed, was cancelled or was stopped, and whose data set is there."""
     home = request.app.state.settings.home
-    return await _asked(request, lambda store: resume(store, id, home))
+    return await answered(request, lambda store: resume(store, id, home))
 
 
 @router.get("/{id}", responses=document_problems({404: UNKNOWN, 422: WRONG, 503: AWAY}))
 async def get_job(request: Request, id: JobId) -> schemas.Job:
     """One job: its state and why it is in it, how far it is, and what became of it."""
-    return await _asked(request, lambda store: store.get(id))
+    return await answered(request, lambda store: store.get(id))
 
 
 @router.delete("/{id}", status_code=204, response_model=None, responses=_PROBLEMS)
@@ -149,9 +146,3 @@ async def delete_job(request: Request, id: JobId) -> Response:
     await database_of(request).ask(lambda store: delete_row(store, runs, id))
     await to_thread.run_sync(remove_run, runs, id)
     return Response(status_code=204)
-
-
-async def _asked(request: Request, function: "Callable[[JobStore], Job]") -> schemas.Job:
-    """The job that the function gives, as it is shown; all of it beside the event loop."""
-    show = partial(shown_job, runs=runs_of(request), root=root_of(request))
-    return await database_of(request).ask(lambda store: show(store, function(store)))

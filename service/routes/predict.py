@@ -15,7 +15,7 @@ from opentelemetry.trace import Span
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from service.models.served import Served
+from service.models.served import Held, Served, classifier
 from service.models.store import ModelStore
 from service.observing import logs, metrics, tracing
 from service.openapi.predict import REQUEST, RESPONSES, TIMEOUT
@@ -104,7 +104,7 @@ class PredictService:
         """
         deadline = self.deadline(headers)
         served = self.models.find(options.model, options.version)
-        if served is None or not served.predictor.on_loop or len(body) > SMALL_BYTES:
+        if not isinstance(served, Served) or not served.predictor.on_loop or len(body) > SMALL_BYTES:
             raise MustWait
         logs.model.set(served.name)
         alone = _Alone(self, served, headers, options, body, is_gone)
@@ -122,7 +122,12 @@ class PredictService:
         return _Asked(kind, bodies, len(body) <= SMALL_BYTES and all(map(is_small, images)))
 
     async def served(self, name: str | None, version: int | None, deadline: float) -> Served:
-        """This version of this model, which is loaded where it is not in memory; a Problem 504 where that takes too long."""
+        """This version of this model, which is loaded where it is not in memory; a Problem 504 where that takes too long,
+        409 where it does not predict."""
+        return classifier(await self.held(name, version, deadline))
+
+    async def held(self, name: str | None, version: int | None, deadline: float) -> Held:
+        """The same, whatever it does."""
         found = self.models.find(name, version)
         return await within(deadline, self.models.get(name, version)) if found is None else found
 
@@ -130,7 +135,7 @@ class PredictService:
         """What this gives, in one of the threads for it; a Problem 504 where none is free in time."""
         return await within(deadline, to_thread.run_sync(decode, limiter=self.decoding))
 
-    def may_wait(self, served: Served) -> bool:
+    def may_wait(self, served: Held) -> bool:
         """Whether a prediction may take so long that it is worth while to notice when the client goes away."""
         return not served.predictor.on_loop or served.predictor.unanswered > self.settings.max_batch
 
@@ -276,7 +281,7 @@ def timed(answer: Answer, stages: Stages, decoding: Decoding) -> Answer:
     return answer
 
 
-async def unless_gone(future: "asyncio.Future[Answer]", receive: Receive) -> Answer:
+async def unless_gone(future: "asyncio.Future[Answered]", receive: Receive) -> Answered:
     """The answer, unless the client goes away before: its work is then dropped."""
     gone = asyncio.ensure_future(_departure(receive))
     gone.add_done_callback(lambda _: future.cancel())

@@ -10,6 +10,7 @@ import { load, NotLoaded } from "./lazy.js";
 
 const VIEWS = {
   play: () => import("./play/play.js"),
+  align: () => import("./align/align.js"),
   data: () => import("./train/data.js"),
   jobs: () => import("./train/jobs.js"),
 };

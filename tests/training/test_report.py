@@ -16,10 +16,11 @@ from training.data.datamodule import DataModule
 from training.evaluation import Evaluation, class_scores, evaluate, most_confused, wilson_interval
 from training.lettering import class_label
 from training.metrics_file import read_metrics
+from training.page import REPORT
 from training.pictures import to_pil
 from training.plots import curves
 from training.report import write_report, write_run_report
-from training.report_page import GENERATOR, Shown, report_page
+from training.report_page import Shown, report_page
 from training.runs import read_config
 
 HOSTILE = '<script>alert("x")</script>&amp;'
@@ -235,7 +236,7 @@ def test_a_report_that_cannot_be_written_is_logged_and_the_run_goes_on(
 def test_a_page_is_known_by_its_first_lines() -> None:
     result = evaluation(network(2), numbered(2))
     page = report_page("t" * 300, result, {}, [Shown([b""], "a", "b", 0.5, {})], {})
-    assert GENERATOR in page[:1000]
+    assert REPORT in page[:1000]
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])

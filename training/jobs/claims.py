@@ -89,7 +89,7 @@ def record(
     row = _mine(connection, job)
     if state == "running" and row.state == "starting":
         if row.asked is None:
-            row = move(connection, row, now, "running", "training")
+            row = move(connection, row, now, "running", "measuring" if row.measures else "training")
         else:
             row = move(connection, row, now, "stopping", f"asked to {row.asked}")
     fresh = _not_recorded(connection, job.id, happened)

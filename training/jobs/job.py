@@ -16,9 +16,9 @@ class Job:
     id: str
     """Lower-case letters and digits; ids sort by the time of creation."""
     name: str
-    """Of the model that it trains."""
+    """Of the model that it trains or measures."""
     config: dict[str, Any]
-    """The whole training config, as `stn.config.to_dict` gives it."""
+    """The whole config of its work (`training.runs.Work`), as `stn.config.to_dict` gives it."""
     state: State
     reason: str
     """Why it is in this state, for people."""
@@ -70,8 +70,13 @@ class Job:
         return self.state in HELD
 
     @property
+    def measures(self) -> bool:
+        """It trains nothing, but measures a model."""
+        return self.config.get("task") == "invariance"
+
+    @property
     def standing(self) -> Standing:
-        return Standing(self.state, self.asked, self.started is not None, self.stopped)
+        return Standing(self.state, self.asked, self.started is not None, self.stopped, self.measures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

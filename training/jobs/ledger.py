@@ -92,13 +92,14 @@ class Ledger:
         if found is not None and found.attempt > job.attempt:  # this worker stood still since it looked
             raise LeaseLost(f"attempt {found.attempt} has the run folder {run}")
         try:
-            version = None if self.register is None else self.register(job, run)
+            version = None if self.register is None or job.measures else self.register(job, run)
         except OSError as error:
             return self.store.finish(job, "failed", f"the model could not be registered: {error}", failure="resources")
         except ValueError as error:
             return self.store.finish(job, "failed", f"the model could not be registered: {error}", failure="crash")
+        reason = "measured to its end" if job.measures else outcome.reason
         return self.store.finish(
-            job, "succeeded", outcome.reason, stopped=outcome.stopped, scores=outcome.scores, model_version=version
+            job, "succeeded", reason, stopped=outcome.stopped, scores=outcome.scores, model_version=version
         )
 
     def _try_again(self, job: Job, outcome: Outcome, progressed: bool) -> Job:

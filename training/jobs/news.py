@@ -21,6 +21,7 @@ class News:
         self.events: list[tuple[Kind, dict[str, Any]]] = []
         self.progress: dict[str, Any] | None = None
         """The last of this start."""
+        self._said: dict[str, Any] | None = None
         self._file, self._told = Watched(run / "progress.json"), -MOST_SECONDS
         self._since = time.monotonic()
         self._lines = Lines(run / "metrics.jsonl")
@@ -35,20 +36,19 @@ class News:
             at_once: also what would be told later.
         """
         now = time.monotonic()
-        if self._is_new(began, attempt) and (at_once or now >= self._told + pause(now - self._since)):
+        self._see_progress(began, attempt)
+        if self.progress != self._said and (at_once or now >= self._told + pause(now - self._since)):
             assert self.progress is not None
             self.events.append(("progress", self.progress))
-            self._told = now
+            self._said, self._told = self.progress, now
         if self.progress is not None:  # before, it may still drop lines that it will repeat
             self.events += [("metrics", line) for line in self._lines.read()]
             self.events += [("sample", sample) for sample in self._new_samples()]
 
-    def _is_new(self, began: int, attempt: int) -> bool:
+    def _see_progress(self, began: int, attempt: int) -> None:
         found = self._file.read()
-        if found is None or not began <= found["attempt"] <= attempt or found == self.progress:
-            return False
-        self.progress = found
-        return True
+        if found is not None and began <= found["attempt"] <= attempt:
+            self.progress = found
 
     def _new_samples(self) -> list[dict[str, Any]]:
         names = {path.name for path in (self.run / FOLDER).glob("step-*.json")} - self._frames

@@ -56,6 +56,8 @@ class Standing(NamedTuple):
     """A training process has been started at least once."""
     stopped: bool = False
     """It succeeded because it was stopped."""
+    measures: bool = False
+    """It trains nothing, but measures a model."""
 
 
 class Change(NamedTuple):
@@ -84,6 +86,8 @@ def stop(job: Standing) -> Change | None:
     """
     if job.state in ENDED:
         raise Forbidden("stop", "needs a job that has not ended", job.state)
+    if job.measures:
+        raise Forbidden("stop", "needs a training: of a measurement nothing can be kept (cancel it)", job.state)
     if job.asked == "cancel":
         raise Forbidden("stop", "needs a job that is not being cancelled", job.state)
     if job.asked == "stop":

@@ -12,9 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from stn.config import from_dict
 from training.attempts import Fenced
-from training.config import TrainingConfig
 from training.jobs.adoption import find_process
 from training.jobs.charge import Charge
 from training.jobs.deletion import sweep
@@ -28,7 +26,7 @@ from training.jobs.local import PROGRAM, Local
 from training.jobs.moments import Every, ended_by_signals
 from training.jobs.store import JobStore
 from training.jobs.waiting import SIGN
-from training.runs import prepare_run
+from training.runs import prepare_run, work_of
 
 log = logging.getLogger(__name__)
 
@@ -244,7 +242,7 @@ class Worker:
         charge = Charge(job, run, self.executor, self.grace, self.stall)
         charge.gpus = [device.name for device in devices] if self.devices.gpus else []
         try:
-            prepare_run(run, from_dict(TrainingConfig, job.config))
+            prepare_run(run, work_of(job.config))
             charge.start(devices)
         except Fenced as error:
             self.ledger.put_off(job, str(error), "crash")

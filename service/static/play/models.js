@@ -86,7 +86,7 @@ export function createPickers(choose) {
 }
 
 function versionsOf({ name, default_version: first, versions }) {
-  const known = versions.toReversed().map((info) => ({ name, version: info.version, info }));
+  const known = versions.filter(({ task }) => task !== "align").toReversed().map((info) => ({ name, version: info.version, info }));
   return known.sort((a, b) => (b.version === first) - (a.version === first));
 }
 

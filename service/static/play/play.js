@@ -11,6 +11,7 @@ import { showFollowing } from "./follow.js";
 import { showFailure, showGuess, showNotSure } from "./guess.js";
 import { createLink } from "./link.js";
 import { askForKey, createPickers, hideRemark, loadModels, served, showRemark } from "./models.js";
+import { createMeasure } from "./measure.js";
 import { createPad } from "./pad.js";
 import { cellsOf } from "./payload.js";
 import { decodeFile } from "./picture_files.js";
@@ -36,6 +37,7 @@ const sight = createSight(byId("sight"), {
   onTheta: (theta) => store.set({ theta }),
   onReset: () => store.set({ theta: null }),
 });
+const measure = createMeasure(byId("measure"), () => served(store.get().model));
 /** What is not shown at first is loaded when it is. */
 const notLoaded = (error) => showRemark(error.message);
 const handles = lazyPart(async () => (await import("./handles.js")).createHandles(store), notLoaded);
@@ -88,6 +90,7 @@ function showState(state) {
   byId("compare").checked = state.compare;
   byId("play").dataset.state = isEmpty(state) ? "empty" : "shown";
   pickers.update(state);
+  measure.update();
   byId("shell").ariaBusy = "true"; // until its line is that of what is shown
   askSoon();
 }

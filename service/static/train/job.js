@@ -10,7 +10,7 @@ import { createFilmstrip } from "./filmstrip.js";
 import { button, confirmed, sayings } from "./html.js";
 import { createLog } from "./log.js";
 import { followEvents } from "./stream.js";
-import { ago, allowed, duration, ENDED, progress, scored, showState, upper } from "./words.js";
+import { about, ago, allowed, duration, ENDED, measures, progress, scored, showState, upper } from "./words.js";
 
 const QUESTIONS = {
   cancel: [
@@ -18,6 +18,7 @@ const QUESTIONS = {
     "What it has learnt is discarded. Stop it instead to keep its best weights.",
     "Cancel the job",
   ],
+  cancelMeasuring: ["Cancel this job?", "What it has measured is discarded.", "Cancel the job"],
   delete: [
     "Delete this job?",
     "Its log, checkpoints and files are deleted for good. A model that it made stays.",
@@ -145,7 +146,7 @@ function build(place) {
     bar: h("progress", { max: 1, ariaLabel: "Steps done" }),
     words: h("p.legend"),
     facts: h("p.legend"),
-    report: h("p.report"),
+    report: h("p.report"), measured: h("div.measured"),
     model: h("a.button", { hidden: true }),
     config: h("pre.config", { tabIndex: 0, role: "region", ariaLabel: "Config" }),
     curves: createCurves(), film: createFilmstrip(), log: createLog(),
@@ -161,7 +162,7 @@ function build(place) {
     h("a.back", { href: "#jobs" }, "← Jobs"),
     h("div.heading", h("div.row", parts.heading, parts.state), actions),
     parts.reason, parts.say, parts.trouble, parts.bar, h("div.sides", parts.words, parts.facts), parts.report,
-    parts.curves.node, parts.film.node, h("h3", "Log"), parts.log.node,
+    parts.measured, parts.curves.node, parts.film.node, h("h3", "Log"), parts.log.node,
     parts.whole, parts.files,
     h("details.pane", h("summary", "Config"), parts.config),
   );
@@ -183,6 +184,7 @@ function show(mine) {
   parts.curves.show(Object.values(known.metrics)); // whose keys, the steps, are in their order
   parts.config.textContent = JSON.stringify(job.config, null, 2);
   showReport(job, parts);
+  if (measures(job)) showMeasurement(mine);
   showTime(mine);
   showVerbs(mine);
 }
@@ -197,6 +199,13 @@ function showReport({ links: { report }, scores, attempt, finished }, { report: 
   if (address) frame.src = address;
 }
 
+async function showMeasurement({ job, parts, wait }) {
+  parts.curves.node.hidden = parts.film.node.hidden = true;
+  if (!job.links.report || parts.measured.children.length) return;
+  const { showMeasured } = await import("./measured.js");
+  showMeasured(parts.measured, job.links.report, wait.signal).catch((error) => tell(parts.say, error));
+}
+
 function showTime({ job, known, parts }) {
   const asked = job.asked && job.state !== "stopping" ? ` (asked to ${job.asked})` : "";
   parts.reason.replaceChildren(`${upper(job.reason)}${asked}, `, ago(known.since ?? job.updated), ".");
@@ -206,7 +215,7 @@ function factsOf(job, ended) {
   const seconds = (new Date(job.finished ?? Date.now()) - new Date(job.started)) / 1000;
   return [
     ...(ended || !job.phase || job.phase === "training" ? [] : [job.phase]),
-    job.config.data.name, `${job.config.model.transform} transformer`,
+    ...about(job),
     ...(job.attempt > 1 ? [`attempt ${job.attempt}`] : []),
     ...(job.started ? [`ran ${duration(seconds)}`] : []),
   ];
@@ -226,7 +235,8 @@ function showVerbs({ job, parts }) {
 }
 
 async function act(mine, verb) {
-  if (QUESTIONS[verb] && !(await confirmed(...QUESTIONS[verb]))) return;
+  const asked = verb === "cancel" && measures(mine.job) ? "cancelMeasuring" : verb;
+  if (QUESTIONS[asked] && !(await confirmed(...QUESTIONS[asked]))) return;
   const { parts, id } = mine;
   try {
     hush(parts.say);

@@ -4,7 +4,7 @@ import { ask } from "../api.js";
 import { h } from "../dom.js";
 import { hush, tell } from "./tellings.js";
 import { sayings } from "./html.js";
-import { ago, ENDED, progress, scored, showState, upper } from "./words.js";
+import { about, ago, ENDED, progress, scored, showState, upper } from "./words.js";
 
 const EVERY = 3000;
 const ACTIVE = ["queued", "starting", "running", "stopping", "interrupted"];
@@ -75,11 +75,12 @@ function show(mine, { jobs, next }) {
   mine.older.href = link(mine.filter, next);
 }
 
-function createEntry({ id, name, config }) {
+function createEntry(entry) {
+  const { id, name } = entry;
   const [state, words, result, age] = [h("div.is"), h("span.legend"), h("div.result"), h("div.age")];
   const bar = h("progress", { max: 1, ariaLabel: `Progress of ${name}` });
-  const about = h("span.legend", `${config.data.name} · ${config.model.transform}`);
-  const what = h("div.what", h("a.name", { href: `#jobs/${id}` }, name), about);
+  const facts = h("span.legend", about(entry).join(" · "));
+  const what = h("div.what", h("a.name", { href: `#jobs/${id}` }, name), facts);
   const item = h("li", state, what, h("div.doing", bar, words), result, age);
   const update = (job) => {
     showState(state, job);

@@ -29,6 +29,16 @@ export function ago(dateTime) {
   return h("time", { dateTime, title: date.toLocaleString("en-GB") }, seconds < 5 ? "now" : `${duration(seconds)} ago`);
 }
 
+/** Whether a job measures a model, and trains nothing. */
+export const measures = ({ config }) => config.task === "invariance";
+
+/** What a job is about: data and network of a training, model and data of a measurement. */
+export function about({ config: { task, data, model, aligner, version } }) {
+  if (task === "align") return [data.name, `${aligner.transforms.at(-1)} aligner`];
+  if (task === "invariance") return [`invariance of version ${version}`, data.name ?? "its own data"];
+  return [data.name, `${model.transform} transformer`];
+}
+
 /** The accuracy on test pictures, or the first score there is, in words. */
 export function scored({ scores }) {
   const [name] = "test/accuracy" in (scores ?? {}) ? ["test/accuracy"] : Object.keys(scores ?? {});
@@ -37,10 +47,11 @@ export function scored({ scores }) {
 }
 
 /** How far a job is: share of its steps done, and that in words. */
-export function progress({ step, steps, eta_seconds: left, state }) {
+export function progress({ step, steps, eta_seconds: left, state, config }) {
+  const noun = config.task === "invariance" ? "picture" : "step";
   const time = Number.isFinite(left) && !ENDED.includes(state) ? `, ${duration(left)} left` : "";
-  if (steps) return [step / steps, `step ${number(step)} of ${number(steps)}${time}`];
-  return [null, step ? `step ${number(step)}` : ""];
+  if (steps) return [step / steps, `${noun} ${number(step)} of ${number(steps)}${time}`];
+  return [null, step ? `${noun} ${number(step)}` : ""];
 }
 
 /** Show a job's state here, where it is another; `stopped` has succeeded by the best weights until then. */
@@ -50,8 +61,9 @@ export function showState(place, { state, stopped }) {
 }
 
 /** Which verbs the state allows, as the server has them too. */
-export function allowed({ state, stopped, asked, attempt }) {
+export function allowed(job) {
+  const { state, stopped, asked, attempt } = job;
   const ended = ENDED.includes(state);
   const resume = ended && (state !== "succeeded" || stopped);
-  return { stop: !ended && !asked && attempt > 0, cancel: !ended && asked !== "cancel", resume, delete: ended };
+  return { stop: !ended && !asked && attempt > 0 && !measures(job), cancel: !ended && asked !== "cancel", resume, delete: ended };
 }

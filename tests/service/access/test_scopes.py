@@ -52,6 +52,8 @@ def closed(operations: list[tuple[str, str]]) -> list[re.Pattern[str]]:
         ("PUT", "/v1/models/tiny/default", "models"),
         ("DELETE", "/v1/models/tiny/versions/1", "models"),
         ("DELETE", "/v1/models/", "models"),
+        ("POST", "/v1/models/tiny/invariance", "jobs"),
+        ("DELETE", "/v1/models/invariance", "models"),
         ("GET", "/v1/datasets/faces", ANY),
         ("POST", "/v1/datasets", "jobs"),
         ("DELETE", "/v1/datasets/faces", "jobs"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.commands import cli, evaluate
+from service.commands import cli, judge
 from service.commands.cli import main
 from service.models.folder import register
 from tests.service.commands.test_cli import SMALL, stn
@@ -28,20 +28,6 @@ def evaluates(process: int) -> bool:
     """Whether a child of this process is an evaluation."""
     children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     return any("training.evaluate" in Path(f"/proc/{child}/cmdline").read_text() for child in children)
-
-
-@pytest.fixture
-def calls(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, Any]]]:
-    """What processes would be started with, and the request that each would read."""
-    calls: list[tuple[list[str], dict[str, Any]]] = []
-
-    def record(*arguments: str) -> int:
-        calls.append((list(arguments), json.loads(Path(arguments[-1]).read_text())))
-        return 0
-
-    monkeypatch.setenv("STN_HOME", str(home))
-    monkeypatch.setattr(evaluate, "run_module", record)
-    return calls
 
 
 @pytest.mark.slow
@@ -84,26 +70,8 @@ def test_a_served_model_without_its_run_is_evaluated_as_a_file(
     assert sources == [str(tmp_path / "models/alone/1.safetensors"), str(tmp_path / "runs/again")]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["evaluate", "nope"], "model must be a run folder, a model file or the name of a served model, got 'nope'"),
-        (["evaluate", "digits", "--distortion.rotation", "999"], "distortion.rotation must be in [0, 180] degrees"),
-        (["evaluate", "digits", "--part", "x"], "invalid choice 'x' for argument '--part'"),
-    ],
-)
-def test_a_mistake_is_one_line_and_exit_code_2(
-    arguments: list[str], message: str, calls: list[Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(arguments) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert len(error.splitlines()) == 1
-    assert not calls
-
-
 def test_the_exit_code_is_that_of_the_process(home: Path, calls: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluate, "run_module", lambda *_: 130)
+    monkeypatch.setattr(judge, "run_module", lambda *_: 130)
     assert main(["evaluate", "digits"]) == 130
 
 

@@ -1,28 +1,12 @@
-"""`stn invariance`, as a user types it."""
+"""`stn evaluate` and `stn invariance`: what reaches the process, and mistakes in what is typed."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.commands import invariance
 from service.commands.cli import main
 from tests.service.conftest import write_model
-
-
-@pytest.fixture
-def calls(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, Any]]]:
-    """What processes would be started with, and the request that each would read."""
-    calls: list[tuple[list[str], dict[str, Any]]] = []
-
-    def record(*arguments: str) -> int:
-        calls.append((list(arguments), json.loads(Path(arguments[-1]).read_text())))
-        return 0
-
-    monkeypatch.setenv("STN_HOME", str(home))
-    monkeypatch.setattr(invariance, "run_module", record)
-    return calls
 
 
 def test_what_is_asked_for_reaches_the_process(home: Path, calls: list[Any]) -> None:
@@ -51,15 +35,30 @@ def test_what_is_asked_for_reaches_the_process(home: Path, calls: list[Any]) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nope"], "model must be a run folder, a model file or the name of a served model, got 'nope'"),
-        (["tiny", "--movements", "wobble"], "invalid choice 'wobble' for argument '--movements'"),
-        (["tiny", "--images", "0"], "images must be in [1, 10000000], got 0"),
+        (["evaluate", "nope"], "model must be a run folder, a model file or the name of a served model, got 'nope'"),
+        (["evaluate", "tiny", "--distortion.rotation", "999"], "distortion.rotation must be in [0, 180] degrees"),
+        (["evaluate", "tiny", "--part", "x"], "invalid choice 'x' for argument '--part'"),
+        (["invariance", "nope"], "model must be a run folder, a model file or the name of a served model, got 'nope'"),
+        (["invariance", "tiny", "--movements", "wobble"], "invalid choice 'wobble' for argument '--movements'"),
+        (["invariance", "tiny", "--images", "0"], "images must be in [1, 10000000], got 0"),
+        (
+            ["invariance", "tiny", "--data.root", "x", "--url", "http://127.0.0.1:9"],
+            "--data.root must be left out: a service knows where its data sets are",
+        ),
+        (["invariance", "tiny", "--url", "http://127.0.0.1:9"], "url must be that of a running service"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
-    arguments: list[str], message: str, calls: list[Any], capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    message: str,
+    calls: list[Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["invariance", *arguments]) == 2
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("service.client.connection.RETRIES", 0)
+    assert main(arguments) == 2
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1

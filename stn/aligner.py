@@ -1,0 +1,258 @@
+"""The network that lays one picture on another: search, then corrections from coarse to fine."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stn.align_config import AlignerConfig
+from stn.align_features import Agreement, Encoder, Features, Trust, Weights
+from stn.align_search import SIDE, Found, Search
+from stn.align_step import Correction, carry
+from stn.finite import can_look
+from stn.grid import GridGenerator
+from stn.places import predicted
+from stn.sampler import sample_at
+from stn.transforms import TRANSFORMS, ThinPlateSpline, Transform
+from stn.types import Grid, Images, Sampled, Theta
+
+FLAT = 1e-3
+"""Standard deviation of an image, of values in [0, 1], below which it shows nothing."""
+
+
+class Aligned(NamedTuple):
+    """What an aligner gives."""
+
+    images: Sampled
+    """The moving images, sampled where the fixed ones show the same."""
+    theta: Theta
+    """Of the last transform: maps points of the fixed image to points of the moving one."""
+    grid: Grid
+    """The point of the moving image for every pixel of the fixed one."""
+    confidence: Float[Tensor, " b"]
+    """In [0, 1]: the estimated probability that points are on average within 3 % of the side of where they belong."""
+
+
+class Estimate(NamedTuple):
+    """theta on the way."""
+
+    transform: Transform
+    theta: Theta
+
+
+class Trace(NamedTuple):
+    """All that training looks at."""
+
+    found: Found
+    estimates: list[Estimate]
+    """The start of the corrections, and theta after each."""
+    logit: Float[Tensor, " b"]
+    """Of the confidence."""
+
+
+class Aligner(nn.Module):
+    """Lays a moving image on a fixed one, which both show the same from elsewhere.
+
+    A search over rotations, sizes and shifts begins; then each level, from coarse to fine, corrects theta some times with
+    the same weights. Every look is at the original moving image (brought to the level's size) under the theta so far, whose
+    maps are composed: what was sampled is never sampled again. A correction is a Gauss-Newton step on learnt features
+    (Chang et al. 2017, CLKN; Baker and Matthews 2004), so identical pictures stay where they are.
+
+    It takes images of every size and any number of channels, whose mean it looks at.
+
+    Args:
+        config: what it is made of.
+
+    >>> aligner = stn.Aligner(stn.AlignerConfig(transforms=("similarity", "affine"))).eval()
+    >>> fixed = torch.rand(2, 1, 40, 40)
+    >>> images, theta, grid, confidence = aligner(fixed, fixed)
+    >>> images.shape, theta.shape, grid.shape, confidence.shape
+    (torch.Size([2, 1, 40, 40]), torch.Size([2, 6]), torch.Size([2, 40, 40, 2]), torch.Size([2]))
+    """
+
+    def __init__(self, config: AlignerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.transforms = nn.ModuleList(_transform(name, config.lattice) for name in config.transforms)
+        self.search = Search(config, self._first)
+        self.encoder = Encoder(config.channels)
+        self.trust = Trust(config.channels)
+        self.agreement = Agreement()
+        self.damping = nn.Parameter(torch.full((len(config.levels),), -3.0))
+        self.generators = nn.ModuleDict()
+        self.corrections = nn.ModuleDict()
+        for level, side in enumerate(config.levels):
+            for index in self._cascade(level):
+                transform = self._transform(index)
+                self.generators[f"{side} {index}"] = GridGenerator(transform, (side, side))
+                self.corrections[f"{side} {index}"] = Correction(transform, side // 2)
+
+    @property
+    def transform(self) -> Transform:
+        """The one whose theta is the answer."""
+        return self._transform(len(self.transforms) - 1)
+
+    def forward(self, moving: Images, fixed: Images) -> Aligned:
+        """The moving images laid on the fixed ones.
+
+        Args:
+            moving: (B, C, H, W), in [0, 1].
+            fixed: of the same shape.
+
+        Raises:
+            ValueError: shapes differ, or an image is flat, which says nothing about where anything lies.
+        """
+        check_pair(moving, fixed)
+        theta, logit = self.locate(moving, fixed)
+        generator = _generator(self.transform, (fixed.shape[2], fixed.shape[3]), theta.device)
+        grid = generator(theta)
+        images = sample_at(moving, predicted(generator, theta, grid), "bilinear", "zeros", None, 1)
+        return Aligned(images, theta, grid, logit.sigmoid())
+
+    def locate(self, moving: Images, fixed: Images) -> tuple[Theta, Float[Tensor, " b"]]:
+        """theta, and the logit of the confidence, without the images."""
+        views = self._views(moving, fixed)
+        found = self.search(*self._view(moving, fixed, SIDE))
+        best = found.logits.topk(min(self.config.candidates, found.logits.shape[1]), dim=1).indices  # (B, K)
+        starts = found.matrices[best.flatten()]
+        theta = self._first.from_matrix(starts)
+        count = best.shape[1]
+        first = (views[0][0].repeat_interleave(count, 0), views[0][1].repeat_interleave(count, 0))
+        estimates, fixed_features = self._level(0, first, Estimate(self._first, theta))
+        logit = self._judge(0, first, fixed_features, estimates[-1])
+        chosen = logit.view(-1, count).argmax(1) + count * torch.arange(len(best), device=best.device)
+        estimate, logit = Estimate(estimates[-1].transform, estimates[-1].theta[chosen]), logit[chosen]
+        for level in range(1, len(views)):
+            estimates, fixed_features = self._level(level, views[level], estimate)
+            estimate = estimates[-1]
+        if len(views) > 1:
+            logit = self._judge(len(views) - 1, views[-1], fixed_features, estimate)
+        return carry(estimate.transform, estimate.theta, self.transform), logit
+
+    def trace(self, moving: Images, fixed: Images, choose: Callable[[Tensor], Tensor]) -> Trace:
+        """theta on the way.
+
+        Args:
+            moving: as for `forward`.
+            fixed: as for `forward`.
+            choose: which of the search's movements (B,) the corrections begin at, from its logits (B, K).
+        """
+        views = self._views(moving, fixed)
+        found = self.search(*self._view(moving, fixed, SIDE))
+        start = found.matrices[choose(found.logits.detach())]
+        all_estimates = [Estimate(self._first, self._first.from_matrix(start))]
+        for level, view in enumerate(views):
+            estimates, fixed_features = self._level(level, view, all_estimates[-1])
+            all_estimates += estimates
+        logit = self._judge(len(views) - 1, views[-1], fixed_features, all_estimates[-1])
+        return Trace(found, all_estimates, logit)
+
+    def _level(self, level: int, view: tuple[Tensor, Tensor], start: Estimate) -> tuple[list[Estimate], Tensor]:
+        """theta after each correction on this level, and the features of the fixed image."""
+        side, (moving, image) = self.config.levels[level], view
+        fixed = self.encoder(image)
+        damping = self.damping[level].exp()
+        estimates, estimate = [], start
+        for index in self._cascade(level):
+            transform, key = self._transform(index), f"{side} {index}"
+            estimate = Estimate(transform, carry(estimate.transform, estimate.theta, transform))
+            for _ in range(self.config.steps[level]):
+                warped, inside = self._look(moving, estimate.theta, key)
+                weights = self.trust(warped, fixed) * inside
+                theta = self.corrections[key](estimate.theta, warped, fixed, weights, damping)
+                estimate = Estimate(transform, theta)
+                estimates.append(estimate)
+        return estimates, fixed
+
+    def _judge(
+        self, level: int, view: tuple[Tensor, Tensor], fixed: Features, estimate: Estimate
+    ) -> Float[Tensor, " b"]:
+        """How sure it is that the pictures lie on each other, as a logit."""
+        key = f"{self.config.levels[level]} {self._cascade(level)[-1]}"
+        warped, inside = self._look(view[0], estimate.theta, key)
+        return self.agreement(warped, fixed, inside, self.trust(warped, fixed))
+
+    def _look(self, moving: Tensor, theta: Theta, key: str) -> tuple[Features, Weights]:
+        """Features of the moving image under theta, and which places it reaches."""
+        grid = self.generators[key](theta)
+        warped = F.grid_sample(moving, grid, padding_mode="border", align_corners=False)
+        inside = (grid.detach().abs().amax(-1) <= 1).to(warped.dtype).unsqueeze(1)
+        return self.encoder(warped), F.avg_pool2d(inside, 2)
+
+    def _views(self, moving: Images, fixed: Images) -> list[tuple[Tensor, Tensor]]:
+        longest = max(fixed.shape[2:])
+        sides = [side for level, side in enumerate(self.config.levels) if level == 0 or side <= 1.25 * longest]
+        return [self._view(moving, fixed, side) for side in sides]
+
+    def _view(self, moving: Images, fixed: Images, side: int) -> tuple[Tensor, Tensor]:
+        return view(moving, side), view(fixed, side)
+
+    def _cascade(self, level: int) -> range:
+        """Which transforms a level corrects: the first alone, then all of them, then the last alone."""
+        count = len(self.transforms)
+        if len(self.config.levels) == 1:
+            return range(count)
+        return (range(1), range(count))[level] if level < 2 else range(count - 1, count)
+
+    @property
+    def _first(self) -> Transform:
+        return self._transform(0)
+
+    def _transform(self, index: int) -> Transform:
+        transform = self.transforms[index]
+        assert isinstance(transform, Transform)
+        return transform
+
+
+def check_pair(moving: Images, fixed: Images) -> None:
+    """A ValueError that says why these cannot be laid on each other."""
+    for name, images in (("moving", moving), ("fixed", fixed)):
+        if images.ndim != 4 or 0 in images.shape or min(images.shape[2:]) < 8:
+            rule = "shape (B, C, H, W) with sides of at least 8"
+            raise ValueError(f"{name} must have {rule}, got {tuple(images.shape)}")
+        if not images.is_floating_point():
+            raise ValueError(f"{name} must be floating point, got {images.dtype}")
+    if moving.shape != fixed.shape:
+        raise ValueError(
+            f"moving and fixed must have the same shape, got {tuple(moving.shape)} and {tuple(fixed.shape)}"
+        )
+    for name, images in (("moving", moving), ("fixed", fixed)):
+        if can_look(images):
+            flat = ~(images.mean(1).flatten(1).std(1) >= FLAT)
+            if flat.any():
+                rule = "show something: it is flat, and nothing on it says where it lies"
+                raise ValueError(f"{name} must {rule}, got one colour for image {int(flat.nonzero()[0])}")
+
+
+def view(images: Images, side: int) -> Float[Tensor, "b 1 s s"]:
+    """The grey image in a square, with mean 0 and deviation 1."""
+    grey = images.mean(1, keepdim=True)
+    if tuple(grey.shape[2:]) != (side, side):
+        shrinks = min(grey.shape[2:]) >= side
+        grey = (
+            F.interpolate(grey, (side, side), mode="area")
+            if shrinks
+            else F.interpolate(grey, (side, side), mode="bilinear", align_corners=False)
+        )
+    mean, deviation = grey.mean((2, 3), keepdim=True), grey.std((2, 3), keepdim=True)
+    return (grey - mean) / deviation.clamp(min=FLAT)
+
+
+def _transform(name: str, lattice: tuple[int, int]) -> Transform:
+    return ThinPlateSpline(lattice) if name == "thin_plate_spline" else TRANSFORMS[name]()
+
+
+@lru_cache(maxsize=16)
+def _generator(transform: Transform, size: tuple[int, int], device: torch.device) -> GridGenerator:
+    return GridGenerator(transform, size).to(device)
+
+
+def laid(transform: Transform, theta: Theta, moving: Float[Tensor, "b 1 s s"]) -> tuple[Tensor, Tensor]:
+    """A square view under theta, and where it reaches: (B, 1, S, S) each."""
+    grid = _generator(transform, (moving.shape[2], moving.shape[3]), theta.device)(theta)
+    warped = F.grid_sample(moving, grid, padding_mode="border", align_corners=False)
+    return warped, (grid.detach().abs().amax(-1) <= 1).to(warped.dtype).unsqueeze(1)

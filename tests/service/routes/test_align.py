@@ -1,0 +1,184 @@
+"""`POST /v1/align`: one picture laid on another, and what cannot be."""
+
+import base64
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.client import Client
+from service.models.folder import SHIPPED_ALIGNER, register
+from service.settings import Settings
+from tests.service.aligners import photo, png_of, write_aligner
+from tests.service.conftest import write_model
+from tests.service.serving import serving
+
+
+@pytest.fixture(scope="module")
+def url(prepared: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    home = tmp_path_factory.mktemp("home")
+    write_aligner(home / "models" / "lay" / "1.safetensors")
+    write_model(home / "models" / "tiny" / "1.safetensors")
+    register(home / "models", "align", SHIPPED_ALIGNER)
+    with serving(Settings(home=home)) as address:
+        yield f"http://{address}"
+
+
+@pytest.fixture(scope="module")
+def api(url: str) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=url, timeout=60) as client:
+        yield client
+
+
+PHOTO, THIN = png_of(photo()), png_of(photo(7, 20))
+FLAT, BLACK = png_of(np.full((30, 30), 90, np.uint8)), png_of(np.zeros((30, 30, 3), np.uint8))
+
+
+def align(api: httpx2.Client, moving: bytes = PHOTO, fixed: bytes = PHOTO, **query: object) -> httpx2.Response:
+    accept = str(query.pop("accept", "application/json"))
+    files = {"moving": ("a", moving), "fixed": ("b", fixed)}
+    return api.post("/v1/align", files=files, params=query, headers={"Accept": accept})
+
+
+def pixels(uri: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
+
+
+def test_a_picture_lies_on_itself_in_every_kind_of_answer(api: httpx2.Client) -> None:
+    answer = align(api, include="warped,overlay,grid")
+    found = answer.json()
+    assert answer.status_code == 200, answer.text
+    assert {"decode", "queue", "infer"} <= {
+        part.partition(";")[0] for part in answer.headers["server-timing"].split(", ")
+    }
+    assert (found["model"], found["version"], found["theta"]["transform"]) == ("lay", 1, "affine")
+    assert (found["width"], found["height"], found["notes"], found["refined"]) == (96, 96, [], False)
+    corners = np.array([[0, 0], [96, 0], [96, 96], [0, 96]])
+    assert np.abs(np.array(found["outline"]) - corners).max() < 0.1
+    assert np.abs(np.array(found["placed"]) - corners).max() < 0.1
+    y, x = np.mgrid[:96, :96] + 0.5
+    assert np.abs(np.array(found["grid"]) - np.stack([x, y], axis=-1)).max() < 0.1
+    assert np.abs(pixels(found["warped"]).astype(int) - photo()).mean() < 2
+    assert pixels(found["overlay"]).shape == (96, 96, 3)
+    assert 0 <= found["confidence"] <= 1
+    forth, back = (np.array([*found[name]["matrix"], [0, 0, 1]]) for name in ("theta", "inverse"))
+    assert np.abs(forth @ back - np.eye(3)).max() < 1e-5
+    alone = align(api, accept="image/png")
+    assert (alone.headers["content-type"], alone.headers["x-stn-model"]) == ("image/png", "lay/1")
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(alone.content))), pixels(found["warped"]))
+    arrays = np.load(io.BytesIO(align(api, accept="application/x-npz").content))
+    assert (arrays["theta"].shape, arrays["warped"].shape, arrays["grid"].shape) == ((6,), (1, 96, 96), (96, 96, 2))
+    text = base64.b64encode(PHOTO).decode()
+    posted = api.post("/v1/align", json={"moving": text, "fixed": text}).json()
+    assert posted["theta"] == found["theta"]
+
+
+def test_pictures_of_other_size_and_colour_are_brought_together(api: httpx2.Client) -> None:
+    found = align(api, png_of(photo(120, 160, colour=True)), png_of(photo(60, 80))).json()
+    assert found["notes"] == [
+        "moving was stretched from 120x160 to 60x80",
+        "moving was turned grey to be compared",
+    ]
+    assert (pixels(found["warped"]).shape, found["width"], found["height"]) == ((60, 80, 3), 80, 60)
+    assert np.abs(np.array(found["outline"]) - [[0, 0], [160, 0], [160, 120], [0, 120]]).max() < 2
+
+
+@pytest.mark.parametrize("seconds", [0, 2])
+def test_the_model_of_the_package_finds_a_movement_and_knows_when_there_is_none(
+    api: httpx2.Client, seconds: float
+) -> None:
+    scene = photo(140, 140, seed=3)
+    moving, fixed = png_of(scene[20:120, 24:124]), png_of(scene[12:112, 20:120])
+    answer = align(api, moving, fixed, refine=seconds, model="align")
+    found = answer.json()
+    moved = np.array([[0, 0], [100, 0], [100, 100], [0, 100]]) - [4, 8]
+    assert np.abs(np.array(found["outline"]) - moved).max() < 2
+    assert found["confidence"] > 0.5
+    assert answer.elapsed.total_seconds() < 15
+    noise = np.random.default_rng(0).integers(0, 256, (100, 100), np.uint8)
+    assert align(api, png_of(noise), fixed, refine=seconds, model="align").json()["confidence"] < 0.5
+
+
+def test_pairs_of_every_size_that_come_together_are_answered_as_alone(api: httpx2.Client) -> None:
+    pairs = [(png_of(photo(40 + 8 * seed, 64, seed)),) * 2 for seed in range(4)] * 2
+    alone = [align(api, *pair).json()["outline"] for pair in pairs[:4]]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda pair: align(api, *pair).json()["outline"], pairs))
+    for one, other in zip(alone * 2, together, strict=True):
+        assert np.abs(np.array(one) - other).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("moving", "fixed", "query", "status", "words"),
+    [
+        (FLAT, PHOTO, {}, 422, "moving must show something: it is flat"),
+        (PHOTO, BLACK, {}, 422, "fixed must show something: it is flat"),
+        (PHOTO, THIN, {}, 422, "fixed must have sides of at least 8 pixels, got 20 x 7"),
+        (b"x", PHOTO, {}, 415, "moving: the image must be one of PNG"),
+        (PHOTO, b"", {}, 400, "fixed: the image is empty"),
+        (PHOTO, PHOTO, {"refine": 99}, 422, "refine: Input should be less than or equal to 20"),
+        (PHOTO, PHOTO, {"include": "grit"}, 422, "include: must be among warped, overlay, grid, got 'grit'"),
+        (PHOTO, PHOTO, {"model": "nope"}, 404, "model must be one of align, lay, tiny, got 'nope'"),
+        (PHOTO, PHOTO, {"model": "tiny"}, 409, "it lays no picture on another"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_what_cannot_be_laid_is_refused_with_the_reason(
+    api: httpx2.Client, moving: bytes, fixed: bytes, query: dict[str, object], status: int, words: str
+) -> None:
+    answer = align(api, moving, fixed, **query)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    assert words in answer.json()["detail"]
+
+
+def test_an_aligner_is_known_as_one_and_names_no_picture(api: httpx2.Client, url: str) -> None:
+    known = api.get("/v1/models").json()
+    assert known["default_model"] == "tiny"
+    versions = {model["name"]: model["versions"][0] for model in known["models"]}
+    lay = versions["lay"]
+    assert (lay["task"], lay["classifier"], lay["class_names"], lay["transform"]) == ("align", None, [], "affine")
+    assert lay["parameter_names"] == ["xx", "xy", "x0", "yx", "yy", "y0"]
+    assert versions["tiny"]["task"] == "classify"
+    for path in ("/v1/predict?model=lay", "/v1/predict?model=lay&top_k=1"):
+        answer = api.post(path, content=PHOTO, headers={"Content-Type": "image/png"})
+        assert (answer.status_code, "it names no classes" in answer.json()["detail"]) == (409, True)
+    measured = api.post("/v1/models/lay/invariance", json={})
+    assert (measured.status_code, "it names no classes" in measured.json()["detail"]) == (409, True)
+    _infers(api)
+    form = {"image": ("a", PHOTO)}
+    assert "files moving and fixed, got 'image'" in api.post("/v1/align", files=form).json()["detail"]
+    assert "must have a file fixed" in api.post("/v1/align", files={"moving": ("a", PHOTO)}).json()["detail"]
+    with Client(url) as client:
+        found = client.align(photo(), PHOTO, refine=0.5)
+        assert (found.model, found.theta.parameters.keys() == set(lay["parameter_names"])) == ("lay", True)
+        assert found.warped.size == (96, 96)
+
+
+def _infers(api: httpx2.Client) -> None:
+    """The same by the Open Inference Protocol."""
+    tensors = [tensor["name"] for tensor in api.get("/v2/models/lay").json()["inputs"]]
+    assert tensors == ["moving", "fixed"]
+    values = np.stack([photo(48, 48, seed)[None] for seed in range(2)]) / 255
+    inputs = [
+        {"name": name, "datatype": "FP32", "shape": [2, 1, 48, 48], "data": values.ravel().tolist()} for name in tensors
+    ]
+    answer = api.post("/v2/models/lay/infer", json={"inputs": inputs})
+    assert answer.status_code == 200, answer.text
+    theta, confidence = answer.json()["outputs"]
+    assert (theta["name"], theta["shape"], confidence["shape"]) == ("theta", [2, 6], [2])
+    assert np.abs(np.array(theta["data"]).reshape(2, 6) - [1, 0, 0, 0, 1, 0]).max() < 0.01
+    refused = api.post("/v2/models/lay/infer", json={"inputs": inputs[:1]})
+    assert (refused.status_code, "the tensors moving and fixed" in refused.text) == (400, True)
+    inputs[0]["data"] = [0.5] * values.size
+    refused = api.post("/v2/models/lay/infer", json={"inputs": inputs})
+    assert (refused.status_code, "moving must show something" in refused.text) == (400, True)
+
+
+def test_without_an_aligner_there_is_none_to_ask(client: object, home: Path) -> None:
+    answer = client.post("/v1/align", files={"moving": ("a", PHOTO), "fixed": ("b", PHOTO)})  # type: ignore[attr-defined]
+    assert (answer.status_code, "there is no model that aligns" in answer.json()["detail"]) == (404, True)

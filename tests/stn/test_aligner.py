@@ -1,0 +1,150 @@
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import stn
+from stn.model_info import DOES
+
+SHIPPED = Path(__file__).parents[2] / "service" / "models" / "shipped"
+SIZE = (64, 64)
+
+
+@pytest.fixture(scope="module")
+def trained() -> stn.Aligner:
+    return stn.load_aligner(SHIPPED / "align.safetensors")
+
+
+def pictures(count: int, seed: int = 0, size: tuple[int, int] = SIZE) -> Tensor:
+    """Smooth random textures with detail at several scales."""
+    chance = torch.Generator().manual_seed(seed)
+    parts = [
+        F.interpolate(torch.rand(count, 1, side, side, generator=chance), size, mode="bicubic") / side**0.3
+        for side in (5, 11, 23)
+    ]
+    total = sum(parts, torch.zeros(()))
+    return (total - total.amin((1, 2, 3), keepdim=True)) / (total.amax() - total.amin())
+
+
+def moved(images: Tensor, matrix: list[list[float]]) -> Tensor:
+    """The images seen through this affine map of points of the result to points of the images."""
+    theta = torch.tensor(matrix).flatten().expand(len(images), -1)
+    return stn.sample(images, stn.sampling_grid("affine", theta, SIZE))
+
+
+def pixels_off(aligner: stn.Aligner, theta: Tensor, matrix: list[list[float]]) -> Tensor:
+    """Mean distance of points from where the matrix sends them, in pixels, for each image."""
+    points = stn.lattice((8, 8)).expand(len(theta), -1, -1)
+    wanted = stn.warp_affine(torch.tensor(matrix).expand(len(theta), -1, -1), points)
+    return (aligner.transform(theta, points) - wanted).norm(dim=-1).mean(1) * SIZE[0] / 2
+
+
+STILL = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+
+
+@pytest.mark.parametrize("name", stn.TRANSFORMS)
+def test_identical_pictures_stay_where_they_are_under_every_transform(trained: stn.Aligner, name: str) -> None:
+    aligner = stn.build_aligner(stn.AlignerConfig(transforms=("translation", name))).eval()  # type: ignore[arg-type]
+    aligner.load_state_dict(trained.state_dict())  # weights know nothing of transforms
+    images = pictures(3)
+    with torch.no_grad():
+        aligned = aligner(images, images)
+    assert pixels_off(aligner, aligned.theta, STILL).max() < 0.1
+    assert (aligned.images - images).abs().max() < 0.02
+
+
+@pytest.mark.parametrize(
+    "cascade", [("similarity", "projective"), ("similarity", "affine", "thin_plate_spline"), ("affine",)]
+)
+def test_what_was_turned_scaled_and_shifted_is_found_and_undone(trained: stn.Aligner, cascade: tuple[str, ...]) -> None:
+    aligner = stn.build_aligner(stn.AlignerConfig(transforms=cascade)).eval()  # type: ignore[arg-type]
+    aligner.load_state_dict(trained.state_dict())
+    matrix = [[0.95, -0.5, 0.12], [0.5, 0.95, -0.2]]  # 28 degrees, 1.07 times, a shift of 4 and 6 pixels
+    moving = pictures(4, seed=1)
+    with torch.no_grad():
+        aligned = aligner(moving, moved(moving, matrix))
+    assert pixels_off(aligner, aligned.theta, matrix).max() < 0.5
+    assert aligned.confidence.min() > 0.7
+
+
+def test_pictures_that_have_nothing_in_common_get_a_low_confidence(trained: stn.Aligner) -> None:
+    with torch.no_grad():
+        confidence = trained(pictures(12, seed=2), pictures(12, seed=3)).confidence
+    assert confidence.median() < 0.3
+    assert confidence.max() < 0.7
+
+
+def test_what_cannot_be_aligned_is_refused_with_the_reason() -> None:
+    aligner = stn.build_aligner(stn.AlignerConfig()).eval()
+    images = pictures(2)
+    flat = torch.cat([images[:1], torch.full_like(images[:1], 0.3)])
+    with pytest.raises(ValueError, match="moving must show something: it is flat.* for image 1"):
+        aligner(flat, images)
+    with pytest.raises(ValueError, match="fixed must show something"):
+        aligner(images, flat)
+    with pytest.raises(ValueError, match=r"must have the same shape, got \(2, 1, 64, 64\) and \(2, 1, 64, 60\)"):
+        aligner(images, images[..., :60])
+    with pytest.raises(ValueError, match="levels must be 1 to 6 ascending sides"):
+        stn.AlignerConfig(levels=(32, 16), steps=(1, 1))
+
+
+def test_theta_depends_on_nothing_else_in_the_batch_and_has_gradients(trained: stn.Aligner) -> None:
+    moving, fixed = pictures(3, seed=4), moved(pictures(3, seed=4), [[1.0, 0.2, 0.1], [-0.2, 1.0, 0.0]])
+    together, _ = trained.locate(moving, fixed)
+    alone, _ = trained.locate(moving[1:2], fixed[1:2])
+    torch.testing.assert_close(
+        alone, together[1:2], atol=1e-3, rtol=0
+    )  # ten corrections, each rounded in its own batch
+    trace = trained.trace(moving, fixed, lambda logits: logits.argmax(1))
+    gradient = torch.autograd.grad(trace.estimates[-1].theta.square().sum(), trained.encoder.first.weight)[0]
+    assert gradient.isfinite().all()
+    assert gradient.abs().max() > 0
+
+
+def test_pictures_of_other_sizes_and_colours_are_brought_together(trained: stn.Aligner) -> None:
+    fixed = pictures(1, seed=5)[0]
+    moving = F.interpolate(fixed[None], (100, 90), mode="bicubic").clamp(0, 1)[0].expand(3, -1, -1)
+    found = stn.align(trained, moving, fixed)
+    assert found.image.shape == (3, 64, 64)
+    assert found.notes == ("moving was stretched from 100x90 to 64x64", "moving was turned grey to be compared")
+    assert pixels_off(trained, found.theta[None], STILL).max() < 0.3
+    assert found.inverse is not None
+    back = trained.transform.compose(found.theta[None], found.inverse[None])  # type: ignore[operator]
+    torch.testing.assert_close(back[0], trained.transform.identity(), atol=1e-5, rtol=0)
+
+
+def test_a_refinement_is_kept_only_if_the_pictures_then_agree_better(trained: stn.Aligner) -> None:
+    from stn.align_pair import refine
+
+    moving = pictures(1, seed=6)
+    matrix = [[0.9, -0.3, 0.1], [0.3, 0.9, 0.0]]
+    fixed = moved(moving, matrix)
+    near = stn.Projective().from_matrix(torch.tensor([matrix]) + 0.02)
+    better = refine(trained.transform, near, moving, fixed, seconds=20)
+    assert better is not None
+    assert pixels_off(trained, better, matrix) < 0.1 < pixels_off(trained, near, matrix)
+    assert refine(trained.transform, trained.transform.identity()[None], moving, moving, seconds=0.5) is None
+
+
+def test_a_model_file_says_which_task_it_is_for(trained: stn.Aligner, tmp_path: Path) -> None:
+    images = stn.InputConfig(channels=1, height=64, width=64, mean=(0.5,), std=(0.3,))
+    path = tmp_path / "a.safetensors"
+    stn.save_model(path, trained, stn.AlignerInfo(config=trained.config, input=images, scores={"test/distance": 1.0}))
+    info = stn.read_info(path)
+    assert isinstance(info, stn.AlignerInfo)
+    assert (info.task, info.config, info.scores) == ("align", trained.config, {"test/distance": 1.0})
+    moving, fixed = pictures(1, seed=7), pictures(1, seed=8)
+    torch.testing.assert_close(stn.load_aligner(path)(moving, fixed).theta, trained(moving, fixed).theta)
+    classifier = SHIPPED / "handwriting.safetensors"
+    for read, other, task in (
+        (stn.load_model, path, "align"),
+        (stn.read_model_info, path, "align"),
+        (stn.load_aligner, classifier, "classify"),
+        (stn.read_aligner_info, classifier, "classify"),
+    ):
+        with pytest.raises(stn.OtherTask) as raised:
+            read(other)  # type: ignore[operator]
+        assert raised.value.task == task
+        assert DOES[task] in str(raised.value)  # type: ignore[index]

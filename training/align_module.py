@@ -1,0 +1,168 @@
+"""What Lightning trains of an aligner: its loss, its metrics and its optimiser."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MeanMetric
+
+from stn.aligner import Aligner
+from stn.config import to_dict
+from training.align_loss import Losses, align_losses, unlike_loss
+from training.align_scores import AlignScores, score_pairs
+from training.config import TrainingConfig
+from training.data.batches import Batch
+from training.module import lay_out_states, make_optimizer, make_schedule, require_finite
+from training.pairs import DrawnPairs, Pairs, draw_pairs, make_pairs, take_pairs
+from training.randomness import generator
+
+
+class AlignmentModule(pl.LightningModule):
+    """Pairs of views of the pictures, made afresh at each step; `train/...`, `val/...`, `test/...` are its metrics' names.
+
+    What makes a step's pairs is a function of the seed and the step, as all that a run draws. Metrics of training are those
+    since the last validation.
+
+    Args:
+        model: what is trained.
+        config: of the run.
+        steps: of the whole run.
+    """
+
+    def __init__(self, model: Aligner, config: TrainingConfig, steps: int) -> None:
+        super().__init__()
+        self.model = model
+        self.automatic_optimization = False
+        self.config, self.steps = config, steps
+        self.train_scores = TrainScores()
+        self.val_scores, self.test_scores = AlignScores(), AlignScores()
+        for metric in self.train_scores.children():
+            metric.persistent(True)  # type: ignore[operator]
+
+    def on_train_start(self) -> None:
+        for optimizer in self.trainer.optimizers:
+            lay_out_states(optimizer)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        size = self.config.trainer.batch_size // self.trainer.world_size
+        steps = zip(batch.images.split(size), batch.labels.split(size), strict=True)
+        return torch.stack([self._step(images, labels) for images, labels in steps]).mean()
+
+    def pairs(self, pictures: Tensor, others: Tensor | None = None, *place: str | int) -> tuple[Pairs, DrawnPairs]:
+        """Views of the pictures, this process's part of what is drawn for all that share the batch."""
+        count, world = len(pictures), self._world()
+        chance = generator(self.config.seed if place[0] == "train" else 0, *place, device=pictures.device)
+        size = (pictures.shape[2], pictures.shape[3])
+        drawn = draw_pairs(self.config.pairs, size, count * world, chance)
+        mine = take_pairs(drawn, slice(self.global_rank, None, world)) if place[0] == "train" else drawn
+        return make_pairs(pictures, mine, self.config.pairs, others), mine
+
+    def _step(self, pictures: Tensor, labels: Tensor) -> Tensor:
+        losses = Losses.none(pictures)
+
+        def closure() -> None:
+            nonlocal losses
+            self.model.zero_grad()
+            losses = self._losses(pictures, labels)
+            self.manual_backward(losses.total(self.config.pairs.points, self.config.pairs.photometric))
+
+        optimizer, schedule = self.optimizers(), self.lr_schedulers()
+        assert isinstance(optimizer, LightningOptimizer)
+        optimizer.step(closure)
+        if isinstance(schedule, LRScheduler):
+            schedule.step()
+        loss = losses.total(self.config.pairs.points, self.config.pairs.photometric).detach()
+        self.train_scores.update(loss, losses)
+        return loss
+
+    def _losses(self, pictures: Tensor, labels: Tensor) -> Losses:
+        config, step = self.config.pairs, self.global_step
+        with torch.autocast(self.device.type, enabled=False):
+            if config.same_class:
+                chance = generator(self.config.seed, "real", step)
+                if float(torch.rand((), generator=chance)) < config.same_class:
+                    (moving, fixed), _ = self.pairs(pictures, pictures[_partners(labels)], "train", step)
+                    return unlike_loss(self.model, moving, fixed)
+            (moving, fixed), drawn = self.pairs(pictures, None, "train", step)
+            return align_losses(self.model, moving, fixed, drawn, photometric=config.photometric > 0)
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        if self.config.optimizer.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimizer.gradient_clip)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(self.val_scores, batch, "validation", batch_idx)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(self.test_scores, batch, "test", batch_idx)
+
+    def _evaluate(self, scores: AlignScores, batch: Batch, part: str, number: int) -> None:
+        (moving, fixed), drawn = self.pairs(batch.images, None, part, number)
+        scores.update(score_pairs(self.model, moving, fixed, drawn, self.config.pairs), max(fixed.shape[2:]))
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        if self.device.type == "cpu" or batch_idx % 10 == 0:  # a GPU has to be waited for
+            require_finite(outputs["loss"], self.global_step)
+        if self.global_step >= self.steps:
+            self.trainer.should_stop = True  # so that Lightning validates once more
+
+    def on_validation_epoch_end(self) -> None:
+        values = self.val_scores.take("val")
+        require_finite(values["val/loss"], self.global_step)
+        if self.train_scores.loss.update_called:
+            values |= self.train_scores.take()
+            values["learning_rate"] = self.trainer.optimizers[0].param_groups[0]["lr"]
+        values["step"] = float(self.global_step)  # where Lightning's logger puts the others; it would count batches
+        self.log_dict(values)
+
+    def on_test_epoch_end(self) -> None:
+        values = self.test_scores.take("test")
+        require_finite(values["test/loss"], self.global_step)
+        self.log_dict(values, logger=False)
+
+    def configure_optimizers(self) -> Any:
+        config = self.config.optimizer
+        optimizer = make_optimizer([{"params": list(self.model.parameters())}], config, fused=False)
+        schedule = make_schedule(optimizer, config, self.steps)
+        return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["config"] = to_dict(self.config)
+
+    def _world(self) -> int:
+        return self._trainer.world_size if self._trainer is not None else 1
+
+
+class TrainScores(nn.Module):
+    """Means of the parts of the loss since they were last taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loss = MeanMetric(nan_strategy="disable")
+        self.points = MeanMetric(nan_strategy="disable")
+        self.search = MeanMetric(nan_strategy="disable")
+
+    def update(self, loss: Tensor, losses: Losses) -> None:
+        self.loss.update(loss)
+        self.points.update(losses.points.detach())
+        self.search.update(losses.search.detach())
+
+    def take(self) -> dict[str, Any]:
+        metrics = {"loss": self.loss, "points": self.points, "search": self.search}
+        values = {f"train/{name}": metric.compute() for name, metric in metrics.items()}
+        for metric in metrics.values():
+            metric.reset()
+        return values
+
+
+def _partners(labels: Tensor) -> Tensor:
+    """For each picture the next one of its class in the batch; itself, where there is no other."""
+    partners = torch.arange(len(labels), device=labels.device)
+    for label in labels.unique():
+        own = (labels == label).nonzero().flatten()
+        partners[own] = own.roll(-1)
+    return partners
