@@ -27,7 +27,7 @@ class AlignerConfig:
     """Smallest and largest size of the picture in the fixed image, against that in the moving one, that it begins with."""
     shift: float = 0.25
     """Largest shift that it begins with, as a share of the image's side."""
-    candidates: int = 3
+    candidates: int = 8
     """How many of the search's finds are tried on the coarsest level; the one that fits best goes on."""
     levels: tuple[int, ...] = (16, 32, 64)
     """Sides of the squares that both images are brought to, from coarse to fine. Those that are larger than an image's own

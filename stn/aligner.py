@@ -96,7 +96,7 @@ class Aligner(nn.Module):
         """The one whose theta is the answer."""
         return self._transform(len(self.transforms) - 1)
 
-    def forward(self, moving: Images, fixed: Images) -> Aligned:
+    def forward(self, moving: Images, fixed: Sampled) -> Aligned:
         """The moving images laid on the fixed ones.
 
         Args:
@@ -208,7 +208,7 @@ class Aligner(nn.Module):
         return transform
 
 
-def check_pair(moving: Images, fixed: Images) -> None:
+def check_pair(moving: Tensor, fixed: Tensor) -> None:
     """A ValueError that says why these cannot be laid on each other."""
     for name, images in (("moving", moving), ("fixed", fixed)):
         if images.ndim != 4 or 0 in images.shape or min(images.shape[2:]) < 8:
