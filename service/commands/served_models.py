@@ -72,6 +72,7 @@ def _line(model: Model, is_default: bool) -> str:
     versions = ", ".join(str(version.version) for version in model.versions)
     chosen = "chosen" if model.pinned_version in {version.version for version in model.versions} else "newest"
     newest = model.versions[-1]
-    network = f"{newest.classifier or newest.task} {newest.transform or 'without a transformer'}, {newest.height}x{newest.width}"
+    transform = newest.transform or "without a transformer"
+    network = f"{newest.classifier or newest.task} {transform}, {newest.height}x{newest.width}"
     mark = "  (default model)" if is_default else ""
     return f"{model.name}  versions {versions}  default {model.default_version} ({chosen})  {network}{mark}"
