@@ -120,3 +120,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'jobs.sqlite'}"
     return request.getfixturevalue("postgresql").database()
+
+
+mostly_sqlite = pytest.mark.parametrize(
+    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.exhaustive)], indirect=True
+)
+"""For what asks of the database only statements that tests of the store try on both; on PostgreSQL in exhaustive tests."""

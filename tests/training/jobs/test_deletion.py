@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import mostly_sqlite
 from tests.training.jobs.rows import config, running
 from tests.training.jobs.workers import PROGRAM, wait_for, worker
 from training.jobs.deletion import delete_job, sweep
@@ -65,6 +66,7 @@ def test_a_job_that_runs_is_left_with_its_folder(store: JobStore, tmp_path: Path
     assert list((tmp_path / job.id).iterdir()) == []
 
 
+@mostly_sqlite
 @pytest.mark.parametrize("where", ["before the folder", "within the folder"])
 def test_of_a_deletion_that_was_killed_a_worker_removes_what_is_left(
     store: JobStore, database_url: str, tmp_path: Path, where: str
@@ -79,6 +81,7 @@ def test_of_a_deletion_that_was_killed_a_worker_removes_what_is_left(
         wait_for(lambda: [path.name for path in (home / "runs").iterdir()] == [kept.id])
 
 
+@mostly_sqlite
 def test_a_deletion_that_was_killed_before_the_row_was_deleted_loses_nothing(
     store: JobStore, database_url: str, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import PostgreSQL
+from tests.databases import PostgreSQL, mostly_sqlite
 from tests.training.jobs.workers import (
     PROGRAM,
     Running,
@@ -69,6 +69,7 @@ def test_a_training_outlives_its_worker_and_the_next_one_adopts_it(
     assert steps == list(range(9, 400, 10))
 
 
+@mostly_sqlite
 def test_what_ended_while_no_worker_watched_is_told_by_its_closing_record(
     store: JobStore, database_url: str, home: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_what_ended_while_no_worker_watched_is_told_by_its_closing_record(
     assert reasons == ["the training process was gone when a worker looked for it"]
 
 
+@mostly_sqlite
 @pytest.mark.parametrize("adopted", [True, False])
 def test_a_mistake_is_told_from_a_crash_where_nobody_sees_the_exit_code(
     store: JobStore, database_url: str, home: Path, adopted: bool
@@ -108,6 +110,7 @@ def test_a_mistake_is_told_from_a_crash_where_nobody_sees_the_exit_code(
             assert (done.attempt, done.crashes, len(starts(second, job))) == (2, 0, 1)
 
 
+@mostly_sqlite
 def test_a_training_that_is_killed_again_and_again_has_failed_after_five_retries(
     store: JobStore, database_url: str, home: Path
 ) -> None:
@@ -151,6 +154,7 @@ def test_a_training_that_cannot_be_adopted_yet_goes_on(postgresql: PostgreSQL, h
         assert steps == list(range(9, 1000, 10))
 
 
+@mostly_sqlite
 @pytest.mark.parametrize("moment", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4])
 def test_a_worker_killed_around_the_start_of_a_training_lets_none_run_twice(
     database_url: str, home: Path, tmp_path: Path, moment: float
@@ -192,6 +196,7 @@ def test_a_worker_that_wakes_after_a_take_over_writes_nothing(store: JobStore, d
     assert [event.data["state"] for event in after if event.kind == "state"] == ["succeeded"]
 
 
+@mostly_sqlite
 def test_all_that_is_ended_goes_on_after_the_restart(store: JobStore, database_url: str, home: Path) -> None:
     with worker(database_url, home, program=PROGRAM, slots=3) as first:
         jobs = started(store, 400, 400, 400)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import mostly_sqlite
 from tests.training.jobs.test_devices import UUIDS, four_gpus
 from tests.training.jobs.workers import (
     PROGRAM,
@@ -49,6 +50,7 @@ def test_a_job_is_started_at_once_and_tells_how_far_it_is(store: JobStore, runni
     assert [event for event in events if event.kind == "progress"]
 
 
+@mostly_sqlite
 @pytest.mark.parametrize(
     ("seed", "state", "failure", "reason", "attempts"),
     [
@@ -69,6 +71,7 @@ def test_a_crash_is_retried_and_a_mistake_is_not(
     assert len(starts(running, done)) == attempts
 
 
+@mostly_sqlite
 def test_a_stop_keeps_and_a_cancel_ends_what_runs(store: JobStore, running: Running) -> None:
     kept, ended_early = (submit_quick(store, steps=10_000) for _ in range(2))
     for job in (kept, ended_early):
@@ -86,6 +89,7 @@ def test_a_stop_keeps_and_a_cancel_ends_what_runs(store: JobStore, running: Runn
     assert ended(store, kept).state == "cancelled"
 
 
+@mostly_sqlite
 def test_what_hears_nothing_is_killed_after_the_grace(store: JobStore, running: Running) -> None:
     job = submit_quick(store, steps=10_000, seed=4)
     wait_for(lambda: store.get(job.id).state == "running")
@@ -96,12 +100,14 @@ def test_what_hears_nothing_is_killed_after_the_grace(store: JobStore, running: 
     assert not trainings(running.home)
 
 
+@mostly_sqlite
 def test_a_config_of_another_version_is_a_mistake(store: JobStore, running: Running) -> None:
     done = ended(store, store.create({"name": "digits", "horsepower": 3})[0])
     assert (done.state, done.failure) == ("failed", "mistake")
     assert "horsepower" in done.reason
 
 
+@mostly_sqlite
 def test_jobs_get_gpus_of_their_own_in_order(
     store: JobStore, database_url: str, tmp_path: Path, four_gpus: None
 ) -> None:
@@ -125,6 +131,7 @@ def test_jobs_get_gpus_of_their_own_in_order(
     assert finished <= claimed[0] < claimed[1]
 
 
+@mostly_sqlite
 def test_a_training_gives_way_and_has_a_session_of_its_own(store: JobStore, database_url: str, tmp_path: Path) -> None:
     environment = {"STN_KEYS_FILE": "/keys", "STN_DATABASE": "secret"}
     with worker(database_url, tmp_path / "home", environment, program=PROGRAM, gives_way=True) as running:
@@ -138,6 +145,7 @@ def test_a_training_gives_way_and_has_a_session_of_its_own(store: JobStore, data
     assert store.get(job.id).state == "queued"
 
 
+@mostly_sqlite
 def test_a_registered_model_has_its_version_in_the_row(store: JobStore, database_url: str, tmp_path: Path) -> None:
     with worker(database_url, tmp_path / "home", program=PROGRAM, version=7) as running:
         done = ended(store, submit_quick(store))
