@@ -198,8 +198,9 @@ def _resume(page: Page, address: str) -> None:
         _press(page, reached)
     for name in ("Log", "Transformed pictures of each validation"):
         _tab_to(page, name)
-    _press(page, "Try this model, version 1")  # which Play, when it was open before, did not know
-    expect(page.locator("#model option:checked")).to_have_text("resumed, version 1")
+    name = page.get_by_role("link", name="Try this model").inner_text()
+    _press(page, name)  # which Play, when it was open before, did not know
+    expect(page.locator("#model option:checked")).to_have_text(name.replace("Try this model", "resumed"))
 
 
 def _press(page: Page, name: str) -> None:
