@@ -9,9 +9,11 @@ import { sayings } from "./html.js";
 
 /** Shown first; the others by a checkbox, or where they differ from the preset. */
 const FIRST = new RegExp(
-  "^(name|data\\.name|model\\.transform|distortion\\.(?!clutter_size).*" +
+  "^(name|data\\.name|pairs\\..*|model\\.transform|distortion\\.(?!clutter_size).*" +
   "|optimizer\\.learning_rate|trainer\\.(max_epochs|batch_size))$",
 );
+/** Groups of fields that a task has nothing to do with. */
+const FOREIGN = { classify: ["aligner", "pairs"], align: ["distortion", "model"] };
 let wait, form;
 
 export async function open(place, query) {
@@ -40,7 +42,7 @@ function build(config, own, say) {
   const sets = [...new Set([...own, ...config.datasets])];
   const fields = leaves(config.schema).filter(({ path }) => path !== "preset").map((leaf) => createField(leaf, sets));
   const groups = Array.from(Map.groupBy(fields, ({ group }) => group), ([group, inside]) =>
-    h("fieldset", h("legend", group ? labelOf(group) : "Job"), inside.map(({ node }) => node)));
+    h("fieldset", { name: group }, h("legend", group ? labelOf(group) : "Job"), inside.map(({ node }) => node)));
   const presets = config.presets.map((preset) => {
     const radio = h("input", { type: "radio", name: "preset", value: preset.name, onchange: () => usePreset(preset) });
     return h("label.preset", radio, h("b", preset.name), h("span", marked(preset.description)));
@@ -51,6 +53,7 @@ function build(config, own, say) {
     wrong: h("p.wrong", { role: "alert" }),
     submit: h("button.button", "Start training"),
     code: h("code", { tabIndex: 0 }),
+    place: h("div.groups"),
   };
   const copy = button(COPY, () => copyText(made.code, copy), { ariaLive: "polite" });
   made.node = h(
@@ -58,7 +61,7 @@ function build(config, own, say) {
     { noValidate: true, oninput: changed, onchange: changed },
     h("div.presets", { role: "radiogroup", ariaLabel: "Preset" }, presets),
     h("p.row", made.all, h("label", { htmlFor: "all-fields" }, "Show all fields")),
-    h("div.groups", groups),
+    made.place,
     h("div.row", made.submit, made.wrong),
     h("h3", "The request, as curl"),
     h("div.command", made.code, copy),
@@ -103,6 +106,7 @@ function usePreset(preset, dataset = null) {
   const [name, set] = ["name", "data.name"].map((path) => fields.find((field) => field.path === path));
   const chosen = dataset ?? (form.preset && isOther(set) ? set.read() : null);
   form.preset = preset;
+  form.place.replaceChildren(...form.groups.filter((group) => !FOREIGN[preset.config.task].includes(group.name)));
   for (const field of fields) {
     field.base = field.path.split(".").reduce((value, key) => value?.[key], preset.config) ?? null;
     field.write(field.base);

@@ -56,6 +56,8 @@ def test_play_is_small_and_loads_the_rest_when_it_is_shown(loading: tuple[Page, 
     expect(page.locator(".handle.turn")).to_be_hidden()
     page.get_by_role("button", name="Camera").click()
     expect(page.get_by_role("dialog", name="Camera")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(200)  # the last response is counted a little after it has come
     assert loaded(sizes, *later) == set(later)
     assert barriers(page) == []
 
