@@ -16,12 +16,13 @@ from stn.transforms import MatrixTransform, Transform
 from stn.types import Theta
 
 Picture = Float[Tensor, "c h w"]
+Other = Float[Tensor, "c2 h2 w2"]
 
 
 class Alignment(NamedTuple):
     """What was found for two pictures."""
 
-    image: Picture
+    image: Float[Tensor, "c h w"]
     """The moving picture laid on the fixed one: of its height and width, in the moving picture's own channels."""
     theta: Float[Tensor, " p"]
     """Of the aligner's last transform: maps points of the fixed picture to points of the moving one, each in normalised
@@ -39,7 +40,7 @@ class Alignment(NamedTuple):
 
 
 @torch.inference_mode()
-def align(aligner: Aligner, moving: Picture, fixed: Picture, *, seconds: float = 0.0) -> Alignment:
+def align(aligner: Aligner, moving: Picture, fixed: Other, *, seconds: float = 0.0) -> Alignment:
     """The moving picture laid on the fixed one.
 
     Pictures of different size or colour are brought together: the moving one is stretched to the fixed one's size for
@@ -85,7 +86,7 @@ def align(aligner: Aligner, moving: Picture, fixed: Picture, *, seconds: float =
     )
 
 
-def bring_together(moving: Picture, fixed: Picture) -> tuple[tuple[Tensor, Tensor], tuple[str, ...]]:
+def bring_together(moving: Picture, fixed: Other) -> tuple[tuple[Tensor, Tensor], tuple[str, ...]]:
     """Both pictures in grey and of the fixed one's size, (1, 1, H, W) each, and what was done for that, in words."""
     notes = []
     (h, w), size = moving.shape[1:], (fixed.shape[1], fixed.shape[2])
