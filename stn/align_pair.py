@@ -23,7 +23,7 @@ Other = Float[Tensor, "c2 h2 w2"]
 class Alignment(NamedTuple):
     """What was found for two pictures."""
 
-    image: Picture
+    image: Float[Tensor, "c h w"]
     """The moving picture laid on the fixed one: of its height and width, in the moving picture's own channels."""
     theta: Float[Tensor, " p"]
     """Of the aligner's last transform: maps points of the fixed picture to points of the moving one, each in normalised

@@ -103,7 +103,7 @@ class AlignScores(nn.Module):
         self.distance = CatMetric(nan_strategy="disable")
         self.still = CatMetric(nan_strategy="disable")
 
-    def update(self, scored: Scored, pixels: float) -> None:
+    def update(self, scored: Scored, pixels: int) -> None:
         """Count these pairs, of views with this longer side in pixels."""
         self.loss.update(scored.loss)
         self.overlap.update(scored.overlap)

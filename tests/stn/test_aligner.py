@@ -122,7 +122,7 @@ def test_a_refinement_is_kept_only_if_the_pictures_then_agree_better(trained: st
     matrix = [[0.9, -0.3, 0.1], [0.3, 0.9, 0.0]]
     fixed = moved(moving, matrix)
     near = stn.Projective().from_matrix(torch.tensor([matrix]) + 0.02)
-    better = refine(trained.transform, near, moving, fixed, seconds=20)
+    better = refine(trained.transform, near, moving, fixed, seconds=20.0)
     assert better is not None
     assert pixels_off(trained, better, matrix) < 0.1 < pixels_off(trained, near, matrix)
     assert refine(trained.transform, trained.transform.identity()[None], moving, moving, seconds=0.5) is None
