@@ -109,7 +109,7 @@ def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["nope"], "nope"),
         (
             [],
-            "Expected one of {up, serve, worker, predict, train, evaluate, invariance, distort, table1, export, jobs, ",
+            "Expected one of {up, serve, worker, predict, align, train, evaluate, invariance, distort, table1, export, ",
         ),
     ],
 )
