@@ -3,7 +3,8 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from stn.config import require
+from stn.config import require, require_ranges
+from stn.ranges import Range
 
 TransformName = Literal["affine", "attention", "similarity", "translation", "rigid", "projective", "thin_plate_spline"]
 
@@ -13,6 +14,16 @@ class AlignerConfig:
     """The network that lays one picture on another; see `stn.Aligner`."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid", "use_attribute_docstrings": True}
+    RANGES: ClassVar = {
+        "lattice": Range(2, 16),
+        "rotation": Range(0, 180, unit="degrees"),
+        "scale": Range(0.2, 5),
+        "shift": Range(0, 0.5),
+        "candidates": Range(1, 16),
+        "levels": Range(8, 512),
+        "steps": Range(1, 50),
+        "channels": Range(4, 256),
+    }
 
     task: Literal["align"] = "align"
     """What the network does."""
@@ -38,18 +49,11 @@ class AlignerConfig:
     """Features of a place."""
 
     def __post_init__(self) -> None:
+        require_ranges(self, self.RANGES)
         require(1 <= len(self.transforms) <= 4, "transforms", "1 to 4 names", self.transforms)
-        require(all(2 <= side <= 16 for side in self.lattice), "lattice", "in [2, 16]", self.lattice)
-        require(0 <= self.rotation <= 180, "rotation", "in [0, 180] degrees", self.rotation)
         low, high = self.scale
-        require(0.2 <= low <= 1 <= high <= 5, "scale", "two factors in [0.2, 5], one on each side of 1", self.scale)
-        require(0 <= self.shift <= 0.5, "shift", "in [0, 0.5]", self.shift)
-        require(1 <= self.candidates <= 16, "candidates", "in [1, 16]", self.candidates)
+        require(low <= 1 <= high, "scale", "two factors, one on each side of 1", self.scale)
         rising = list(self.levels) == sorted(set(self.levels)) and 1 <= len(self.levels) <= 6
         require(rising, "levels", "1 to 6 ascending sides", self.levels)
-        require(
-            all(8 <= side <= 512 and side % 2 == 0 for side in self.levels), "levels", "even, in [8, 512]", self.levels
-        )
+        require(all(side % 2 == 0 for side in self.levels), "levels", "even", self.levels)
         require(len(self.steps) == len(self.levels), "steps", "one number for each level", self.steps)
-        require(all(1 <= count <= 50 for count in self.steps), "steps", "in [1, 50]", self.steps)
-        require(4 <= self.channels <= 256, "channels", "in [4, 256]", self.channels)

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from stn.config import require
+from stn.config import require, require_ranges
+from stn.ranges import Range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +16,22 @@ class PairConfig:
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid", "use_attribute_docstrings": True}
+    RANGES: ClassVar = {
+        "view": Range(0.2, 1),
+        "zoom": Range(0.05, 20),
+        "rotation": Range(0, 180, unit="degrees"),
+        "scale": Range(0.05, 20),
+        "shift": Range(0, 0.5),
+        "perspective": Range(0, 0.5),
+        "elastic": Range(0, 0.2),
+        "brightness": Range(0, 1),
+        "contrast": Range(0.05, 20),
+        "noise": Range(0, 1),
+        "occlusion": Range(0, 0.8),
+        "points": Range(0, math.inf, "[)"),
+        "photometric": Range(0, math.inf, "[)"),
+        "same_class": Range(0, 1),
+    }
 
     view: float = 1.0
     """Share of the picture's side that a view has. Below 1 the views go on beyond each other's edges as photographs of one
@@ -48,17 +65,10 @@ class PairConfig:
     which the photometric loss alone counts."""
 
     def __post_init__(self) -> None:
-        require(0.2 <= self.view <= 1, "view", "in [0.2, 1]", self.view)
-        require(0 <= self.rotation <= 180, "rotation", "in [0, 180] degrees", self.rotation)
+        require_ranges(self, self.RANGES)
         for name in ("zoom", "scale", "contrast"):
             low, high = getattr(self, name)
-            require(0.05 <= low <= high <= 20, name, "two factors in [0.05, 20], the smaller first", (low, high))
-        for name, most in (("shift", 0.5), ("perspective", 0.5), ("elastic", 0.2), ("brightness", 1), ("noise", 1)):
-            require(0 <= getattr(self, name) <= most, name, f"in [0, {most}]", getattr(self, name))
-        require(0 <= self.occlusion <= 0.8, "occlusion", "in [0, 0.8]", self.occlusion)
-        for name in ("points", "photometric"):
-            require(0 <= getattr(self, name) < math.inf, name, "0 or more", getattr(self, name))
+            require(low <= high, name, "two factors, the smaller first", (low, high))
         require(self.points + self.photometric > 0, "points", "above 0 where photometric is 0", self.points)
-        require(0 <= self.same_class <= 1, "same_class", "in [0, 1]", self.same_class)
         real = not self.same_class or self.photometric > 0
         require(real, "same_class", "0 where photometric is 0", self.same_class)

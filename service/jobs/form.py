@@ -9,9 +9,11 @@ from pydantic import TypeAdapter
 
 from service.datasets.store import NAME_PATTERN
 from service.jobs.wanted import HIDDEN, KNOWN_SETS
+from stn.align_config import AlignerConfig
 from stn.config import ModelConfig, to_dict
 from stn.ranges import Range
 from training.config import DataConfig, DistortionConfig, OptimizerConfig, TrainerConfig, TrainingConfig
+from training.pair_config import PairConfig
 from training.presets import PRESETS
 
 Json = dict[str, Any]
@@ -26,7 +28,8 @@ def config_schema(references: str) -> Json:
     schema: Json = TypeAdapter(TrainingConfig).json_schema(ref_template=references)
     schema["properties"]["name"]["pattern"] = NAME_PATTERN
     _add_ranges(schema, TrainingConfig.RANGES)
-    for config in (DataConfig, DistortionConfig, ModelConfig, OptimizerConfig, TrainerConfig):
+    parts = (DataConfig, DistortionConfig, ModelConfig, PairConfig, AlignerConfig, OptimizerConfig, TrainerConfig)
+    for config in parts:
         _add_ranges(schema["$defs"][config.__name__], config.RANGES)
     for part, section in (("DataConfig", "data"), ("TrainerConfig", "trainer")):
         for field in HIDDEN[section]:

@@ -21,7 +21,7 @@ MAX_BYTES = 2**20
 """Of a body."""
 KNOWN_SETS = tuple(name for name in KNOWN if name not in ("folder", "npz"))
 """Data sets that everybody knows by name."""
-SECTIONS = ("data", "distortion", "model", "optimizer", "trainer")
+SECTIONS = ("data", "distortion", "model", "pairs", "aligner", "optimizer", "trainer")
 _RULE = f"one of {', '.join(KNOWN_SETS)} or of the service's own data sets (GET /v1/datasets)"
 HIDDEN = {"data": ("root", "cache"), "trainer": ("nodes",)}
 """Fields that a job cannot be asked for: folders of this machine, and other machines."""

@@ -55,4 +55,8 @@ function decoded(text) {
 }
 
 addEventListener("hashchange", route);
+for (const link of document.querySelectorAll("nav a")) {
+  // A view that did not come is asked for again, although the address says it already.
+  link.addEventListener("click", () => link.hash === location.hash && link.ariaCurrent !== "page" && route());
+}
 route();

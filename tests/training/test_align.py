@@ -126,5 +126,5 @@ def test_what_does_not_go_together_is_refused() -> None:
         dataclasses.replace(CONFIG, distortion=DistortionConfig(rotation=10.0))
     with pytest.raises(ValueError, match="same_class must be 0 where photometric is 0"):
         PairConfig(same_class=0.5)
-    with pytest.raises(ValueError, match=r"scale must be two factors in \[0.2, 5\], one on each side of 1"):
+    with pytest.raises(ValueError, match=r"scale must be two factors, one on each side of 1"):
         stn.AlignerConfig(scale=(1.1, 1.4))

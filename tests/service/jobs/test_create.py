@@ -122,7 +122,7 @@ def test_a_job_whose_data_set_was_deleted_is_found_by_its_key_and_does_not_go_on
         ({"name": "x", "data": {"name": "mnist", "root": "/etc"}}, "data.root must be left out"),
         ({"name": "x", "data": {"cache": "/etc"}}, "data.cache must be left out"),
         ({"preset": "pictures", "data": {"name": "digits", "root": "/etc"}}, "data.root must be left out"),
-        ({"preset": "digit"}, "preset must be one of digits, mnist, handwriting, pictures, got 'digit'"),
+        ({"preset": "digit"}, "preset must be one of digits, mnist, handwriting, pictures, align, got 'digit'"),
         ({"preset": ["digits"]}, "preset must be one of digits"),
         ({"name": "x", "trainer": {"nodes": 2}}, "trainer.nodes must be 1: a job runs on one machine, got 2"),
     ],

@@ -7,6 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from service.jobs.form import training_form
+from service.jobs.wanted import SECTIONS
 from stn.config import from_dict
 from training.config import TrainingConfig
 from training.presets import PRESETS
@@ -17,7 +18,7 @@ FORM = json.loads(json.dumps(training_form()))
 def test_the_schema_is_whole_and_says_what_every_field_means() -> None:
     schema = FORM["schema"]
     Draft202012Validator.check_schema(schema)
-    assert set(schema["properties"]) == {"name", "seed", "data", "distortion", "model", "optimizer", "trainer"}
+    assert set(schema["properties"]) == {"name", "seed", "task", *SECTIONS}
     assert schema["required"] == ["name"]
     for name, part in schema["$defs"].items():
         assert part["description"], name
@@ -31,10 +32,8 @@ def test_the_schema_is_whole_and_says_what_every_field_means() -> None:
 
 
 def test_the_schema_says_which_numbers_a_field_may_hold() -> None:
-    sections = {
-        name: f"{name.capitalize()}Config" for name in FORM["schema"]["properties"] if name not in ("name", "seed")
-    }
-    for section, part in sections.items():
+    for section in SECTIONS:
+        part = FORM["schema"]["properties"][section]["$ref"].rpartition("/")[2]
         for name, field in FORM["schema"]["$defs"][part]["properties"].items():
             for choice in field.get("anyOf", [field]):
                 numbers = choice.get("prefixItems", [choice.get("items", choice)])

@@ -87,4 +87,7 @@ def fill(url: str, database: Database) -> tuple:
 
 def indexes(database: Database) -> set[str | None]:
     with database.read() as connection:
+        connection.execute(
+            text("SELECT id FROM jobs")
+        )  # SQLite's pragmas alone do not see what another connection has made
         return {index["name"] for index in inspect(connection).get_indexes("jobs")}
