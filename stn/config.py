@@ -235,6 +235,8 @@ def _read(hint: Any, value: object, path: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         require(abs(value) < 1e300, path, "a number", value)
         return float(value)
+    if hint is int and isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)  # 3.0 is a whole number in JSON
     require(type(value) is hint, path, _NAMES[hint], value)
     return value
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
-from stn.config import require
+from stn.config import require, require_ranges
+from stn.ranges import Range
 from training.config import FORBID_EXTRA
 
 MovementName = Literal["rotation", "scale", "shift_x", "shift_y", "shear", "perspective"]
@@ -14,6 +15,13 @@ class InvarianceConfig:
     """How a network is tried."""
 
     __pydantic_config__: ClassVar = FORBID_EXTRA
+    RANGES: ClassVar = {
+        "images": Range(1, 10**7),
+        "seed": Range(0, 2**32 - 1),
+        "noise": Range(0, 10),
+        "clutter": Range(0, 1000),
+        "clutter_size": Range(1, 4096, unit="pixels"),
+    }
 
     movements: tuple[MovementName, ...] = get_args(MovementName)
     """Which movements of the whole picture, each by itself."""
@@ -33,11 +41,7 @@ class InvarianceConfig:
     def __post_init__(self) -> None:
         require(len(self.movements) > 0, "movements", "at least one", self.movements)
         require(len(set(self.movements)) == len(self.movements), "movements", "all different", self.movements)
-        require(1 <= self.images <= 10**7, "images", "in [1, 10000000]", self.images)
-        require(0 <= self.seed < 2**32, "seed", "in [0, 2^32)", self.seed)
-        require(0 <= self.noise <= 10, "noise", "in [0, 10]", self.noise)
-        require(0 <= self.clutter <= 1000, "clutter", "in [0, 1000]", self.clutter)
-        require(1 <= self.clutter_size <= 4096, "clutter_size", "in [1, 4096] pixels", self.clutter_size)
+        require_ranges(self, self.RANGES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,10 +27,10 @@ def config_schema(references: str) -> Json:
     """
     schema: Json = TypeAdapter(TrainingConfig).json_schema(ref_template=references)
     schema["properties"]["name"]["pattern"] = NAME_PATTERN
-    _add_ranges(schema, TrainingConfig.RANGES)
+    add_ranges(schema, TrainingConfig.RANGES)
     parts = (DataConfig, DistortionConfig, ModelConfig, PairConfig, AlignerConfig, OptimizerConfig, TrainerConfig)
     for config in parts:
-        _add_ranges(schema["$defs"][config.__name__], config.RANGES)
+        add_ranges(schema["$defs"][config.__name__], config.RANGES)
     for part, section in (("DataConfig", "data"), ("TrainerConfig", "trainer")):
         for field in HIDDEN[section]:
             del schema["$defs"][part]["properties"][field]
@@ -44,7 +44,7 @@ def config_schema(references: str) -> Json:
     return schema
 
 
-def _add_ranges(schema: Json, ranges: Mapping[str, Range]) -> None:
+def add_ranges(schema: Json, ranges: Mapping[str, Range]) -> None:
     """Say in each of these fields which numbers it may hold: itself, or each of its items."""
     for name, allowed in ranges.items():
         field = schema["properties"][name]

@@ -104,6 +104,8 @@ def version_of(values: Mapping[str, Any]) -> int | None:
         Problem: 422 where that is none.
     """
     version = values.get("version")
+    if isinstance(version, float) and version.is_integer():
+        version = int(version)  # 1.0 is a whole number in JSON
     if version is not None and (type(version) is not int or not 1 <= version <= LARGEST_VERSION):
         raise Problem(422, f"version must be a whole number from 1 to {LARGEST_VERSION}, got {str(version)[:100]!r}")
     return version

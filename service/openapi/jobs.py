@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from service.jobs.form import config_schema
+from service.jobs.form import add_ranges, config_schema
 from service.models.folder import LARGEST_VERSION
 from training.invariance_config import InvarianceConfig
 from training.presets import PRESETS
@@ -117,11 +117,12 @@ def config_schemas() -> Json:
 def _invariance_schema() -> Json:
     schema: Json = TypeAdapter(InvarianceConfig).json_schema()
     schema["title"] = "InvarianceRequest"
+    add_ranges(schema, InvarianceConfig.RANGES)
+    schema["properties"]["movements"] |= {"minItems": 1, "uniqueItems": True}
     schema["properties"] |= {
         "version": {
-            "type": "integer",
-            "minimum": 1,
-            "maximum": LARGEST_VERSION,
+            "anyOf": [{"type": "integer", "minimum": 1, "maximum": LARGEST_VERSION}, {"type": "null"}],
+            "default": None,
             "description": "Of the model; the one that answers when a request names none by default.",
         },
         "data": {

@@ -104,3 +104,8 @@ def test_the_config_names_every_transform_kernel_and_localization_net() -> None:
     assert set(typing.get_args(hints["transform"])) == {"none", *TRANSFORMS}
     assert set(typing.get_args(hints["kernel"])) == set(KERNELS)
     assert set(typing.get_args(typing.get_args(hints["localization"])[0])) == set(LOCALIZATIONS)
+
+
+def test_a_whole_number_may_have_a_decimal_point() -> None:
+    units = from_dict(ModelConfig, {"units": 16.0}).units
+    assert (units, type(units)) == (16, int)
