@@ -20,10 +20,12 @@ def _names(doctest_namespace: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _test_client_is_known() -> Iterator[None]:
-    """Starlette's TestClient addresses the service by this name, which without keys is none of its own."""
+def _settings() -> Iterator[None]:
+    """Starlette's TestClient addresses the service by a name which without keys is none of its own; tests keep all
+    processors busy, and wait for trainings."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STN_ALLOWED_HOSTS", "testserver")
+        patch.setenv("STN_GIVE_WAY", "false")
         yield
 
 

@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     stall_seconds: float = Field(default=300.0, ge=60, le=2_592_000, allow_inf_nan=False)
     """How long a training may do nothing, neither a batch nor a line nor work of the processor, before it is killed and
     tried again from its last checkpoint; six times as long where it works and does no batch."""
+    give_way: bool = True
+    """Without GPUs, trainings let everybody else on the machine go first: where all processors are busy, they get a tenth
+    of what others get."""
     data: Path = Path("")
     """Folder of torchvision's data sets, which jobs download to; STN_HOME/data by default."""
     max_dataset_bytes: int = Field(default=2**30, ge=1)

@@ -39,6 +39,7 @@ def worker(settings: Settings) -> int:
         retries=settings.retries,
         grace=settings.stop_seconds,
         stall=settings.stall_seconds,
+        gives_way=settings.give_way,
         register=registered,
     ).run()
 
