@@ -2,26 +2,23 @@
 
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 
 from stn.aligner import Aligner
-from stn.config import to_dict
 from training.align_loss import Losses, align_losses, unlike_loss
 from training.align_scores import AlignScores, score_pairs
 from training.config import TrainingConfig
 from training.data.batches import Batch
-from training.module import lay_out_states, make_optimizer, make_schedule, require_finite
 from training.pairs import DrawnPairs, Pairs, draw_pairs, make_pairs, take_pairs
 from training.randomness import generator
+from training.stepping import SteppingModule, make_optimizer, with_schedule
 
 
-class AlignmentModule(pl.LightningModule):
+class AlignmentModule(SteppingModule[Aligner, "TrainScores", AlignScores]):
     """Pairs of views of the pictures, made afresh at each step; `train/...`, `val/...`, `test/...` are its metrics' names.
 
     What makes a step's pairs is a function of the seed and the step, as all that a run draws. Metrics of training are those
@@ -34,18 +31,11 @@ class AlignmentModule(pl.LightningModule):
     """
 
     def __init__(self, model: Aligner, config: TrainingConfig, steps: int) -> None:
-        super().__init__()
-        self.model = model
-        self.automatic_optimization = False
-        self.config, self.steps = config, steps
+        super().__init__(model, config, steps)
         self.train_scores = TrainScores()
         self.val_scores, self.test_scores = AlignScores(), AlignScores()
         for metric in self.train_scores.children():
             metric.persistent(True)  # type: ignore[operator]
-
-    def on_train_start(self) -> None:
-        for optimizer in self.trainer.optimizers:
-            lay_out_states(optimizer)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         size = self.config.trainer.batch_size // self.trainer.world_size
@@ -90,10 +80,6 @@ class AlignmentModule(pl.LightningModule):
             (moving, fixed), drawn = self.pairs(pictures, None, "train", step)
             return align_losses(self.model, moving, fixed, drawn, photometric=config.photometric > 0)
 
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        if self.config.optimizer.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimizer.gradient_clip)
-
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(self.val_scores, batch, "validation", batch_idx)
 
@@ -104,34 +90,10 @@ class AlignmentModule(pl.LightningModule):
         (moving, fixed), drawn = self.pairs(batch.images, None, part, number)
         scores.update(score_pairs(self.model, moving, fixed, drawn, self.config.pairs), max(fixed.shape[2:]))
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        if self.device.type == "cpu" or batch_idx % 10 == 0:  # a GPU has to be waited for
-            require_finite(outputs["loss"], self.global_step)
-        if self.global_step >= self.steps:
-            self.trainer.should_stop = True  # so that Lightning validates once more
-
-    def on_validation_epoch_end(self) -> None:
-        values = self.val_scores.take("val")
-        require_finite(values["val/loss"], self.global_step)
-        if self.train_scores.loss.update_called:
-            values |= self.train_scores.take()
-            values["learning_rate"] = self.trainer.optimizers[0].param_groups[0]["lr"]
-        values["step"] = float(self.global_step)  # where Lightning's logger puts the others; it would count batches
-        self.log_dict(values)
-
-    def on_test_epoch_end(self) -> None:
-        values = self.test_scores.take("test")
-        require_finite(values["test/loss"], self.global_step)
-        self.log_dict(values, logger=False)
-
     def configure_optimizers(self) -> Any:
         config = self.config.optimizer
         optimizer = make_optimizer([{"params": list(self.model.parameters())}], config, fused=False)
-        schedule = make_schedule(optimizer, config, self.steps)
-        return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["config"] = to_dict(self.config)
+        return with_schedule(optimizer, config, self.steps)
 
     def _world(self) -> int:
         return self._trainer.world_size if self._trainer is not None else 1
@@ -151,9 +113,9 @@ class TrainScores(nn.Module):
         self.points.update(losses.points.detach())
         self.search.update(losses.search.detach())
 
-    def take(self) -> dict[str, Any]:
+    def take(self, stage: str) -> dict[str, Any]:
         metrics = {"loss": self.loss, "points": self.points, "search": self.search}
-        values = {f"train/{name}": metric.compute() for name, metric in metrics.items()}
+        values = {f"{stage}/{name}": metric.compute() for name, metric in metrics.items()}
         for metric in metrics.values():
             metric.reset()
         return values

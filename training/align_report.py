@@ -9,12 +9,8 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytorch_lightning as pl
 import torch
 from PIL import Image
-from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.utilities import rank_zero_only
-from torchvision.transforms.functional import pil_to_tensor
 
 from stn.aligner import Aligner
 from stn.types import Images
@@ -29,29 +25,6 @@ log = logging.getLogger(__name__)
 
 GENERATOR = '<meta name="generator" content="stn alignment report">'
 """In the first lines of every such page."""
-
-
-class PairSamples(pl.Callback):
-    """A picture of some pairs of the test before and after, at validations 1, 2, 4, 8 ... and at the end."""
-
-    def __init__(self, folder: Path, steps_between: int, count: int = 8) -> None:
-        self.folder, self.steps_between, self.count = folder, steps_between, count
-
-    @rank_zero_only
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        step = trainer.global_step
-        validations = step // self.steps_between
-        if validations & (validations - 1) and not trainer.should_stop:
-            return
-        assert isinstance(pl_module, AlignmentModule)
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, DataModule)
-        sheet = test_sheet(pl_module, data, self.count)
-        self.folder.mkdir(exist_ok=True)
-        with written_beside(self.folder / f"step-{step:06d}.png") as beside:
-            sheet.save(beside, "PNG")
-        if isinstance(trainer.logger, TensorBoardLogger):
-            trainer.logger.experiment.add_image("samples", pil_to_tensor(sheet), step)
 
 
 def test_sheet(module: AlignmentModule, data: DataModule, count: int) -> Image.Image:

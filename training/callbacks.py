@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from PIL import Image
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 from torchvision.transforms.functional import pil_to_tensor
@@ -23,6 +24,9 @@ from training.module import ClassificationModule
 from training.pictures import sample_sheet
 
 log = logging.getLogger(__name__)
+
+Draw = Callable[[Any, DataModule, int], Image.Image]
+"""From what Lightning trains, the data and a number of test images to a picture."""
 
 
 class Progress(pl.Callback):
@@ -163,12 +167,17 @@ def _step(line: str) -> float:
 
 
 class Samples(pl.Callback):
-    """A picture of what the network makes of a few test images, at validations 1, 2, 4, 8 ... and at the end."""
+    """A picture of what the network makes of a few test images, at validations 1, 2, 4, 8 ... and at the end.
 
-    def __init__(self, folder: Path, steps_between: int, count: int = 8) -> None:
-        self.folder = folder
-        self.steps_between = steps_between
-        self.count = count
+    Args:
+        folder: where the pictures go.
+        steps_between: from one validation to the next.
+        draw: makes the picture of so many images.
+        count: how many there are.
+    """
+
+    def __init__(self, folder: Path, steps_between: int, draw: Draw, count: int = 8) -> None:
+        self.folder, self.steps_between, self.draw, self.count = folder, steps_between, draw, count
 
     @rank_zero_only
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -176,13 +185,17 @@ class Samples(pl.Callback):
         validations = step // self.steps_between
         if validations & (validations - 1) and not trainer.should_stop:
             return
-        assert isinstance(pl_module, ClassificationModule)
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, DataModule)
-        images = data.test.first(self.count).to(pl_module.device).float() / 255
-        sheet = sample_sheet(pl_module.model, images, data.class_names)
+        sheet = self.draw(pl_module, data, self.count)
         self.folder.mkdir(exist_ok=True)
         with written_beside(self.folder / f"step-{step:06d}.png") as beside:
             sheet.save(beside, "PNG")
         if isinstance(trainer.logger, TensorBoardLogger):
             trainer.logger.experiment.add_image("samples", pil_to_tensor(sheet), step)
+
+
+def class_sheet(module: ClassificationModule, data: DataModule, count: int) -> Image.Image:
+    """The first images of the test, straightened and named."""
+    images = data.test.first(count).to(module.device).float() / 255
+    return sample_sheet(module.model, images, data.class_names)

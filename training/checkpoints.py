@@ -14,7 +14,8 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from stn.whole_file import written_beside
 from training.align_module import AlignmentModule
 from training.data.batches import Parts
-from training.module import ClassificationModule, require_finite
+from training.module import ClassificationModule
+from training.stepping import require_finite
 
 SECONDS = 60.0
 """Between two checkpoints to go on from, where the config asks for none in between."""

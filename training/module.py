@@ -3,24 +3,22 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
+from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from stn import Classified, Classifier, parameter_groups
-from stn.config import to_dict
 from stn.finite import NotFinite
 from training.capture import Captured
-from training.config import OptimizerConfig, TrainingConfig
+from training.config import TrainingConfig
 from training.data.batches import Batch
 from training.distortions import Distortions
 from training.randomness import reseed
+from training.stepping import SteppingModule, diverged, make_optimizer, with_schedule
 from training.straightness import straightness_loss
 
 
@@ -35,7 +33,7 @@ class Outcome(NamedTuple):
     """() or (K,): the part of the loss that is the transformer's alone."""
 
 
-class ClassificationModule(pl.LightningModule):
+class ClassificationModule(SteppingModule[Classifier, "Scores", "Scores"]):
     """Cross entropy and accuracy of a classifier; `train/...`, `val/...` and `test/...` are its metrics' names.
 
     In training the transformer's penalties, and how far it is from undoing the distortions, are added to the loss, where the
@@ -53,13 +51,9 @@ class ClassificationModule(pl.LightningModule):
     """
 
     def __init__(self, model: Classifier, config: TrainingConfig, classes: int, steps: int) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model, config, steps)
         if config.trainer.compile:
             self.model.compile()
-        self.automatic_optimization = False
-        self.config = config
-        self.steps = steps
         self.gradients: Callable[..., Sequence[Tensor]] = self._gradients
         self.train_scores, self.val_scores, self.test_scores = (Scores(classes) for _ in range(3))
         self.penalties = MeanMetric(nan_strategy="disable")
@@ -72,8 +66,7 @@ class ClassificationModule(pl.LightningModule):
         self.model.to(memory_format=torch.channels_last if on_cpu else torch.contiguous_format)
 
     def on_train_start(self) -> None:
-        for optimizer in self.trainer.optimizers:
-            lay_out_states(optimizer)
+        super().on_train_start()
         if self.device.type == "cuda" and self.trainer.world_size == 1 and self.config.trainer.cuda_graph:
             self.gradients = Captured(self._gradients, list(self.model.parameters()))
 
@@ -129,50 +122,24 @@ class ClassificationModule(pl.LightningModule):
             raise ValueError(diverged(str(error), self.global_step)) from None
         return prediction
 
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        if self.config.optimizer.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimizer.gradient_clip)
-
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(self.val_scores, batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(self.test_scores, batch)
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        if self.device.type == "cpu" or batch_idx % 10 == 0:  # a GPU has to be waited for
-            require_finite(outputs["loss"], self.global_step)
-        if self.global_step >= self.steps:
-            self.trainer.should_stop = True  # so that Lightning validates once more
-
-    def on_validation_epoch_end(self) -> None:
-        values = self.val_scores.take("val")
-        require_finite(values["val/loss"], self.global_step)
-        if self.train_scores.loss.update_called:
-            values |= self.train_scores.take("train")
-            values["learning_rate"] = self.trainer.optimizers[0].param_groups[0]["lr"]
-        if self.penalties.update_called:
-            values["train/penalty"] = self.penalties.compute()
-            self.penalties.reset()
-        values["step"] = float(self.global_step)  # where Lightning's logger puts the others; it would count batches
-        self.log_dict(values)
-
-    def on_test_epoch_end(self) -> None:
-        values = self.test_scores.take("test")
-        require_finite(values["test/loss"], self.global_step)
-        self.log_dict(values, logger=False)
+    def further_values(self) -> dict[str, Any]:
+        if not self.penalties.update_called:
+            return {}
+        penalty = self.penalties.compute()
+        self.penalties.reset()
+        return {"train/penalty": penalty}
 
     def configure_optimizers(self) -> Any:
         config = self.config.optimizer
         groups = parameter_groups(self.model, config.learning_rate)
         optimizer = make_optimizer(groups, config, fused=not (self._scales_gradients() and config.gradient_clip))
-        schedule = make_schedule(optimizer, config, self.steps)
-        if schedule is None:
-            return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["config"] = to_dict(self.config)
+        return with_schedule(optimizer, config, self.steps)
 
     def _scales_gradients(self) -> bool:
         """float16 does, and Lightning cannot clip what a fused optimiser unscales."""
@@ -227,46 +194,3 @@ class Scores(nn.Module):
         self.loss.reset()
         self.accuracy.reset()
         return values
-
-
-def require_finite(loss: Tensor, step: int) -> None:
-    """A ValueError where the loss is not finite."""
-    if not loss.isfinite():
-        raise ValueError(diverged(f"loss must stay finite, got {float(loss):g}", step))
-
-
-def diverged(what: str, step: int) -> str:
-    """What is told of a run that cannot go on."""
-    return (
-        f"{what} at step {step}: training diverged. A lower optimizer.learning_rate, an optimizer.gradient_clip or a lower "
-        "model.localization_rate may help; the last checkpoint is from before"
-    )
-
-
-def lay_out_states(optimizer: Optimizer) -> None:
-    """Give what the optimiser remembers of each weight the weight's layout in memory; another device may have saved it."""
-    for weight, state in optimizer.state.items():
-        for name, value in state.items():
-            if isinstance(value, Tensor) and value.shape == weight.shape and value.stride() != weight.stride():
-                state[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
-
-
-def make_optimizer(groups: list[dict[str, Any]], config: OptimizerConfig, fused: bool) -> Optimizer:
-    """The configured one, of these groups of parameters."""
-    if config.name == "sgd":
-        return torch.optim.SGD(
-            groups, config.learning_rate, config.momentum, weight_decay=config.weight_decay, fused=fused
-        )
-    return torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay, fused=fused)
-
-
-def make_schedule(optimizer: Optimizer, config: OptimizerConfig, steps: int) -> LRScheduler | None:
-    """The configured one; None where the rate is constant."""
-    if config.schedule == "one_cycle":
-        rates = [group["lr"] for group in optimizer.param_groups]
-        return OneCycleLR(optimizer, rates, total_steps=steps, cycle_momentum=config.name == "adamw")
-    if config.schedule == "cosine":
-        return CosineAnnealingLR(optimizer, steps)
-    if config.schedule == "step":
-        return StepLR(optimizer, -(-steps // 3))
-    return None

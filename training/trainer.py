@@ -8,9 +8,9 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from training.align_report import PairSamples
+from training.align_report import test_sheet
 from training.attempts import Attempt, checking
-from training.callbacks import MetricsFile, Progress, Samples
+from training.callbacks import MetricsFile, Progress, Samples, class_sheet
 from training.checkpoints import Best, Last, WholeFileIO
 from training.config import TrainingConfig
 from training.control import Control
@@ -76,9 +76,9 @@ def make_trainer(
 def _looking(config: TrainingConfig, run: Path, between: int, steps: int) -> list[pl.Callback]:
     """What draws pictures of what the network makes of others."""
     if config.task == "align":
-        return [PairSamples(run / "samples", between)]
+        return [Samples(run / "samples", between, test_sheet)]
     # The probe after the samples: its frame tells that both are there.
-    return [Samples(run / "samples", between), Probe(run / FOLDER, between, steps)]
+    return [Samples(run / "samples", between, class_sheet), Probe(run / FOLDER, between, steps)]
 
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {

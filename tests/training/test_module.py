@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from stn import Classifier, InputConfig, ModelConfig, build_model
 from training.config import OptimizerConfig, TrainerConfig, TrainingConfig
 from training.data.batches import FixedBatches
-from training.module import ClassificationModule, lay_out_states
+from training.module import ClassificationModule
+from training.stepping import lay_out_states
 
 IMAGES = InputConfig(channels=1, height=16, width=16, mean=(0.5,), std=(0.3,))
 STEPS, BATCH = 6, 8

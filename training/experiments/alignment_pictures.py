@@ -2,7 +2,7 @@
 
     apt-get download dataset-fashion-mnist mate-backgrounds gnome-backgrounds lomiri-wallpapers-20.04 \\
         lomiri-wallpapers-16.04 ukui-wallpapers plasma-workspace-wallpapers    # each unpacked with dpkg-deb -x
-    python scripts/alignment_pictures.py PHOTOGRAPHS CLOTHES.gz DIGITS train.npz
+    python -m training.experiments.alignment_pictures PHOTOGRAPHS CLOTHES.gz DIGITS train.npz
 
 Squares with hardly any corner are left out: nothing on them says where they lie.
 """
@@ -45,9 +45,9 @@ def main() -> None:
 
 def _squares(path: Path, chance: np.random.Generator) -> list[np.ndarray]:
     """Of any size and from anywhere, brought to one."""
-    picture = Image.open(path)
-    picture.draft("L", (900, 600))
-    picture = picture.convert("L")
+    opened = Image.open(path)
+    opened.draft("L", (900, 600))
+    picture = opened.convert("L")
     picture.thumbnail((1000, 1000), Image.Resampling.BOX)
     if min(picture.size) < 160:
         return []
