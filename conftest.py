@@ -2,6 +2,7 @@
 where nothing may be."""
 
 import os
+from collections import Counter
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -27,6 +28,13 @@ def _settings() -> Iterator[None]:
         patch.setenv("STN_ALLOWED_HOSTS", "testserver")
         patch.setenv("STN_GIVE_WAY", "false")
         yield
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the most slow tests first, so that at the end not all processors but one are idle."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -108,7 +108,7 @@ def test_an_interrupted_run_ends_in_good_order_and_can_be_resumed(tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.exhaustive), signal.SIGTERM])
 def test_a_run_that_is_stopped_in_its_test_is_not_finished(tmp_path: Path, number: signal.Signals) -> None:
     run = create_run(tmp_path, small())
     script = (

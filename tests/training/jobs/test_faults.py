@@ -262,6 +262,7 @@ def test_trainings_go_on_while_the_database_does_not_answer(
     assert steps == list(range(9, 2000, 10))
 
 
+@mostly_sqlite
 @pytest.mark.slow
 def test_no_job_is_lost_where_the_clock_jumps(store: JobStore, database_url: str, home: Path, tmp_path: Path) -> None:
     """Of both workers and of what they start, by an hour, forwards and back; a third one has the right time."""
