@@ -1,6 +1,8 @@
-"""A store in every kind of database."""
+"""A store in every kind of database, and one in SQLite."""
 
+import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,3 +18,15 @@ def store(database_url: str) -> Iterator[JobStore]:
     made = JobStore(database_url)
     yield made
     made.close()
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+
+
+@pytest.fixture
+def jobs(url: str) -> Iterator[JobStore]:
+    """In SQLite."""
+    with contextlib.closing(JobStore(url)) as store:
+        yield store

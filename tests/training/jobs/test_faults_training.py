@@ -28,17 +28,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained_apart(tmp_path_factory.mktemp("whole"), restless(EPOCHS))
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'jobs.sqlite'}"
-
-
-@pytest.fixture
-def jobs(url: str) -> Iterator[JobStore]:
-    with contextlib.closing(JobStore(url)) as store:
-        yield store
-
-
 def run_of(running: Running, job: Job) -> Path:
     return running.home / "runs" / job.id
 

@@ -1,10 +1,8 @@
 """Trainings that do not get on, and jobs that cannot be started: none is waited for without end."""
 
-import contextlib
 import os
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,17 +12,6 @@ from tests.training.runs import restless, step_of
 from training.attempts import own
 from training.jobs.job import Job
 from training.jobs.store import JobStore
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'jobs.sqlite'}"
-
-
-@pytest.fixture
-def jobs(url: str) -> Iterator[JobStore]:
-    with contextlib.closing(JobStore(url)) as store:
-        yield store
 
 
 def interruptions(jobs: JobStore, job: Job) -> list[str]:
