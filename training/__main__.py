@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.child import interrupt_on_signals
+from training.child import interruptible
 from training.memory import keep_memory
 
 if TYPE_CHECKING:
@@ -29,12 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 when the model is written, 2 for a mistake in config or data, 3 where the disk is full or not writable,
     4 where another attempt has the run, 5 where something could not be downloaded, 130 when interrupted or paused.
     """
-    interrupt_on_signals()  # by SIGTERM, Lightning would end a test as if it were done
     keep_memory()
-    try:
-        return _main(arguments)
-    except KeyboardInterrupt:
-        return 130
+    return interruptible(lambda: _main(arguments))  # by SIGTERM, Lightning would end a test as if it were done
 
 
 def _main(arguments: list[str] | None) -> int:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 PR_SET_PDEATHSIG = 1
@@ -73,10 +73,26 @@ def _give_way() -> None:
         return  # a system without
 
 
-def interrupt_on_signals() -> None:
-    """Answer Ctrl-C and SIGTERM with a KeyboardInterrupt.
+def interruptible(work: Callable[[], int]) -> int:
+    """The exit code of this work; 130 where Ctrl-C or SIGTERM, which both raise a KeyboardInterrupt in it, ended it.
 
     Started in the background by a shell, a process ignores Ctrl-C; SIGTERM would end it without a word to its children.
+    Imports that are cut off by halves may raise anything at all.
     """
+    interrupted = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, interrupt)
+    try:
+        return work()
+    except KeyboardInterrupt:
+        return 130
+    except Exception:
+        if interrupted:
+            return 130
+        raise

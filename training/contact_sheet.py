@@ -9,7 +9,7 @@ import torch
 
 from stn.config import from_dict
 from stn.types import Images
-from training.child import interrupt_on_signals
+from training.child import interruptible
 from training.config import DataConfig, DistortionConfig
 from training.data import DATASETS
 from training.data.labelled import DataSet
@@ -20,15 +20,15 @@ from training.randomness import generator
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 when the sheet is written, 2 for a mistake in the arguments or data, 130 when interrupted."""
-    interrupt_on_signals()
-    options = _parse(arguments)
+    return interruptible(lambda: _write(_parse(arguments)))
+
+
+def _write(options: argparse.Namespace) -> int:
     try:
         data = from_dict(DataConfig, json.loads(options.data), "data")
         configs = {name: from_dict(DistortionConfig, row, name) for name, row in json.loads(options.rows).items()}
         rows = distort_rows(DATASETS[data.name](data), configs, options.columns, options.seed)
         distortion_sheet(rows, {name: describe(config) for name, config in configs.items()}).save(options.output)
-    except KeyboardInterrupt:
-        return 130
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

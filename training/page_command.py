@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from training.child import interrupt_on_signals
+from training.child import interruptible
 
 log = logging.getLogger("training")
 
@@ -20,19 +20,20 @@ SECONDS_BETWEEN_LINES = 5.0
 
 def run_command(command: Callable[[argparse.Namespace], None], options: Callable[[], argparse.Namespace]) -> int:
     """Exit code: 0 when the page is written, 2 for a mistake in arguments or data, 130 when interrupted."""
-    interrupt_on_signals()
-    try:
-        parsed = options()
-        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchmetrics")
-        log.setLevel(logging.INFO)
-        log.addHandler(logging.StreamHandler())
-        command(parsed)
-    except KeyboardInterrupt:
-        return 130
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    return 0
+
+    def run() -> int:
+        try:
+            parsed = options()
+            warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchmetrics")
+            log.setLevel(logging.INFO)
+            log.addHandler(logging.StreamHandler())
+            command(parsed)
+        except (ValueError, OSError) as error:
+            sys.stderr.write(f"error: {error}\n")
+            return 2
+        return 0
+
+    return interruptible(run)
 
 
 def page_parser(program: str, does: str, config: str, output: str, prints: str) -> argparse.ArgumentParser:

@@ -39,3 +39,21 @@ def test_a_signal_reaches_the_module_once_and_its_exit_code_comes_back(tmp_path:
             process.send_signal(number)
             assert process.wait(20) == 7
         ready.unlink()
+
+
+def test_what_an_interrupt_makes_of_an_import_is_no_error_of_its_own() -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from training.child import interruptible\n"
+        "def work():\n"
+        "    try: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    except KeyboardInterrupt: raise ImportError('by halves')\n"
+        "sys.exit(interruptible(work))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 130
+
+
+def test_an_error_of_the_work_is_raised() -> None:
+    code = "from training.child import interruptible\ninterruptible(lambda: 1 // 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, b"ZeroDivisionError" in done.stderr) == (1, True)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from stn.invariance import movement, report
 from stn.whole_file import written_beside
-from training.child import interrupt_on_signals
+from training.child import interruptible
 from training.config import DataConfig, TrainerConfig, TrainingConfig
 from training.data.batches import Order
 from training.data.datamodule import DataModule
@@ -59,7 +59,10 @@ class Cell(NamedTuple):
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 when every cell asked for is in the table, 2 for a mistake in arguments or data, 130 interrupted."""
-    interrupt_on_signals()
+    return interruptible(lambda: _main(arguments))
+
+
+def _main(arguments: list[str] | None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = _parse(arguments)
     results = options.results / "invariance-placements.json"
@@ -76,8 +79,6 @@ def main(arguments: list[str] | None = None) -> int:
             with written_beside(results.with_suffix(".md")) as beside:
                 beside.write_text(table(rows))
             log.info("%s: %.2f %% error, spread %.2f pixels", cell.name, rows[-1]["error"], rows[-1]["spread"]["model"])
-    except KeyboardInterrupt:
-        return 130
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from stn import load_model, read_model_info, save_model
 from stn.config import to_dict
-from training.child import interrupt_on_signals
+from training.child import interruptible
 from training.config import DistortionConfig
 from training.evaluation import evaluate
 from training.evaluation_data import Request, read_pictures
@@ -43,7 +43,10 @@ TESTS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 when the model is written, 2 when it is not good enough or the run failed."""
-    interrupt_on_signals()
+    return interruptible(lambda: _main(arguments))
+
+
+def _main(arguments: list[str] | None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="data", help="folder with MNIST/raw, downloaded there where it is missing")
@@ -56,8 +59,6 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         file = _train(options)
         _write(file, _score(file, options), options)
-    except KeyboardInterrupt:
-        return 130
     except (ValueError, OSError, ChildFailed) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

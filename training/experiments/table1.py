@@ -26,7 +26,7 @@ from typing import Any
 from tqdm import tqdm
 
 from stn.model_info import read_model_info
-from training.child import interrupt_on_signals, start_module
+from training.child import interruptible, start_module
 from training.config import TrainingConfig
 from training.experiments.cells import MODELS, PAPER, Cell, Recipe, config_of, with_steps
 from training.experiments.table import write_table
@@ -42,7 +42,10 @@ CALIBRATION = 20
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 when every cell asked for is in the table, 2 for a mistake in the arguments or a run that failed."""
-    interrupt_on_signals()
+    return interruptible(lambda: _main(arguments))
+
+
+def _main(arguments: list[str] | None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = _parse(arguments)
     cells = [Cell(*each) for each in itertools.product(options.models, options.distortions, options.seeds)]
@@ -54,8 +57,6 @@ def main(arguments: list[str] | None = None) -> int:
         with tqdm(total=len(waiting), desc="cells", unit="cell", disable=not sys.stderr.isatty()) as bar:
             failed = (_one_by_one if options.at_once == 1 else _at_once)(waiting, options, bar)
         _write(options.results / "table1.json")
-    except KeyboardInterrupt:
-        return 130
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

@@ -183,7 +183,7 @@ def _resume(page: Page, address: str) -> None:
     job = {"preset": "digits", "name": "resumed", "trainer": {"max_epochs": 12}}
     identity = page.request.post(f"{address}/v1/jobs", data=job).json()["id"]
     page.goto(f"{address}/#jobs/{identity}")
-    _until(page, "document.querySelectorAll('.film-frame').length > 0")
+    _until(page, f"Object.keys({KNOWN}?.metrics ?? {{}}).length > 0")
     _press(page, "Stop")
     expect(page.locator("#jobs .state")).to_have_text("stopped", timeout=SLOW)
     done = max(int(step) for step in _known(page)["metrics"])
