@@ -19,7 +19,7 @@ from training.runs import create_run
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", [3, 18])
+@pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.exhaustive), 18])
 def test_a_run_killed_within_a_pass_ends_with_the_weights_of_one_that_was_not(
     undisturbed: Path, tmp_path: Path, step: int
 ) -> None:

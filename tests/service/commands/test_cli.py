@@ -343,7 +343,7 @@ def test_distort_of_data_that_are_not_there_is_a_mistake(tmp_path: Path, capfd: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.exhaustive)])
 def test_training_that_is_stopped_ends_in_good_order_and_can_be_resumed(tmp_path: Path, number: signal.Signals) -> None:
     with stn("train", "digits", home=tmp_path) as (process, lines):
         wait_for(r"step \d+/", process, lines)

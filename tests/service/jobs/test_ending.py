@@ -70,7 +70,7 @@ def test_streams_go_on_while_the_server_still_takes_requests(home: Path, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.exhaustive), 2])
 def test_a_stream_goes_on_over_services_that_are_killed_without_a_gap_or_a_repeat(
     home: Path, tmp_path: Path, workers: int
 ) -> None:

@@ -36,7 +36,13 @@ CHOICE = {
 of_every_operation = pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS)
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["with keys", "without"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(True, id="with keys"),
+        pytest.param(False, id="without", marks=pytest.mark.exhaustive),
+    ],
+)
 def address(
     request: pytest.FixtureRequest, prepared: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[contract.Address]:
