@@ -26,7 +26,7 @@ def test_two_pictures_are_laid_on_each_other(browser: Browser, tmp_path: Path) -
         }.items()
     }
     with serve(tmp_path) as address, opened(browser, f"{address}/#align") as (page, complaints):
-        status = page.locator("#align [role=status]")
+        status = page.locator("#align .legend")
         page.set_input_files("#align-moving", files["moving"])  # type: ignore[arg-type]
         expect(status).to_have_text("Choose the other picture, too.")
         page.set_input_files("#align-fixed", files["fixed"])  # type: ignore[arg-type]
