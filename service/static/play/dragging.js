@@ -20,7 +20,7 @@ export function drag(transform, handles, index, point) {
  * - similarity: turned and scaled about the opposite corner. rigid: turned about the middle.
  * - attention: scaled with the opposite corner where it is. translation: all are shifted.
  */
-function dragHandle(transform, handles, index, point) {
+export function dragHandle(transform, handles, index, point) {
   const free = () => handles.map((handle, k) => (k === index ? point : handle));
   return (DRAGS[transform] ?? free)(handles, index, point);
 }
