@@ -8,12 +8,17 @@ import { sample } from "./sample.js";
 const LINES = 8; // of the grid, each way
 const SECONDS = 2; // of refinement
 const BETWEEN = "Between the fixed picture and the moving one";
-/** The files; `turn` counts the questions, of which only the last is answered. */
-const state = { moving: null, fixed: null, turn: 0 };
+/** The files and the model, null for the first that aligns; `turn` counts the questions, of which only the last is answered. */
+const state = { moving: null, fixed: null, model: null, turn: 0 };
 let parts = null;
 
-export function open() {
+/** `model` and `version` of the query name the model. */
+export function open(path, query) {
   parts ??= build();
+  const [name, version] = [query.get("model"), query.get("version")];
+  state.model = name ? { model: name, ...(version && { version }) } : null;
+  parts.words.textContent = name ? `By ${name}${version ? `, version ${version}` : ""}.` : "";
+  if (state.moving && state.fixed) lay();
 }
 
 export function close() {
@@ -102,7 +107,8 @@ async function lay() {
   hush(parts.say);
   const began = performance.now();
   try {
-    const answer = await ask(`v1/align${parts.refine.checked ? `?refine=${SECONDS}` : ""}`, { method: "POST", body });
+    const query = new URLSearchParams({ ...state.model, ...(parts.refine.checked && { refine: SECONDS }) });
+    const answer = await ask(`v1/align?${query}`, { method: "POST", body });
     if (turn === state.turn) show(answer, performance.now() - began);
   } catch (error) {
     if (turn !== state.turn) return;
@@ -121,7 +127,9 @@ function show(answer, milliseconds) {
   const sure = `${Math.round(100 * answer.confidence)} % sure`;
   const doubt = answer.confidence < 0.5 ? "; the pictures may have nothing in common" : "";
   const refined = answer.refined ? ["refined"] : [];
-  parts.words.textContent = [`${sure}${doubt}`, ...refined, ...answer.notes, `${Math.round(milliseconds)} ms`].join(" · ");
+  const by = state.model ? [`${answer.model}, version ${answer.version}`] : [];
+  const time = `${Math.round(milliseconds)} ms`;
+  parts.words.textContent = [`${sure}${doubt}`, ...refined, ...answer.notes, time, ...by].join(" · ");
   parts.result.hidden = false;
   slide();
   showGrid();
