@@ -44,11 +44,12 @@ class AlignmentModule(SteppingModule[Aligner, "TrainScores", AlignScores]):
 
     def pairs(self, pictures: Tensor, others: Tensor | None = None, *place: str | int) -> tuple[Pairs, DrawnPairs]:
         """Views of the pictures, this process's part of what is drawn for all that share the batch."""
-        count, world = len(pictures), self._world()
-        chance = generator(self.config.seed if place[0] == "train" else 0, *place, device=pictures.device)
+        train = place[0] == "train"
+        count, world = len(pictures), self._world() if train else 1
+        chance = generator(self.config.seed if train else 0, *place, device=pictures.device)
         size = (pictures.shape[2], pictures.shape[3])
         drawn = draw_pairs(self.config.pairs, size, count * world, chance)
-        mine = take_pairs(drawn, slice(self.global_rank, None, world)) if place[0] == "train" else drawn
+        mine = take_pairs(drawn, slice(self.global_rank, None, world)) if train else drawn
         return make_pairs(pictures, mine, self.config.pairs, others), mine
 
     def _step(self, pictures: Tensor, labels: Tensor) -> Tensor:

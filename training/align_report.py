@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from stn.aligner import Aligner
+from stn.aligner import Aligner, laid
 from stn.types import Images
 from stn.whole_file import written_beside
 from training.align_module import AlignmentModule
@@ -40,12 +40,13 @@ def pair_sheet(aligner: Aligner, moving: Images, fixed: Images) -> Image.Image:
 
     On each other, one is red and the other cyan: grey is what agrees.
     """
-    aligned = aligner(moving, fixed)
+    theta, logit = aligner.locate(moving, fixed)  # also of a pair that shows nothing
+    laid_there, _ = laid(aligner.transform, theta, moving)
     tiles = [
         [picture_tile(image) for image in (one, other, on_each_other(one, other), on_each_other(warped, other))]
-        for one, other, warped in zip(moving, fixed, aligned.images, strict=True)
+        for one, other, warped in zip(moving, fixed, laid_there, strict=True)
     ]
-    headings = [f"confidence {confidence:.0%}" for confidence in aligned.confidence.tolist()]
+    headings = [f"confidence {confidence:.0%}" for confidence in logit.sigmoid().tolist()]
     return caption_sheet(tiles, headings, [[] for _ in tiles], columns=2)
 
 

@@ -3,6 +3,8 @@
 import base64
 import io
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,13 @@ _FAR = 50.0
 _CORNERS = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 
 
+Items = list[dict[str, Any]]
+Look = Callable[[], Items]
+"""What the network as it is now makes of each picture."""
+Begin = Callable[[Any, DataModule, int], tuple[Items, Look]]
+"""From what Lightning trains, the data and a number to so many pictures, and how they are looked at."""
+
+
 class Probe(pl.Callback):
     """A file with the pictures, and one after each validation; see `training.probe_folder`.
 
@@ -40,28 +49,23 @@ class Probe(pl.Callback):
         folder: of the files.
         between: steps between validations.
         steps: of the whole run.
-        count: pictures, of as many classes as there are.
+        begin: takes the pictures.
+        count: of them.
     """
 
-    def __init__(self, folder: Path, between: int, steps: int, count: int = 8) -> None:
-        self.folder, self.between, self.steps, self.count = folder, between, steps, count
+    def __init__(self, folder: Path, between: int, steps: int, begin: Begin, count: int = 8) -> None:
+        self.folder, self.between, self.steps, self.begin, self.count = folder, between, steps, begin, count
         self.every = max(1, -(-steps // (between * FRAMES)))
-        self._images = torch.empty(0)
+        self._look: Look = list
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        data = _data_of(trainer)
-        images, labels = probe_pictures(data.test, self.count)
-        self._images = images.to(pl_module.device).float() / 255
+        pictures, self._look = self.begin(pl_module, _data_of(trainer), self.count)
         self.folder.mkdir(exist_ok=True)
         for path in list(self.folder.iterdir()):
             step = step_of(path.name)
             if step is not None and step >= trainer.global_step:
                 path.unlink()
-        classes = [data.class_names[label] for label in labels]
-        pictures = [
-            {"image": _uri(tile(image)), "class": name} for image, name in zip(self._images, classes, strict=True)
-        ]
         write_json(self.folder / PICTURES, {"pictures": pictures})
 
     @rank_zero_only
@@ -69,10 +73,8 @@ class Probe(pl.Callback):
         step, data = trainer.global_step, _data_of(trainer)
         if not (self.has_frame(step) or trainer.should_stop):
             return
-        assert isinstance(pl_module, ClassificationModule)
-        items = describe(pl_module, self._images, data.class_names)
         epoch = round(step / data.steps_per_epoch, 3)
-        write_json(self.folder / frame_name(step), {"step": step, "epoch": epoch, "items": items})
+        write_json(self.folder / frame_name(step), {"step": step, "epoch": epoch, "items": self._look()})
 
     def has_frame(self, step: int) -> bool:
         """Whether the validation after this step has one in any case."""
@@ -80,8 +82,17 @@ class Probe(pl.Callback):
         return number % self.every == 0 or number & (number - 1) == 0 or step >= self.steps
 
 
+def begin_classes(module: ClassificationModule, data: DataModule, count: int) -> tuple[Items, Look]:
+    """Pictures of as many classes as there are, and what each is taken for."""
+    found, labels = probe_pictures(data.test, count)
+    images = found.to(module.device).float() / 255
+    names = [data.class_names[label] for label in labels]
+    pictures = [{"image": uri(tile(image)), "class": name} for image, name in zip(images, names, strict=True)]
+    return pictures, partial(describe, module, images, data.class_names)
+
+
 @torch.no_grad()
-def describe(module: ClassificationModule, images: Images, class_names: tuple[str, ...]) -> list[dict[str, Any]]:
+def describe(module: ClassificationModule, images: Images, class_names: tuple[str, ...]) -> Items:
     """What the network makes of each picture; without a transformer it sees the picture itself."""
     logits, transformed = module.model(images)
     probabilities, labels = logits.float().softmax(-1).max(-1)
@@ -90,8 +101,8 @@ def describe(module: ClassificationModule, images: Images, class_names: tuple[st
         straight, corners = transformed.images, outline(module.model.transformer.transform, transformed.theta)
     return [
         {
-            "transformed": _uri(tile(picture)),
-            "outline": _in_pixels(border, tile(image)),
+            "transformed": uri(tile(picture)),
+            "outline": in_pixels(border, tile(image)),
             "class": class_names[label],
             "probability": round(probability, 4),
         }
@@ -130,13 +141,13 @@ def tile(image: Tensor) -> Image.Image:
     return picture.resize((width, height), Image.Resampling.BOX)
 
 
-def _in_pixels(border: Tensor, picture: Image.Image) -> list[list[float]]:
+def in_pixels(border: Tensor, picture: Image.Image) -> list[list[float]]:
     """The outline (N, 2) in pixels of the picture."""
     points = to_pixels(border.float().cpu().clamp(-_FAR, _FAR), (picture.height, picture.width))
     return [[round(value, 2) for value in point] for point in points.tolist()]
 
 
-def _uri(picture: Image.Image) -> str:
+def uri(picture: Image.Image) -> str:
     file = io.BytesIO()
     picture.save(file, "PNG")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,8 +1,8 @@
 """Where a run keeps what it makes of its probe pictures, validation after validation; without torch.
 
-probe/pictures.json       the pictures: {"pictures": [{"image", "class"}]}
+probe/pictures.json       the pictures: {"pictures": [{"image", "class"}]}; of an aligner the moving ones, with "fixed"
 probe/step-000010.json    what the network made of them after that step: {"step", "epoch", "items"}, one for each picture:
-                          {"transformed", "outline", "class", "probability"}
+                          {"transformed", "outline", "class", "probability"}; of an aligner also "distance"
 """
 
 import re

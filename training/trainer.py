@@ -8,6 +8,7 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from training.align_probe import begin_pairs
 from training.align_report import test_sheet
 from training.attempts import Attempt, checking
 from training.callbacks import MetricsFile, Progress, Samples, class_sheet
@@ -15,7 +16,7 @@ from training.checkpoints import Best, Last, WholeFileIO
 from training.config import TrainingConfig
 from training.control import Control
 from training.data.datamodule import DataModule
-from training.probe import Probe
+from training.probe import Probe, begin_classes
 from training.probe_folder import FOLDER
 
 
@@ -75,10 +76,9 @@ def make_trainer(
 
 def _looking(config: TrainingConfig, run: Path, between: int, steps: int) -> list[pl.Callback]:
     """What draws pictures of what the network makes of others."""
-    if config.task == "align":
-        return [Samples(run / "samples", between, test_sheet)]
+    sheet, begin = (test_sheet, begin_pairs) if config.task == "align" else (class_sheet, begin_classes)
     # The probe after the samples: its frame tells that both are there.
-    return [Samples(run / "samples", between, class_sheet), Probe(run / FOLDER, between, steps)]
+    return [Samples(run / "samples", between, sheet), Probe(run / FOLDER, between, steps, begin)]
 
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {

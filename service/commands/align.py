@@ -1,38 +1,92 @@
-"""`stn align`: one picture laid on another, by a model of this machine."""
+"""`stn align`: one picture laid on another, by a model of this machine or by a service."""
 
 import json
-import math
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
-from PIL import Image
 
 import stn
+from service.client.predictions import bytes_of
+from service.commands.asked import asked
 from service.models.folder import SHIPPED_ALIGNER, model_file, versions_there
+from service.predicting.images import png
+from service.predicting.outputs import to_bytes
 from service.settings import Settings
 from stn.model_info import DOES, OtherTask
 from stn.whole_file import written_beside
-from training.decoding import UnreadablePicture, convert, to_bytes
+from training.decoding import UnreadablePicture, convert
+from training.decoding import to_bytes as bytes_of_picture
 from training.own_pictures import GREY_MODES, OWN_FORMATS, read_picture
 
 
+class Found(NamedTuple):
+    """What is said and written, whoever found it."""
+
+    transform: str
+    theta: dict[str, float]
+    inverse: dict[str, float] | None
+    confidence: float
+    refined: bool
+    notes: list[str]
+    png: bytes
+    """The moving picture laid on the fixed one."""
+
+
 def align(
-    moving: Path, fixed: Path, output: Path | None, model: str | None, seconds: float, as_json: bool, settings: Settings
+    moving: Path,
+    fixed: Path,
+    output: Path | None,
+    model: str | None,
+    url: str | None,
+    key: str | None,
+    seconds: float,
+    as_json: bool,
+    settings: Settings,
 ) -> int:
     """Lay the moving picture on the fixed one; write it, and say where it lies."""
     if output is not None and output.suffix.lower() != ".png":
         raise ValueError(f"output must end in .png, got {output.name!r}")
     if output is not None and output.exists():
         raise ValueError(f"output must be a new file, got {str(output)!r}")
-    aligner = stn.load_aligner(find_aligner(model, settings.models))
-    pictures = [_read(path, name) for path, name in ((moving, "moving"), (fixed, "fixed"))]
-    found = stn.align(aligner, *pictures, seconds=seconds)
+    pair = _bytes("moving", moving), _bytes("fixed", fixed)
+    found = _ask(pair, model, url, key, seconds) if url else _align_here(pair, model, seconds, settings)
     if output is not None:
         with written_beside(output) as beside:
-            _picture(found.image).save(beside, "PNG")
-    sys.stdout.write(_as_json(aligner, found) if as_json else _in_words(aligner, found))
+            beside.write_bytes(found.png)
+    sys.stdout.write(_as_json(found) if as_json else _in_words(found))
     return 0
+
+
+def _ask(pair: tuple[bytes, bytes], model: str | None, url: str, key: str | None, seconds: float) -> Found:
+    with asked(url, key) as client:
+        found = client.align(*pair, model=model, refine=seconds, include="warped")
+    return Found(
+        transform=found.theta.transform,
+        theta=found.theta.parameters,
+        inverse=None if found.inverse is None else found.inverse.parameters,
+        confidence=found.confidence,
+        refined=found.refined,
+        notes=found.notes,
+        png=bytes_of(found.answer.warped) or b"",
+    )
+
+
+def _align_here(pair: tuple[bytes, bytes], model: str | None, seconds: float, settings: Settings) -> Found:
+    aligner = stn.load_aligner(find_aligner(model, settings.models))
+    first, second = (_values(name, data) for name, data in zip(("moving", "fixed"), pair, strict=True))
+    found = stn.align(aligner, first, second, seconds=seconds)
+    names = aligner.transform.parameter_names
+    return Found(
+        transform=aligner.config.transforms[-1],
+        theta=dict(zip(names, found.theta.tolist(), strict=True)),
+        inverse=None if found.inverse is None else dict(zip(names, found.inverse.tolist(), strict=True)),
+        confidence=found.confidence,
+        refined=found.refined,
+        notes=list(found.notes),
+        png=png(to_bytes(found.image[None].numpy())[0]),
+    )
 
 
 def find_aligner(model: str | None, models: Path) -> Path:
@@ -55,43 +109,39 @@ def find_aligner(model: str | None, models: Path) -> Path:
     return path
 
 
-def _read(path: Path, name: str) -> torch.Tensor:
+def _bytes(name: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{name} must be a picture that can be read, got {str(path)!r} ({error.strerror})") from None
+
+
+def _values(name: str, data: bytes) -> torch.Tensor:
     """(1 or 3, H, W) in [0, 1]."""
     try:
-        picture = read_picture(path.read_bytes(), OWN_FORMATS)
+        picture = read_picture(data, OWN_FORMATS)
     except (OSError, UnreadablePicture) as error:
-        raise ValueError(f"{name} must be a picture that can be read, got {str(path)!r} ({error})") from None
-    grey = picture.mode in GREY_MODES
-    values = to_bytes(convert(picture, 1 if grey else 3))
+        raise ValueError(f"{name} must be a picture that can be read ({error})") from None
+    values = bytes_of_picture(convert(picture, 1 if picture.mode in GREY_MODES else 3))
     return torch.from_numpy(values.copy()).float() / 255
 
 
-def _picture(image: torch.Tensor) -> Image.Image:
-    values = (image.clamp(0, 1) * 255).round().byte().numpy()
-    return Image.fromarray(values[0] if len(values) == 1 else values.transpose(1, 2, 0))
-
-
-def _named(aligner: stn.Aligner, theta: torch.Tensor) -> dict[str, float]:
-    return {
-        name: round(value, 5)
-        for name, value in zip(aligner.transform.parameter_names, theta.tolist(), strict=True)
-        if math.isfinite(value)
-    }
-
-
-def _as_json(aligner: stn.Aligner, found: stn.Alignment) -> str:
+def _as_json(found: Found) -> str:
     answer = {
-        "transform": aligner.config.transforms[-1],
-        "theta": _named(aligner, found.theta),
-        "inverse": None if found.inverse is None else _named(aligner, found.inverse),
+        "transform": found.transform,
+        "theta": _rounded(found.theta),
+        "inverse": found.inverse and _rounded(found.inverse),
         "confidence": round(found.confidence, 4),
         "refined": found.refined,
-        "notes": list(found.notes),
+        "notes": found.notes,
     }
     return json.dumps(answer, indent=2) + "\n"
 
 
-def _in_words(aligner: stn.Aligner, found: stn.Alignment) -> str:
-    values = " ".join(f"{name}={value:+.3f}" for name, value in _named(aligner, found.theta).items())
-    lines = [f"{aligner.config.transforms[-1]} {values}  confidence {found.confidence:.0%}", *found.notes]
-    return "\n".join(lines) + "\n"
+def _in_words(found: Found) -> str:
+    values = " ".join(f"{name}={value:+.3f}" for name, value in found.theta.items())
+    return "\n".join([f"{found.transform} {values}  confidence {found.confidence:.0%}", *found.notes]) + "\n"
+
+
+def _rounded(theta: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 5) for name, value in theta.items()}

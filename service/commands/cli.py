@@ -111,6 +111,8 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
         fixed: Positional[Path],
         output: Annotated[Path | None, arg(aliases=["-o"])] = None,
         model: str | None = None,
+        url: str | None = None,
+        key: str | None = None,
         refine: float = 0.0,
         json: FlagCreatePairsOff[bool] = False,
     ) -> Run:
@@ -124,11 +126,13 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             fixed: File of the picture that it is laid on.
             output: PNG file to write, which must not exist yet: the moving picture, of the fixed one's size.
             model: A model file, or the name of a model of STN_HOME, whose newest version is taken; the aligner of the
-                package where it is left out.
+                package where it is left out. With --url, the name of a model there.
+            url: Ask the service at this address.
+            key: Key for that service; STN_KEY, which no list of processes shows, where it is left out.
             refine: Go on for at most so many seconds by descent on the difference of the pictures; kept only if better.
             json: Print theta, its inverse and the confidence as JSON.
         """
-        return partial(later, "align", "align", moving, fixed, output, model, refine, json, defaults)
+        return partial(later, "align", "align", moving, fixed, output, model, url, key, refine, json, defaults)
 
     app.command(
         _train_commands(defaults), name="train", help="Train a model, with progress, and register it to be served."

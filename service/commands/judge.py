@@ -6,12 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from service.client import Client, ServiceError
-from service.client.errors import NoAnswer, StrangeAnswer
+from service.commands.asked import asked
 from service.commands.export import model_path
 from service.commands.job_arguments import Address
 from service.commands.training_jobs import watch
-from service.settings import Settings, client_key
+from service.settings import Settings
 from training.child import run_module
 from training.page import INVARIANCE, check_place
 from training.runs import run_of
@@ -67,22 +66,16 @@ def measure_there(
         raise ValueError(f"--data.{field} must be {rule}")
     folder = output or Path("invariance")
     check_place(folder, INVARIANCE)
-    key = address.key or client_key()
-    try:
-        with Client(address.url, key) as client:
-            job = client.jobs.invariance(model, request["invariance"], data=request["data"])
-            code = watch(job.id, False, Address(address.url, key), settings)
-            if code:
-                return code
-            folder.mkdir(parents=True, exist_ok=True)
-            there = {file.path for file in client.jobs.artifacts(job.id)}
-            for name in FILES:
-                if f"report/{name}" in there:
-                    client.jobs.download(job.id, f"report/{name}", folder / name)
-    except (NoAnswer, StrangeAnswer) as error:
-        raise ValueError(f"url must be that of a running service, got {address.url!r} ({error.detail})") from None
-    except ServiceError as error:
-        raise ValueError(error.detail) from None
+    with asked(address.url, address.key) as client:
+        job = client.jobs.invariance(model, request["invariance"], data=request["data"])
+        code = watch(job.id, False, address, settings)
+        if code:
+            return code
+        folder.mkdir(parents=True, exist_ok=True)
+        there = {file.path for file in client.jobs.artifacts(job.id)}
+        for name in FILES:
+            if f"report/{name}" in there:
+                client.jobs.download(job.id, f"report/{name}", folder / name)
     found = json.loads((folder / "invariance.json").read_text())
     if as_json:
         sys.stdout.write(json.dumps({**found, "page": str(folder / "index.html")}, indent=2) + "\n")

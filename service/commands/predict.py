@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from service.client import Client, NoAnswer, Prediction, ServiceError, StrangeAnswer
+from service.client import Prediction
 from service.client.connection import IMAGES_PER_REQUEST
+from service.commands.asked import asked
 from service.models.folder import register_shipped
 from service.models.local import read_model
 from service.models.served import classifier
@@ -18,7 +19,7 @@ from service.predicting.images import Picture, read_picture
 from service.predicting.options import PredictOptions
 from service.problems import Problem
 from service.schemas import FailedImage, ImagePrediction, Predictions
-from service.settings import Settings, client_key
+from service.settings import Settings
 
 
 class Server(NamedTuple):
@@ -87,18 +88,13 @@ def _ask(images: list[Path], options: PredictOptions, server: Server) -> Predict
     """The answer of a service, a request at a time, with a bar on a terminal where they are many."""
     entries: list[Prediction] = []
     few = len(images) <= IMAGES_PER_REQUEST or not sys.stderr.isatty()
-    try:
-        with Client(server.url, server.key) as client, tqdm(total=len(images), unit="picture", disable=few) as bar:
-            for start in range(0, len(images), IMAGES_PER_REQUEST):
-                group = images[start : start + IMAGES_PER_REQUEST]
-                entries += client.predict(
-                    group, model=options.model, top_k=options.top_k, include=options.include, theta=options.theta
-                )
-                bar.update(len(group))
-    except (NoAnswer, StrangeAnswer) as error:
-        raise ValueError(f"url must be that of a running service, got {server.url!r} ({error.detail})") from None
-    except ServiceError as error:
-        raise ValueError(error.detail) from None
+    with asked(server.url, server.key) as client, tqdm(total=len(images), unit="picture", disable=few) as bar:
+        for start in range(0, len(images), IMAGES_PER_REQUEST):
+            group = images[start : start + IMAGES_PER_REQUEST]
+            entries += client.predict(
+                group, model=options.model, top_k=options.top_k, include=options.include, theta=options.theta
+            )
+            bar.update(len(group))
     answered = next((entry for entry in entries if not entry.problem), Prediction(model=options.model or ""))
     return Predictions(
         model=answered.model,
@@ -144,7 +140,7 @@ def predict(
     ):  # a line shows the best class alone, no outline, and the straightened picture is saved or not needed
         include = "transformed,theta" if save else "theta"
         options = PredictOptions(model=model, top_k=top_k or 1, include=include, theta=theta)
-    answer = predict_files(images, options, Server(url, key or client_key()) if url else None, settings)
+    answer = predict_files(images, options, Server(url, key) if url else None, settings)
     print_predictions(images, answer, as_json)
     if save:
         save_transformed(answer, targets)

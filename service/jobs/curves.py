@@ -49,11 +49,28 @@ class Curve(NamedTuple):
     colour: str
 
 
-PANELS: dict[str, tuple[Curve, ...]] = {
-    "loss": (Curve("train/loss", "training", _TRAIN), Curve("val/loss", "validation", _VALIDATION)),
+Panels = dict[str, tuple[Curve, ...]]
+
+_LOSS = Curve("train/loss", "training", _TRAIN), Curve("val/loss", "validation", _VALIDATION)
+_RATE = (Curve("learning_rate", "", _SOFT),)
+PANELS: Panels = {
+    "loss": _LOSS,
     "accuracy": (Curve("train/accuracy", "training", _TRAIN), Curve("val/accuracy", "validation", _VALIDATION)),
-    "learning rate": (Curve("learning_rate", "", _SOFT),),
+    "learning rate": _RATE,
 }
+ALIGN_PANELS: Panels = {
+    "loss": _LOSS,
+    "distance in pixels": (
+        Curve("val/distance", "mean", _VALIDATION),
+        Curve("val/distance_p95", "95 % of pairs", _SOFT),
+    ),
+    "learning rate": _RATE,
+}
+
+
+def panels_of(metrics: Metrics) -> Panels:
+    """Those of an aligner, where the metrics are its."""
+    return ALIGN_PANELS if any("val/distance" in line for line in metrics) else PANELS
 
 
 def svg(metrics: Metrics) -> bytes:
@@ -93,7 +110,7 @@ def _svg_mark(mark: Line | Text) -> str:
 
 
 def _marks(metrics: Metrics) -> Iterator[Line | Text]:
-    for place, (title, curves) in enumerate(PANELS.items()):
+    for place, (title, curves) in enumerate(panels_of(metrics).items()):
         found = {curve: _points(metrics, curve.name) for curve in curves}
         yield from _panel(float(place * WIDTH), title, {curve: points for curve, points in found.items() if points})
 

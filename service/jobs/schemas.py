@@ -157,7 +157,9 @@ class ProbePicture(_Schema):
     """A test picture that the network is shown at every validation."""
 
     image: DataUri
-    """As the network sees it, of at most 64x64 pixels; a larger one is shrunk."""
+    """As the network sees it, of at most 64x64 pixels; a larger one is shrunk. Of an aligner, the moving one."""
+    fixed: DataUri | None = None
+    """Of an aligner, the picture that it is laid on."""
     class_name: str | None = Field(alias="class")
     """What it shows."""
 
@@ -172,14 +174,17 @@ class ProbeItem(_Schema):
     """What the network makes of a picture."""
 
     transformed: DataUri
-    """What its class layers saw: the picture itself where there is no transformer."""
+    """What its class layers saw: the picture itself where there is no transformer. Of an aligner, both pictures on each
+    other: the moving one in red, the fixed one in cyan, grey where they agree."""
     outline: list[tuple[FiniteFloat, FiniteFloat]]
     """The border of the sampled region as points (x, y) in pixels of the picture, clockwise from the one that becomes the
     upper left corner."""
-    class_name: str = Field(alias="class")
-    """Its guess."""
+    class_name: str | None = Field(alias="class")
+    """Its guess; null of an aligner."""
     probability: FiniteFloat
-    """Of the guess."""
+    """Of the guess; of an aligner, its confidence."""
+    distance: FiniteFloat | None = None
+    """Of an aligner: of points from where they belong, in the mean, in pixels of the picture as it was."""
 
 
 class ProbeFrame(_Schema):

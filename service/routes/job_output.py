@@ -49,10 +49,12 @@ async def get_probe(
 ) -> Response:
     """A few test pictures, the same for the whole job, and what the network made of them at one validation after the other.
 
+    Of an aligner they are pairs, which it lays on each other.
+
     The event `sample` tells that there is a new frame.
     """
     found = await to_thread.run_sync(read_probe, await run_of(request, id), after)
-    return Response(found.model_dump_json(by_alias=True), media_type="application/json")
+    return Response(found.model_dump_json(by_alias=True, exclude_unset=True), media_type="application/json")
 
 
 @router.get("/{id}/logs", response_class=Response, responses={200: LOGS, **_PROBLEMS})

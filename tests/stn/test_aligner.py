@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.datasets import load_sample_image
 from torch import Tensor
 
 import stn
@@ -53,6 +54,37 @@ def test_identical_pictures_stay_where_they_are_under_every_transform(trained: s
         aligned = aligner(images, images)
     assert pixels_off(aligner, aligned.theta, STILL).max() < 0.1
     assert (aligned.images - images).abs().max() < 0.02
+
+
+def varied() -> dict[str, Tensor]:
+    """Pictures (C, H, W) of many sizes, grey and in colour, some of which fit on themselves in more ways than one."""
+    photograph = torch.from_numpy(load_sample_image("china.jpg").copy()).permute(2, 0, 1).float() / 255
+    y, x = (axis.float() for axis in torch.meshgrid(torch.arange(96), torch.arange(96), indexing="ij"))
+    return {
+        "photograph": photograph,
+        "part of it": photograph[:, 100:131, 200:257],
+        "a small part": photograph[:, 100:108, 200:208],
+        "a wide part": photograph[:, 100:108, :200],
+        "a high part": photograph[:, 100:300, :9],
+        "texture": pictures(1)[0],
+        "noise": torch.rand(3, 40, 40, generator=torch.Generator().manual_seed(0)),
+        "stripes": ((x // 4) % 2)[None],
+        "chessboard": ((x // 8 + y // 8) % 2)[None],
+        "slope": x[None] / 96,
+        "disc": ((x - 48).hypot(y - 48) < 30).float()[None],
+        "speck": ((x - 5).hypot(y - 90) < 3).float()[None],
+        "faint": 0.4 + 0.01 * ((x / 7).sin() * (y / 5).cos())[None],
+    }
+
+
+def test_every_kind_of_picture_lies_on_itself_and_on_its_own_grey(trained: stn.Aligner) -> None:
+    for name, picture in varied().items():
+        for fixed, seconds in ((picture, 0.0), (picture.mean(0, keepdim=True), 0.01)):
+            found = stn.align(trained, picture, fixed, seconds=seconds)
+            height, width = picture.shape[1:]
+            still = stn.lattice((height, width)).view(height, width, 2)
+            off = ((found.grid - still) * torch.tensor([width / 2, height / 2])).norm(dim=-1).max()
+            assert off < 0.1 and found.confidence > 0.95, (name, float(off), found.confidence)
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,14 @@ def test_a_run_ends_with_an_aligner_its_scores_and_a_report_and_goes_on_where_it
     assert dict(info.scores) == scores
     assert "where nothing is moved" in (tmp_path / "whole" / "report" / "index.html").read_text()
     assert len(list((tmp_path / "whole" / "samples").glob("*.png"))) == 2
+    probe = tmp_path / "whole" / "probe"
+    shown = json.loads((probe / "pictures.json").read_text())["pictures"]
+    assert len(shown) == 8 and all(entry["image"] != entry["fixed"] for entry in shown)
+    frames = [json.loads((probe / f"step-{step:06d}.json").read_text())["items"] for step in (2, 4)]
+    for one, other in zip(*frames, strict=True):
+        assert len(one["outline"]) >= 4 and one["distance"] > 0 and 0 < one["probability"] < 1
+        assert one["transformed"] != other["transformed"] or one["outline"] == other["outline"]
+    assert frames[0] != frames[1]  # the aligner has learnt something
     lines = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
     assert lines[-1]["train/points"] > 0

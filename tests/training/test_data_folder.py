@@ -1,3 +1,4 @@
+import dataclasses
 import logging
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from PIL import Image
 from service.predicting.images import read_picture
 from stn import InputConfig
 from tests.training.picture_sets import picture, pixels, read, write_folder
+from training.config import DataConfig, TrainingConfig
+from training.data.datamodule import DataModule
+from training.data.folder import read_folder
+from training.fit import check_data_for
 
 
 def test_each_folder_is_a_class_and_every_picture_keeps_its_pixels(tmp_path: Path) -> None:
@@ -43,6 +48,23 @@ def test_folders_train_and_test_are_the_split(tmp_path: Path) -> None:
     assert data.class_names == ("cat", "dog")
     assert data.labels[data.train].tolist() == [0, 0, 0, 1, 1, 1, 1]
     assert data.labels[data.test].tolist() == [0, 1, 1]
+
+
+def test_a_folder_of_pictures_alone_is_one_class_that_suffices_for_an_aligner(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_folder(tmp_path, {"mine": 12})
+    (tmp_path / "mine" / "note.txt").write_text("hello")
+    data = DataConfig(name="folder", root=str(tmp_path / "mine"), size=(16, 16))
+    with caplog.at_level(logging.INFO, "training"):
+        found = read_folder(data)
+    assert "1 files in" in caplog.text
+    assert (found.class_names, len(found.images), found.labels.unique().tolist()) == (("pictures",), 12, [0])
+    assert torch.cat([found.train, found.test]).sort().values.tolist() == list(range(12))
+    config = TrainingConfig(name="mine", task="align", data=data)
+    check_data_for(config, DataModule(config))
+    with pytest.raises(ValueError, match=r"data.root must be a set of 2 to 65,536 classes, got \['pictures'\]"):
+        check_data_for(dataclasses.replace(config, task="classify"), DataModule(config))
 
 
 def test_two_classes_may_be_called_train_and_test(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.training.runs import kill_when, restless, small, train, trained
 from tests.training.runs import step_of as step_of_checkpoint
 from training.data.batches import FixedBatches
-from training.probe import FRAMES, Probe, probe_pictures, tile
+from training.probe import FRAMES, Probe, begin_classes, probe_pictures, tile
 from training.probe_folder import frame_name, step_of
 from training.runs import create_run
 
@@ -77,7 +77,7 @@ def test_frames_that_will_be_repeated_are_dropped_and_the_number_is_bounded() ->
 
 
 def _has_frame(number: int, validations: int) -> bool:
-    return Probe(Path("nowhere"), 10, 10 * validations).has_frame(10 * number)
+    return Probe(Path("nowhere"), 10, 10 * validations, begin_classes).has_frame(10 * number)
 
 
 def test_pictures_are_of_as_many_classes_as_there_are() -> None:

@@ -1,4 +1,4 @@
-"""Your own pictures: a folder with one folder for each class."""
+"""Your own pictures: a folder with one folder for each class, or with pictures alone where no class is asked for."""
 
 import logging
 import os
@@ -15,6 +15,10 @@ from training.own_pictures import OWN_FORMATS, SUFFIXES, natural
 log = logging.getLogger(__name__)
 
 
+ALONE = "pictures"
+"""The class of pictures that lie in no class folder."""
+
+
 class _Listing(NamedTuple):
     """Picture files in order, with their classes."""
 
@@ -25,10 +29,11 @@ class _Listing(NamedTuple):
 
 
 def read_folder(config: DataConfig) -> DataSet:
-    """The pictures in ROOT/CLASS, or in ROOT/train/CLASS and ROOT/test/CLASS.
+    """The pictures in ROOT/CLASS, or in ROOT/train/CLASS and ROOT/test/CLASS; those in ROOT, where it holds no folder.
 
-    Classes are in natural order of their names, "2" before "10". Hidden files and files without one of `SUFFIXES` are
-    left out, and how many is logged; pictures that cannot be read are left out and named there.
+    The latter are one class, `pictures`, which is enough for an aligner. Classes are in natural order of their names, "2"
+    before "10". Hidden files and files without one of `SUFFIXES` are left out, and how many is logged; pictures that cannot
+    be read are left out and named there.
 
     Raises:
         ValueError: for no class, a class without pictures, or train and test of different classes.
@@ -64,8 +69,10 @@ def _list(root: Path, folder: Path) -> _Listing:
     """The pictures of the class folders in this folder."""
     entries = _entries(folder)
     classes = sorted((path for path in entries if path.is_dir()), key=lambda path: natural(path.name))
+    if not classes and (alone := _pictures(entries)):
+        return _listing(root, [alone], (ALONE,), len(entries))
     found = [_entries(path) for path in classes]
-    pictures = [[path for path in files if path.suffix.lower() in SUFFIXES and path.is_file()] for files in found]
+    pictures = [_pictures(files) for files in found]
     class_names = tuple(path.name for path in classes)
     where = "data.root" if folder == root else f"data.root/{folder.name}"
     require(len(classes) >= 1, where, "a folder with one folder for each class", list(class_names))
@@ -73,12 +80,21 @@ def _list(root: Path, folder: Path) -> _Listing:
         rule = f"a folder whose class folders all hold pictures ({', '.join(SUFFIXES)})"
         if not files:
             raise ValueError(f"{where} must be {rule}, got none among {len(inside)} files and folders in {name!r}")
-    ignored = len(entries) - len(classes) + sum(map(len, found)) - sum(map(len, pictures))
+    return _listing(root, pictures, class_names, len(entries) - len(classes) + sum(map(len, found)))
+
+
+def _listing(root: Path, pictures: list[list[Path]], class_names: tuple[str, ...], count: int) -> _Listing:
+    """The pictures of each class, of so many files in all."""
+    ignored = count - sum(map(len, pictures))
     if ignored:
-        log.info("%d files in %s are ignored: they are no pictures in a class folder", ignored, folder)
+        log.info("%d files in %s are ignored: they are no pictures in a class folder", ignored, root)
     names = tuple(path.relative_to(root).as_posix() for files in pictures for path in files)
     labels = tuple(label for label, files in enumerate(pictures) for _ in files)
     return _Listing(names, labels, class_names)
+
+
+def _pictures(files: list[Path]) -> list[Path]:
+    return [path for path in files if path.suffix.lower() in SUFFIXES and path.is_file()]
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -1,17 +1,24 @@
 /** Align: two pictures, one laid on the other, and a slider that fades or wipes between them. Loaded when one goes there. */
 
-import { byId } from "../dom.js";
-import { keyForm, keyHeader } from "../key.js";
+import { ask } from "../api.js";
+import { byId, button, h, svgElement } from "../dom.js";
+import { hush, tell } from "../train/tellings.js";
 import { sample } from "./sample.js";
 
 const LINES = 8; // of the grid, each way
 const SECONDS = 2; // of refinement
-/** The files; `turn` counts the questions, of which only the last is answered. */
-const state = { moving: null, fixed: null, turn: 0 };
+const BETWEEN = "Between the fixed picture and the moving one";
+/** The files and the model, null for the first that aligns; `turn` counts the questions, of which only the last is answered. */
+const state = { moving: null, fixed: null, model: null, turn: 0 };
 let parts = null;
 
-export function open() {
+/** `model` and `version` of the query name the model. */
+export function open(path, query) {
   parts ??= build();
+  const [name, version] = [query.get("model"), query.get("version")];
+  state.model = name ? { model: name, ...(version && { version }) } : null;
+  parts.words.textContent = name ? `By ${name}${version ? `, version ${version}` : ""}.` : "";
+  if (state.moving && state.fixed) lay();
 }
 
 export function close() {
@@ -20,45 +27,47 @@ export function close() {
 
 function build() {
   const place = byId("align");
-  document.head.append(make("link", { rel: "stylesheet", href: "static/align/align.css" }));
   const made = {
-    say: make("div", { className: "notice", hidden: true }),
+    say: h("div.notice", { role: "status", hidden: true }),
     slots: { moving: slot("moving", "Moving"), fixed: slot("fixed", "Fixed") },
-    refine: make("input", { type: "checkbox", onchange: ask }),
-    result: make("figure", { className: "laid", hidden: true }),
-    words: make("p", { className: "legend", role: "status" }),
-    fixed: make("img", { alt: "The fixed picture" }),
-    warped: make("img", { alt: "The moving picture, laid on the fixed one" }),
-    slider: make("input", { id: "align-at", type: "range", min: 0, max: 100, value: 50, oninput: slide }),
-    wipe: make("input", { type: "radio", name: "align-how", onchange: slide }),
-    fade: make("input", { type: "radio", name: "align-how", checked: true, onchange: slide }),
-    grid: make("input", { type: "checkbox", checked: true, onchange: () => showGrid() }),
-    save: make("a", { className: "button quiet", download: "aligned.png" }, "Save the picture"),
+    refine: h("input", { type: "checkbox", onchange: lay }),
+    result: h("figure.laid", { hidden: true }),
+    words: h("p.legend", { role: "status" }),
+    fixed: h("img", { alt: "The fixed picture" }),
+    warped: h("img", { alt: "The moving picture, laid on the fixed one" }),
+    slider: h("input", { type: "range", min: 0, max: 100, value: 50, oninput: slide, ariaLabel: BETWEEN }),
+    wipe: h("input", { type: "radio", name: "align-how", onchange: slide }),
+    fade: h("input", { type: "radio", name: "align-how", checked: true, onchange: slide }),
+    grid: h("input", { type: "checkbox", checked: true, onchange: showGrid }),
+    save: h("a.button.quiet", { download: "aligned.png" }, "Save the picture"),
   };
-  const tools = make("div", { className: "options" },
-    make("button", { type: "button", className: "button quiet", onclick: trySample }, "Try a sample"),
-    make("label", {}, made.refine, ` Refine, up to ${SECONDS} s`), make("label", {}, made.grid, " Grid"));
-  const between = make("div", { className: "between" },
-    make("label", { htmlFor: "align-at" }, "Fixed"), made.slider, make("span", { ariaHidden: "true" }, "Moving"),
-    make("label", {}, made.fade, " Fade"), make("label", {}, made.wipe, " Wipe"), made.save);
-  made.result.append(make("div", { className: "stack" }, made.fixed, made.warped), between);
-  made.slider.ariaLabel = "Between the fixed picture and the moving one";
-  place.append(made.say,
-    make("div", { className: "pair" }, made.slots.moving.node, made.slots.fixed.node), tools, made.words, made.result);
+  const ends = ["Fixed", "Moving"].map((text) => h("span", { ariaHidden: "true" }, text));
+  made.result.append(
+    h("div.stack", made.fixed, made.warped),
+    h("div.options", ends[0], made.slider, ends[1], h("label", made.fade, "Fade"), h("label", made.wipe, "Wipe"), made.save),
+  );
+  place.append(
+    made.say,
+    h("div.pair", made.slots.moving.node, made.slots.fixed.node),
+    h("div.options",
+      button("Try a sample", trySample, { className: "button quiet" }),
+      h("label", made.refine, `Refine, up to ${SECONDS} s`),
+      h("label", made.grid, "Grid"),
+    ),
+    made.words,
+    made.result,
+  );
   return made;
 }
 
 /** A picture's place: chosen, or dropped. */
 function slot(name, title) {
   const id = `align-${name}`;
-  const picture = make("img", { alt: `The ${name} picture`, hidden: true });
-  const lines = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  lines.setAttribute("aria-hidden", "true");
-  lines.setAttribute("preserveAspectRatio", "none");
-  const file = make("input", { id, className: "unseen", type: "file", accept: "image/png,image/jpeg,image/webp,image/gif,image/bmp" });
-  const node = make("figure", { className: "slot" },
-    make("figcaption", {}, title), make("div", { className: "stack" }, picture, lines),
-    file, make("label", { className: "button quiet", htmlFor: id }, `Choose the ${name} picture`));
+  const picture = h("img", { alt: `The ${name} picture`, hidden: true });
+  const lines = svgElement("svg", { "aria-hidden": "true", preserveAspectRatio: "none" });
+  const file = h("input.unseen", { id, type: "file", accept: "image/png,image/jpeg,image/webp,image/gif,image/bmp" });
+  const choose = h("label.button.quiet", { htmlFor: id }, `Choose the ${name} picture`);
+  const node = h("figure.slot", h("figcaption", title), h("div.stack", picture, lines), file, choose);
   file.onchange = () => {
     take(name, file.files[0]);
     file.value = ""; // the same file may be chosen again
@@ -79,7 +88,7 @@ function take(name, file) {
   state[name] = file;
   picture.src = URL.createObjectURL(file);
   picture.hidden = false;
-  ask();
+  lay();
 }
 
 async function trySample() {
@@ -89,34 +98,26 @@ async function trySample() {
   take("moving", moving);
 }
 
-async function ask() {
+async function lay() {
   if (!state.moving || !state.fixed) return void (parts.words.textContent = "Choose the other picture, too.");
   const turn = ++state.turn;
   const body = new FormData();
   for (const name of ["moving", "fixed"]) body.append(name, state[name]);
   parts.words.textContent = "Looking …";
-  parts.say.hidden = true;
+  hush(parts.say);
   const began = performance.now();
   try {
-    const query = parts.refine.checked ? `?refine=${SECONDS}` : "";
-    const response = await fetch(`v1/align${query}`, { method: "POST", body, headers: keyHeader() });
-    const answer = await response.json();
+    const query = new URLSearchParams({ ...state.model, ...(parts.refine.checked && { refine: SECONDS }) });
+    const answer = await ask(`v1/align?${query}`, { method: "POST", body });
+    if (turn === state.turn) show(answer, performance.now() - began);
+  } catch (error) {
     if (turn !== state.turn) return;
-    if (response.ok) return show(answer, performance.now() - began);
-    tell(response.status, answer.detail);
-  } catch {
-    if (turn === state.turn) tell(0, "the service does not answer: check that it still runs");
+    parts.result.hidden = true;
+    parts.words.textContent = "";
+    state.answer = null;
+    showGrid();
+    tell(parts.say, error, lay, "predict");
   }
-}
-
-function tell(status, detail) {
-  parts.result.hidden = true;
-  parts.words.textContent = "";
-  state.answer = null;
-  showGrid();
-  parts.say.hidden = false;
-  if (status !== 401) parts.say.textContent = `${detail[0].toUpperCase()}${detail.slice(1)}.`;
-  else parts.say.replaceChildren(keyForm("This service asks for a key. Whoever runs it makes one with stn keys create.", ask));
 }
 
 function show(answer, milliseconds) {
@@ -126,7 +127,9 @@ function show(answer, milliseconds) {
   const sure = `${Math.round(100 * answer.confidence)} % sure`;
   const doubt = answer.confidence < 0.5 ? "; the pictures may have nothing in common" : "";
   const refined = answer.refined ? ["refined"] : [];
-  parts.words.textContent = [`${sure}${doubt}`, ...refined, ...answer.notes, `${Math.round(milliseconds)} ms`].join(" · ");
+  const by = state.model ? [`${answer.model}, version ${answer.version}`] : [];
+  const time = `${Math.round(milliseconds)} ms`;
+  parts.words.textContent = [`${sure}${doubt}`, ...refined, ...answer.notes, time, ...by].join(" · ");
   parts.result.hidden = false;
   slide();
   showGrid();
@@ -148,11 +151,7 @@ function showGrid() {
     const [width, height] = [picture.naturalWidth, picture.naturalHeight];
     lines.setAttribute("viewBox", `0 0 ${width} ${height}`);
     const rows = answer.theta.matrix ? lattice(answer.theta.matrix, width, height) : [[...answer.outline, answer.outline[0]]];
-    lines.replaceChildren(...rows.map((points) => {
-      const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
-      line.setAttribute("points", points.map((point) => point.join()).join(" "));
-      return line;
-    }));
+    lines.replaceChildren(...rows.map((points) => svgElement("polyline", { points: points.join(" ") })));
   };
   picture.decode().then(draw, () => {});
 }
@@ -165,10 +164,4 @@ function lattice(matrix, width, height) {
   };
   const steps = Array.from({ length: LINES + 1 }, (_, index) => (2 * index) / LINES - 1);
   return steps.flatMap((fixed) => [steps.map((moving) => at(fixed, moving)), steps.map((moving) => at(moving, fixed))]);
-}
-
-function make(tag, properties, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
 }

@@ -99,7 +99,7 @@ export function createCorners(stage, inside, { onStart, onMove, onEnd, step }) {
   return { show };
 }
 
-function mean(points) {
+export function mean(points) {
   return [0, 1].map((axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length);
 }
 

@@ -1,6 +1,15 @@
-/** What dragging a handle does to the others, so that the transform can follow. */
+/** What dragging a handle does to the others, so that the transform can follow. Loaded when one is dragged. */
+
+import { ALL, mean } from "./corners.js";
+import { thetaFromCorners } from "./theta_from_corners.js";
 
 const SMALLEST = 0.02;
+
+/** theta's numbers after a handle, or the middle of all, was dragged to a point; null where no theta has them so. */
+export function drag(transform, handles, index, point) {
+  const moved = index === ALL ? shift(handles, difference(point, mean(handles))) : dragHandle(transform, handles, index, point);
+  return thetaFromCorners(transform, moved);
+}
 
 /**
  * The handles after one was dragged to a point.
@@ -16,7 +25,7 @@ export function dragHandle(transform, handles, index, point) {
   return (DRAGS[transform] ?? free)(handles, index, point);
 }
 
-export function shiftHandles(handles, [dx, dy]) {
+function shift(handles, [dx, dy]) {
   return handles.map(([x, y]) => [x + dx, y + dy]);
 }
 
@@ -49,7 +58,7 @@ const DRAGS = {
       return [fixed[0] + factor * x, fixed[1] + factor * y];
     });
   },
-  translation: (corners, index, point) => shiftHandles(corners, difference(point, corners[index])),
+  translation: (corners, index, point) => shift(corners, difference(point, corners[index])),
 };
 
 /** All turned and scaled about a point by what takes one difference to the other: a quotient of complex numbers. */

@@ -1,14 +1,16 @@
+/** One request under way and the newest wish next. */
+
+import { createAgain } from "../again.js";
+
 /**
- * One request under way and the newest wish next.
- *
  * No delay: while the service answers quickly every movement is answered, and while it does not, what lies between is left
  * out. `ask(wish, signal)` gives the answer; `show(answer, wish)` and `fail(error, wish)` are told of it, unless a wish with
  * another `subject` has come meanwhile: then it is stale, and what is under way is aborted.
  */
 export function createLive({ ask, show, fail }) {
+  const again = createAgain();
   let wanted = null;
   let underWay = null;
-  let again = 0;
 
   async function next() {
     while (wanted) {
@@ -18,11 +20,13 @@ export function createLive({ ask, show, fail }) {
       underWay = mine;
       try {
         const answer = await ask(wish, mine.control.signal);
-        if (underWay === mine) show(answer, wish);
+        if (underWay !== mine) return; // another loop has taken over
+        again.worked();
+        show(answer, wish);
       } catch (error) {
         if (underWay === mine) failed(error, wish);
       }
-      if (underWay !== mine) return; // another loop has taken over
+      if (underWay !== mine) return;
     }
     underWay = null;
   }
@@ -30,12 +34,11 @@ export function createLive({ ask, show, fail }) {
   /** A service that is gone is asked again, until it is back or something else is wanted. */
   function failed(error, wish) {
     fail(error, wish);
-    clearTimeout(again);
-    if (error.retryAfter) again = setTimeout(() => wanted ?? want(wish), 1000 * error.retryAfter);
+    if (error.retryAfter) again.later(() => wanted ?? want(wish), error.retryAfter);
   }
 
   function want(wish) {
-    clearTimeout(again);
+    again.cancel();
     wanted = wish;
     if (underWay && underWay.wish.subject === wish.subject) return;
     underWay?.control.abort();
@@ -43,7 +46,7 @@ export function createLive({ ask, show, fail }) {
   }
 
   function stop() {
-    clearTimeout(again);
+    again.cancel();
     wanted = null;
     underWay?.control.abort();
     underWay = null;

@@ -1,5 +1,6 @@
 /** The models of the service, and which of them are asked. */
 
+import { createAgain } from "../again.js";
 import { ask } from "../api.js";
 import { byId, h } from "../dom.js";
 import { keyForm } from "../key.js";
@@ -9,6 +10,7 @@ import { percent } from "./guess.js";
 let choices = [];
 let preferred = null;
 let remark = null;
+const again = createAgain();
 
 /** The choice that this `{name, version}` means; the default one for null, undefined where it is not served. */
 export function served(wanted) {
@@ -20,6 +22,7 @@ export function served(wanted) {
 export async function loadModels(then) {
   try {
     const { default_model: name, models, refused } = await ask("v1/models");
+    again.worked();
     choices = models.flatMap(versionsOf);
     preferred = choices.find((choice) => choice.name === name) ?? choices[0] ?? null;
     if (!choices.length) showNotice(...noModel(refused));
@@ -28,7 +31,7 @@ export async function loadModels(then) {
   } catch (error) {
     if (error.status === 401) return askForKey(then);
     showNotice(error.message);
-    if (error.retryAfter) setTimeout(() => loadModels(then), 1000 * error.retryAfter);
+    if (error.retryAfter) again.later(() => loadModels(then), error.retryAfter);
   }
 }
 

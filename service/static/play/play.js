@@ -1,9 +1,9 @@
 /** Play: what is on the pad is sent to the service as it changes, and shown with its answer. */
 
-import { predict, predictUrl } from "../api.js";
+import { predictUrl } from "../api.js";
 import { curlLine, quoted } from "../curl.js";
 import { byId, copyText } from "../dom.js";
-import { lazyPart } from "../lazy.js";
+import { lazyPart, load } from "../lazy.js";
 import { toBase64 } from "./base64.js";
 import { BadAddress, stateOf } from "./address.js";
 import { createAsking, needsActivations } from "./asking.js";
@@ -11,10 +11,8 @@ import { showFollowing } from "./follow.js";
 import { showFailure, showGuess, showNotSure } from "./guess.js";
 import { createLink } from "./link.js";
 import { askForKey, createPickers, hideRemark, loadModels, served, showRemark } from "./models.js";
-import { createMeasure } from "./measure.js";
 import { createPad } from "./pad.js";
 import { cellsOf } from "./payload.js";
-import { decodeFile } from "./picture_files.js";
 import { createSight } from "./sight.js";
 import { createSliders } from "./sliders.js";
 import { createSources } from "./sources.js";
@@ -30,14 +28,14 @@ const tools = createTools(store, () => showHandles(store.get()));
 const pad = createPad(store, tools);
 const sliders = createSliders(store);
 const pickers = createPickers((field, chosen) => store.set({ [field]: chosen, ...(field === "model" && { theta: null }) }));
-const sources = createSources({ show: showSource, label: labelEntries, fail: (error) => notLoaded(error) });
+const sources = createSources({ show: showSource, model: () => served(store.get().model), fail: (error) => notLoaded(error) });
 const link = createLink(store);
 const asking = createAsking({ show: showAnswer, fail: showProblem, beside: showBeside, nothing: showNothing });
 const sight = createSight(byId("sight"), {
   onTheta: (theta) => store.set({ theta }),
   onReset: () => store.set({ theta: null }),
+  fail: (error) => notLoaded(error),
 });
-const measure = createMeasure(byId("measure"), () => served(store.get().model));
 /** What is not shown at first is loaded when it is. */
 const notLoaded = (error) => showRemark(error.message);
 const handles = lazyPart(async () => (await import("./handles.js")).createHandles(store), notLoaded);
@@ -57,7 +55,6 @@ const layers = lazyPart(async () => {
 let frame = 0;
 let isOpen = false;
 let curlTimer = 0;
-let labelling = 0;
 /** The model whose layers are known. */
 let listed = null;
 
@@ -90,7 +87,7 @@ function showState(state) {
   byId("compare").checked = state.compare;
   byId("play").dataset.state = isEmpty(state) ? "empty" : "shown";
   pickers.update(state);
-  measure.update();
+  byId("measure").hidden = !model;
   byId("shell").ariaBusy = "true"; // until its line is that of what is shown
   askSoon();
 }
@@ -120,6 +117,7 @@ async function read(query) {
     const changes = stateOf(query);
     if (changes.source?.copy) {
       const { file, copy } = changes.source;
+      const { decodeFile } = await load(() => import("./picture_files.js"));
       const image = await decodeFile(file);
       if (!image) throw new BadAddress("its picture cannot be read");
       changes.source = picture(file, image, copy);
@@ -158,25 +156,6 @@ function showSource(changes) {
   store.keep();
   if (changes.source.kind === "picture") tools.pick("move");
   else tools.pick("draw");
-}
-
-/** Of several pictures, what each is guessed to be, by the model that is chosen. */
-async function labelEntries(entries) {
-  const model = served(store.get().model);
-  const mine = ++labelling;
-  for (const { file, text, button } of model ? entries : []) {
-    const guess = await guessOf(file, model).catch(() => null);
-    if (mine !== labelling) return; // others were chosen meanwhile, or another model
-    text.textContent = guess ?? "failed";
-    button.ariaLabel = `${file.name}: ${text.textContent}`;
-    button.classList.toggle("failed", guess === null);
-  }
-}
-
-async function guessOf(file, { name, version }) {
-  const type = file.type.startsWith("image/") ? file.type : "application/octet-stream";
-  const { prediction } = await predict({ body: file, type }, { model: name, version, include: "" });
-  return prediction.class;
 }
 
 // The answer
@@ -244,6 +223,10 @@ for (const name of ["grid", "compare"]) {
   byId(name).addEventListener("change", ({ target }) => store.set({ [name]: target.checked }));
 }
 
+byId("measure").addEventListener("click", async ({ target }) => {
+  const measuring = await load(() => import("./measure.js")).catch(notLoaded);
+  measuring?.measure(target, served(store.get().model));
+});
 byId("copy").addEventListener("click", ({ target }) => copyText(byId("curl"), target));
 
 showState(store.get());

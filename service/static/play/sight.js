@@ -1,14 +1,13 @@
 /** What the network saw: the input with the sampled region, which can be dragged, and the transformed picture. */
 
-import { ALL, createCorners } from "./corners.js";
-import { dragHandle, shiftHandles } from "./dragging.js";
+import { load } from "../lazy.js";
+import { createCorners } from "./corners.js";
 import { frameOf, toInput, toPicture } from "./frame.js";
 import { decode } from "./pictures.js";
 import { gridOf, outlineOf } from "./region.js";
 import { drawGrid, drawLines, drawMark, drawPicture, showTransformed } from "./sight_drawing.js";
 import { buildSight } from "./sight_parts.js";
-import { handlesOf, thetaFromCorners } from "./theta_from_corners.js";
-import { isStraight, latticeOf, thetaOf } from "./transforms.js";
+import { handlesOf, isStraight, latticeOf, thetaOf } from "./transforms.js";
 import { createView } from "./view.js";
 
 const MOST_HANDLES = 64;
@@ -17,14 +16,14 @@ const SAME = 1e-4;
 
 /**
  * Fill `root` with both pictures. `onTheta(values)` says what theta is to be used, at most once per frame of the screen;
- * `onReset()` that it is to be the network's own.
+ * `onReset()` that it is to be the network's own, `fail(error)` that what drags did not come.
  *
  * - `update({picture, prediction, info, showGrid, given})`: `picture` is a decoded image or a canvas, shown where the answer
  *   has no `input`; `prediction` null for nothing yet; `info` the model's version; `given` whether theta is by hand. The
  *   promise is kept when it is drawn.
  * - `mark(points)`: show a polygon in pixels of the picture, or none for null.
  */
-export function createSight(root, { onTheta, onReset }) {
+export function createSight(root, { onTheta, onReset, fail }) {
   const parts = buildSight(root, () => {
     held = null;
     onReset();
@@ -90,15 +89,12 @@ export function createSight(root, { onTheta, onReset }) {
     draw();
   }
 
-  function onMove(index, point) {
+  async function onMove(index, point) {
     const { frame, theta } = shown;
     const handles = drag ?? handlesOf(theta);
-    const target = toInput(frame, point);
-    const moved =
-      index === ALL
-        ? shiftHandles(handles, [0, 1].map((axis) => target[axis] - mean(handles, axis)))
-        : dragHandle(theta.transform, handles, index, target);
-    const values = thetaFromCorners(theta.transform, moved);
+    const dragging = await load(() => import("./dragging.js")).catch(fail);
+    if (!dragging || !shown) return;
+    const values = dragging.drag(theta.transform, handles, index, toInput(frame, point));
     if (!values) return; // no theta has the handles there; it stays as it was
     held = values;
     draw();
@@ -120,10 +116,6 @@ function cornersOf(theta) {
   if (!theta || isStraight(theta)) return [0, 1, 2, 3];
   const [rows, columns] = latticeOf(theta);
   return rows * columns > MOST_HANDLES ? null : [0, columns - 1, rows * columns - 1, (rows - 1) * columns];
-}
-
-function mean(points, axis) {
-  return points.reduce((sum, point) => sum + point[axis], 0) / points.length;
 }
 
 function same(a, theta) {

@@ -3,45 +3,26 @@
 import { byId, h } from "../dom.js";
 import { load } from "../lazy.js";
 import { GALLERY } from "./gallery.js";
-import { copyOf, decodeFile } from "./picture_files.js";
 import { render } from "./render.js";
-import { drawing, picture, STRAIGHT } from "./state.js";
+import { drawing } from "./state.js";
 
-/** `show({source, view})` is told what to lay on the pad; `label(entries)` of several pictures, to say what each is, and
- * `fail(error)` what does not work. */
-export function createSources({ show, label, fail }) {
-  let entries = [];
-  let chosen = null;
+/** `show({source, view})` is told what to lay on the pad, `fail(error)` what does not work; `model()` gives the model that
+ * says what each of several pictures is, or null. */
+export function createSources({ show, model, fail }) {
+  let strip = null;
+  let coming = null;
 
-  function take(files, view = {}) {
+  async function take(files, view = {}) {
     if (!files.length) return;
-    entries = Array.from(files, (file) => ({ file, view }));
-    byId("strip").replaceChildren(...entries.map(entryOf));
-    byId("strip").hidden = entries.length < 2;
-    select(entries[0]);
-    if (entries.length > 1) label(entries);
-  }
-
-  function entryOf(entry) {
-    const url = URL.createObjectURL(entry.file);
-    const image = h("img", { alt: "", decoding: "async", src: url });
-    const done = () => URL.revokeObjectURL(url);
-    image.addEventListener("load", done);
-    image.addEventListener("error", () => {
-      done();
-      image.removeAttribute("src");
-    });
-    entry.text = h("span", "…");
-    entry.button = h("button", { type: "button", title: entry.file.name, ariaLabel: entry.file.name }, image, entry.text);
-    entry.button.addEventListener("click", () => select(entry));
-    return h("li", entry.button);
-  }
-
-  async function select(entry) {
-    chosen = entry;
-    const image = await decodeFile(entry.file);
-    const copy = image && (await copyOf(image));
-    if (chosen === entry) show({ source: picture(entry.file, image, copy), view: { ...STRAIGHT, ...entry.view } });
+    const taken = Array.from(files); // those of an event are gone once it is over
+    try {
+      coming ??= load(() => import("./strip.js"));
+      strip ??= (await coming).createStrip({ show, model });
+      strip.take(taken, view);
+    } catch (error) {
+      coming = null;
+      fail(error);
+    }
   }
 
   byId("gallery").replaceChildren(
@@ -50,14 +31,14 @@ export function createSources({ show, label, fail }) {
       render(thumbnail.getContext("2d"), { source: drawing(strokes), view }, 1);
       const button = h("button", { type: "button", title: name, ariaLabel: name }, thumbnail);
       button.addEventListener("click", () => {
-        chosen = null;
+        strip?.leave();
         show({ source: drawing(strokes), view });
       });
       return h("li", button);
     }),
   );
   byId("file").addEventListener("change", ({ target }) => {
-    take(Array.from(target.files));
+    take(target.files);
     target.value = ""; // the same file may be chosen again
   });
   byId("camera").addEventListener("click", async () => {
@@ -68,13 +49,11 @@ export function createSources({ show, label, fail }) {
       fail(error);
     }
   });
-  listenForFiles((files) => take(files));
+  listenForFiles(take);
   return {
-    update({ source }) {
-      for (const { file, button } of entries) button.ariaCurrent = String(file === source.file);
-    },
+    update: (state) => strip?.update(state),
     /** Say again what each is: another model is asked. */
-    relabel: () => entries.length > 1 && label(entries),
+    relabel: () => strip?.label(),
   };
 }
 

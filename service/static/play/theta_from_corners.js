@@ -1,10 +1,10 @@
 /**
- * Handles of the sampled region, and theta from where they are: the corners (upper left, upper right, lower right, lower
- * left) or, of the thin-plate spline, the control points. All in the network's input, −1 and +1 its outer edges.
+ * theta from where the handles of the sampled region are: the corners (upper left, upper right, lower right, lower left) or,
+ * of the thin-plate spline, the control points. All in the network's input, −1 and +1 its outer edges.
  */
 
 import { solve } from "./linear.js";
-import { CORNERS, isStraight, mapOf } from "./transforms.js";
+import { CORNERS } from "./transforms.js";
 
 /** theta's numbers from the nearest matrix [A | t], of which A is [[a, b], [c, d]]. */
 const FROM_MATRIX = {
@@ -20,12 +20,6 @@ const FROM_MATRIX = {
   },
   translation: ({ x, y }) => [x, y],
 };
-
-/** Where theta takes the corners, or the control points. */
-export function handlesOf(theta) {
-  if (isStraight(theta)) return CORNERS.map(mapOf(theta));
-  return Array.from({ length: theta.values.length / 2 }, (_, k) => theta.values.slice(2 * k, 2 * k + 2));
-}
 
 /** theta's numbers with its handles here, as near as the transform gets; null where no transform has them so. */
 export function thetaFromCorners(transform, handles) {

@@ -53,6 +53,12 @@ export function mapOf(theta) {
   };
 }
 
+/** Where theta takes the corners, or the control points: what the region is dragged by. */
+export function handlesOf(theta) {
+  if (isStraight(theta)) return CORNERS.map(mapOf(theta));
+  return Array.from({ length: theta.values.length / 2 }, (_, k) => theta.values.slice(2 * k, 2 * k + 2));
+}
+
 // The thin-plate spline
 
 /** Rows and columns of its control points: the last parameter's name is y{rows − 1}_{columns − 1}. */

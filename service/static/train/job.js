@@ -181,7 +181,7 @@ function show(mine) {
   else parts.bar.value = share ?? 0;
   parts.words.textContent = text || (ended ? "No step was done" : "Waits for its first step");
   parts.facts.textContent = factsOf(job, ended).join(" · ");
-  parts.curves.show(Object.values(known.metrics)); // whose keys, the steps, are in their order
+  parts.curves.show(Object.values(known.metrics), job.config.task); // whose keys, the steps, are in their order
   parts.config.textContent = JSON.stringify(job.config, null, 2);
   showReport(job, parts);
   if (measures(job)) showMeasurement(mine);
@@ -230,7 +230,7 @@ function showVerbs({ job, parts }) {
   parts.model.hidden = !job.model;
   if (!job.model) return;
   const { name, version } = job.model;
-  parts.model.href = `#play?${new URLSearchParams({ model: name, version })}`;
+  parts.model.href = `#${job.config.task === "align" ? "align" : "play"}?${new URLSearchParams({ model: name, version })}`;
   parts.model.textContent = `Try this model, version ${version}`;
 }
 

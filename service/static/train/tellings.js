@@ -1,18 +1,18 @@
-/** What goes wrong with a request of Data sets and Jobs, where it is told. */
+/** What goes wrong with a request, where it is told. */
 
 import { Failure, send } from "../api.js";
 import { byId } from "../dom.js";
 import { keyForm, keyHeader } from "../key.js";
 
-/** Say in this place what went wrong; where a key is asked for, a field for it, and then `again`. */
-export function tell(place, error, again) {
+/** Say in this place what went wrong; where a key with this scope is asked for, a field for it, and then `again`. */
+export function tell(place, error, again, scope = "jobs") {
   if (error.name === "AbortError") return;
   if (!(error instanceof Failure)) throw error;
   place.hidden = false;
   if (error.status !== 401) place.textContent = error.message;
   else if (!place.querySelector("form")) {
     const wrong = keyHeader().Authorization ? "This key is not known. " : "";
-    const asked = "This service asks for a key with the scope jobs. Whoever runs it makes one with stn keys create.";
+    const asked = `This service asks for a key with the scope ${scope}. Whoever runs it makes one with stn keys create.`;
     place.replaceChildren(keyForm(wrong + asked, () => (hush(place), again?.())));
     place.querySelector("input").focus();
   }

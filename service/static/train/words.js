@@ -39,11 +39,13 @@ export function about({ config: { task, data, model, aligner, version } }) {
   return [data.name, `${model.transform} transformer`];
 }
 
-/** The accuracy on test pictures, or the first score there is, in words. */
+/** The accuracy on test pictures or the distance on test pairs, or the first score there is, in words. */
 export function scored({ scores }) {
-  const [name] = "test/accuracy" in (scores ?? {}) ? ["test/accuracy"] : Object.keys(scores ?? {});
+  const known = Object.keys(scores ?? {});
+  const name = ["test/accuracy", "test/distance"].find((best) => known.includes(best)) ?? known[0];
   if (!name) return "";
-  return `${name.replace("/", " ")} ${name.endsWith("accuracy") ? percent(scores[name]) : scores[name].toPrecision(3)}`;
+  const value = name.endsWith("accuracy") ? percent(scores[name]) : scores[name].toPrecision(3);
+  return `${name.replace("/", " ")} ${value}${name.endsWith("distance") ? " px" : ""}`;
 }
 
 /** How far a job is: share of its steps done, and that in words. */

@@ -6,8 +6,12 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
+from service.access.keys import create_key
 from service.commands.cli import main
-from service.models.folder import SHIPPED
+from service.models.folder import SHIPPED, SHIPPED_ALIGNER, register
+from service.settings import Settings
+from tests.service.aligners import photo
+from tests.service.serving import serving
 
 
 def test_one_picture_is_laid_on_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,10 +34,42 @@ def test_one_picture_is_laid_on_another(tmp_path: Path, capsys: pytest.CaptureFi
     assert np.abs(off).mean() < 6  # of 255: the picture was resampled twice
 
 
+def test_a_service_is_asked_and_says_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(tmp_path / "models", "align", SHIPPED_ALIGNER)
+    moving, fixed, here, there = (str(tmp_path / name) for name in ("moving.png", "fixed.png", "here.png", "there.png"))
+    Image.fromarray(photo(100, 120, colour=True)[:, 10:]).save(moving)
+    Image.fromarray(photo(100, 120)[:96, :112]).save(fixed)
+    monkeypatch.setenv("STN_KEY", create_key(tmp_path / "keys.json", "alice", ("predict",)))
+    with serving(Settings(home=tmp_path)) as address:
+        url = f"http://{address}"
+        for options in ([], ["--json"]):
+            assert main(["align", moving, fixed, *options]) == 0
+            alone = capsys.readouterr().out
+            assert main(["align", moving, fixed, "--url", url, *options]) == 0
+            assert capsys.readouterr().out == alone
+        assert (
+            main(["align", moving, fixed, "-o", here]) == main(["align", moving, fixed, "-o", there, "--url", url]) == 0
+        )
+        with Image.open(here) as one, Image.open(there) as other:
+            assert (one.mode, one.size) == (other.mode, other.size) == ("RGB", (112, 96))
+            assert np.abs(np.asarray(one, int) - np.asarray(other, int)).max() <= 1
+        capsys.readouterr()
+        assert main(["align", moving, fixed, "--url", url, "--key", "stn_wrong"]) == 2
+        assert "error: " in capsys.readouterr().err
+        assert main(["align", moving, fixed, "--url", url, "--model", "nope"]) == 2
+        assert "model must be one of align" in capsys.readouterr().err
+    assert main(["align", moving, fixed, "--url", "http://127.0.0.1:1"]) == 2
+    assert "url must be that of a running service" in capsys.readouterr().err
+
+
 def test_what_cannot_be_aligned_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flat, other = str(tmp_path / "flat.png"), str(tmp_path / "other.png")
     Image.new("L", (40, 40), 90).save(flat)
     Image.effect_noise((40, 40), 60).save(other)
+    assert main(["align", str(tmp_path / "none.png"), other]) == 2
+    assert "error: moving must be a picture that can be read" in capsys.readouterr().err
     assert main(["align", flat, other]) == 2
     assert "error: moving must show something: it is flat" in capsys.readouterr().err
     assert main(["align", other, other, "-o", other]) == 2

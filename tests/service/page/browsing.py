@@ -19,6 +19,10 @@ from service.settings import Settings
 from tests.service.serving import serving
 
 THETA = [0.6, -0.3, 0.25, 0.3, 0.6, -0.1]
+HIDDEN = """() => {{
+    Object.defineProperty(document, "hidden", {{ value: {}, configurable: true }});
+    document.dispatchEvent(new Event("visibilitychange"));
+}}"""
 CLASS_NAMES = ("10", "9", "bird")  # a JavaScript object would put "9" first
 
 

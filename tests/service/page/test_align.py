@@ -1,5 +1,6 @@
 """Two pictures laid on each other in a real browser, by the aligner of the package."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,11 +8,55 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from service.models.folder import SHIPPED_ALIGNER, register
+from stn.config import to_dict
 from tests.service.aligners import photo, png_of
+from tests.service.jobs.driven import begun, store_at
 from tests.service.page.browsing import barriers, keep_screenshot, serve
 from tests.service.page.training import opened
+from tests.training.test_align import CONFIG, quiet_fit
+from training.runs import make_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def test_a_job_of_an_aligner_shows_its_pairs_and_its_own_metrics_and_leads_to_align(
+    browser: Browser, tmp_path: Path
+) -> None:
+    store = store_at(tmp_path)
+    store.create(to_dict(CONFIG))
+    job = begun(store)
+    run = tmp_path / "runs" / job.id
+    make_run(run, CONFIG)
+    scores = quiet_fit(run)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    job = store.record(job, [("metrics", line) for line in lines], step=4, steps=4, eta_seconds=0.0)
+    store.finish(job, "succeeded", "trained to its end", scores=scores, model_version=1)
+    store.close()
+    register(tmp_path / "models", "align", run / "model.safetensors")
+    with serve(tmp_path) as address, opened(browser, f"{address}/#jobs/{job.id}") as (page, complaints):
+        expect(page.locator(".film h3")).to_have_text("How it lays pictures on each other")
+        expect(page.locator(".film-frame")).to_have_count(2)
+        expect(page.locator(".film output")).to_contain_text(re.compile(r"step 4: \d of 8 within 1 px"))
+        item = page.locator(".film li").first
+        expect(item.locator("img")).to_have_count(2)
+        expect(item).to_contain_text(re.compile(r"[\d.]+ px.*% sure", re.DOTALL))
+        expect(page.locator(".chart figcaption b")).to_have_text(
+            ["Loss", "Distance", "Within 1 px", "Outlines, intersection over union"]
+        )
+        distance = lines[-1]["val/distance"]
+        expect(page.locator(".chart .legend").nth(1)).to_have_text(f"Step 4: validation {distance:#.3g} px")
+        page.locator(".curves summary").click()
+        expect(page.locator(".curves thead")).to_contain_text("validation within 1 px")
+        expect(page.locator("#jobs .report")).to_contain_text(f"Test distance {scores['test/distance']:#.3g} px")
+        panels = page.request.get(f"{address}/v1/jobs/{job.id}/metrics?format=svg").text()
+        assert "distance in pixels" in panels and "nothing measured" not in panels
+        assert barriers(page) == []
+        keep_screenshot(page, "align-job")
+        page.get_by_role("link", name="Try this model").click()
+        expect(page.locator("#align .legend")).to_have_text("By align, version 1.")
+        page.get_by_role("button", name="Try a sample").click()
+        expect(page.locator("#align .legend")).to_contain_text(re.compile("% sure.*align, version 1"))
+        assert complaints == []
 
 
 def test_two_pictures_are_laid_on_each_other(browser: Browser, tmp_path: Path) -> None:
@@ -26,7 +71,7 @@ def test_two_pictures_are_laid_on_each_other(browser: Browser, tmp_path: Path) -
         }.items()
     }
     with serve(tmp_path) as address, opened(browser, f"{address}/#align") as (page, complaints):
-        status = page.locator("#align [role=status]")
+        status = page.locator("#align .legend")
         page.set_input_files("#align-moving", files["moving"])  # type: ignore[arg-type]
         expect(status).to_have_text("Choose the other picture, too.")
         page.set_input_files("#align-fixed", files["fixed"])  # type: ignore[arg-type]

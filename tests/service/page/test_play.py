@@ -11,7 +11,16 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from tests.service.page.browsing import CLASS_NAMES, keep_screenshot, open_page, picture, save_tiny_model, serve, tell
+from tests.service.page.browsing import (
+    CLASS_NAMES,
+    HIDDEN,
+    keep_screenshot,
+    open_page,
+    picture,
+    save_tiny_model,
+    serve,
+    tell,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -123,6 +132,33 @@ def test_stale_answer_is_dropped(page: Page) -> None:
     page.wait_for_timeout(300)
     expect(page.locator("#source-size")).to_have_text(f"40 {TIMES} 24")
     expect(page.locator("#curl")).to_contain_text("second.png")
+
+
+def test_a_service_that_is_gone_is_asked_again_less_and_less_and_only_while_the_page_is_seen(
+    browser: Browser, address: str
+) -> None:
+    asked: list[str] = []
+    with open_page(browser, address, lambda page: page.clock.install()) as page:
+        page.route("**/v1/predict*", lambda route: (asked.append(route.request.url), route.abort()))
+        page.set_input_files("#file", picture())
+        for count, seconds in ((1, 0), (2, 1), (3, 2)):
+            _pass(page, seconds)
+            expect(page.locator("#headline")).to_contain_text("The service does not answer")
+            assert len(asked) == count
+        _pass(page, 3)  # of four
+        assert len(asked) == 3
+        page.evaluate(HIDDEN.format("true"))
+        _pass(page, 600)
+        assert len(asked) == 3
+        page.unroute("**/v1/predict*")
+        page.evaluate(HIDDEN.format("false"))
+        expect(page.locator("#headline .runner-up")).to_be_visible()
+
+
+def _pass(page: Page, seconds: int) -> None:
+    """So much time on the page's own clock, and a little here for what that begins."""
+    page.clock.fast_forward(1000 * seconds)
+    page.wait_for_timeout(200)
 
 
 def test_several_pictures_are_answered_each_and_a_bad_one_fails_alone(page: Page) -> None:

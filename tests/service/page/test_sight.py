@@ -95,7 +95,8 @@ def test_a_dragged_region_is_one_that_the_transform_can_have(page: Page, name: s
         page,
         "dragging",
         """async ({ dragHandle }, transform, names, values) => {
-            const { handlesOf, thetaFromCorners } = await import("/static/play/theta_from_corners.js");
+            const { handlesOf } = await import("/static/play/transforms.js");
+            const { thetaFromCorners } = await import("/static/play/theta_from_corners.js");
             const handles = handlesOf({ transform, names, values });
             const moved = dragHandle(transform, handles, 2, [handles[2][0] + 0.11, handles[2][1] + 0.07]);
             const theta = { transform, names, values: thetaFromCorners(transform, moved) };
@@ -142,7 +143,7 @@ def test_dragging_a_corner_gives_a_theta_that_takes_it_there(page: Page) -> None
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + 30, y + 50, steps=4)
-    page.wait_for_function("thetas.length")
+    until_told(page)
     page.mouse.up()
     dropped = places(page)
     np.testing.assert_allclose(dropped[1], aimed, atol=0.1)
@@ -165,7 +166,7 @@ def test_what_is_dragged_stays_until_an_answer_has_it(page: Page) -> None:
     page.mouse.down()
     page.mouse.move(x - 20, y)
     page.mouse.up()
-    page.wait_for_function("thetas.length")
+    until_told(page)
     dragged = middles(page)
     show(page, answer, "affine", given=True)  # the answer to an earlier theta
     np.testing.assert_allclose(middles(page), dragged, atol=0.01)
@@ -180,7 +181,7 @@ def test_the_inside_shifts_all_of_it(page: Page) -> None:
     page.mouse.down()
     page.mouse.move(x + 24, y - 12)
     page.mouse.up()
-    page.wait_for_function("thetas.length")
+    until_told(page)
     before, after = list(answer["theta"]["parameters"].values()), page.evaluate("thetas.at(-1)")
     np.testing.assert_allclose(np.delete(after, [2, 5]), np.delete(before, [2, 5]), atol=1e-6)
     assert after[2] > before[2] + 0.05 and after[5] < before[5] - 0.02
@@ -192,6 +193,7 @@ def test_arrow_keys_move_a_corner_and_shift_moves_it_far(page: Page) -> None:
     corner.focus()
     here = places(page)[2]
     page.keyboard.press("ArrowRight")
+    until_told(page)
     near = places(page)[2]
     page.keyboard.press("Shift+ArrowUp")
     far = places(page)[2]
@@ -237,6 +239,7 @@ def test_control_points_of_a_spline_are_dragged_alone(page: Page) -> None:
     page.mouse.down()
     page.mouse.move(before[5][0] + 20, before[5][1] + 30)
     page.mouse.up()
+    until_told(page)
     after = middles(page, ".sight-handle:not(.middle)")
     np.testing.assert_allclose(after[5] - before[5], [20, 30], atol=1)
     np.testing.assert_allclose(np.delete(after, 5, 0), np.delete(before, 5, 0), atol=0.05)
@@ -339,6 +342,11 @@ def draw(page: Page, model: str) -> Any:
     answer = ask(page, picture()["buffer"], model=model, include=INCLUDE)
     show(page, answer, model)
     return answer
+
+
+def until_told(page: Page) -> None:
+    """Until theta by hand is wanted."""
+    page.evaluate("async () => { while (!thetas.length) await new Promise(requestAnimationFrame); }")
 
 
 def show(page: Page, answer: Any, model: str, **more: bool) -> None:

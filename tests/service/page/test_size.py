@@ -1,5 +1,6 @@
 """How much of the page one loads, before compression, and that what is not shown at first comes when it is."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -37,7 +38,7 @@ def loaded(sizes: dict[str, int], *names: str) -> set[str]:
 
 def test_play_is_small_and_loads_the_rest_when_it_is_shown(loading: tuple[Page, dict[str, int]], address: str) -> None:
     page, sizes = loading
-    later = [f"play/{name}.js" for name in ("theta", "layers", "comparison", "handles", "camera")]
+    later = [f"play/{name}.js" for name in ("dragging", "layers", "comparison", "handles", "camera")]
     page.goto(address)
     expect(page.locator("#bars li")).to_have_count(10)
     page.wait_for_load_state("networkidle")
@@ -46,6 +47,13 @@ def test_play_is_small_and_loads_the_rest_when_it_is_shown(loading: tuple[Page, 
     assert not loaded(sizes, *later, "train/job.js")
     page.locator("#gallery button").first.click()
     expect(page.locator("#theta .words")).to_contain_text("Rotation")
+    expect(page.locator("#sight .edge")).to_have_attribute("points", re.compile(r"\d"))
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(200)  # the last response is counted a little after it has come
+    assert loaded(sizes, "play/theta.js", "play/words.js") and not loaded(sizes, *later)
+    assert sum(sizes.values()) < MOST, sizes
+    page.locator(".sight-handle.corner").first.press("ArrowUp")
+    expect(page.get_by_role("button", name="Back to the network\N{RIGHT SINGLE QUOTATION MARK}s own")).to_be_enabled()
     page.locator("#compare").check()
     expect(page.locator("#comparison li")).to_have_count(2)
     page.locator("#inside summary").click()
@@ -57,13 +65,13 @@ def test_play_is_small_and_loads_the_rest_when_it_is_shown(loading: tuple[Page, 
     page.get_by_role("button", name="Camera").click()
     expect(page.get_by_role("dialog", name="Camera")).to_be_visible()
     page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(200)  # the last response is counted a little after it has come
+    page.wait_for_timeout(200)
     assert loaded(sizes, *later) == set(later)
     assert barriers(page) == []
 
 
-@pytest.mark.parametrize("view", ["data", "jobs", "jobs/new", "jobs/0123456789ab"])
-def test_each_view_of_train_is_small(loading: tuple[Page, dict[str, int]], address: str, view: str) -> None:
+@pytest.mark.parametrize("view", ["align", "data", "jobs", "jobs/new", "jobs/0123456789ab"])
+def test_each_other_view_is_small(loading: tuple[Page, dict[str, int]], address: str, view: str) -> None:
     page, sizes = loading
     page.goto(f"{address}/#{view}")
     expect(page.locator(f"#{view.partition('/')[0]} h2")).to_be_visible()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.service.page.browsing import barriers, keep_screenshot
+from tests.service.page.browsing import HIDDEN, barriers, keep_screenshot
 from tests.service.page.training import opened
 from tests.service.running import serving
 
@@ -19,11 +19,6 @@ STEPS = 20
 """Of each epoch of the preset digits."""
 SLOW = 240_000
 """Milliseconds: a worker starts, a training process imports torch, and others keep the processors busy."""
-
-HIDDEN = """() => {{
-    Object.defineProperty(document, "hidden", {{ value: {}, configurable: true }});
-    document.dispatchEvent(new Event("visibilitychange"));
-}}"""
 
 KNOWN = "JSON.parse(sessionStorage.getItem(`job ${location.hash.slice(6)}`))"
 

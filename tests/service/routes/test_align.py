@@ -2,9 +2,11 @@
 
 import base64
 import io
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -172,11 +174,34 @@ def _infers(api: httpx2.Client) -> None:
     theta, confidence = answer.json()["outputs"]
     assert (theta["name"], theta["shape"], confidence["shape"]) == ("theta", [2, 6], [2])
     assert np.abs(np.array(theta["data"]).reshape(2, 6) - [1, 0, 0, 0, 1, 0]).max() < 0.01
+    _infers_bytes(api, inputs, theta["data"])
     refused = api.post("/v2/models/lay/infer", json={"inputs": inputs[:1]})
     assert (refused.status_code, "the tensors moving and fixed" in refused.text) == (400, True)
     inputs[0]["data"] = [0.5] * values.size
     refused = api.post("/v2/models/lay/infer", json={"inputs": inputs})
     assert (refused.status_code, "moving must show something" in refused.text) == (400, True)
+
+
+def _infers_bytes(api: httpx2.Client, inputs: list[dict[str, Any]], theta: list[float]) -> None:
+    """Tensors that follow the JSON as bytes, either or both, and an answer of bytes; too few are refused."""
+    raw = np.array(inputs[0]["data"], "<f4").tobytes()
+    binary = [
+        {"name": one["name"], "datatype": "FP32", "shape": one["shape"], "parameters": {"binary_data_size": len(raw)}}
+        for one in inputs
+    ]
+    wanted = [{"name": "confidence"}, {"name": "theta", "parameters": {"binary_data": True}}]
+    for given, count in ((binary, 2), (binary[::-1], 2), ([inputs[0], binary[1]], 1), ([binary[0], inputs[1]], 1)):
+        text = json.dumps({"inputs": given, "outputs": wanted}).encode()
+        headers = {"Inference-Header-Content-Length": str(len(text))}
+        answer = api.post("/v2/models/lay/infer", content=text + count * raw, headers=headers)
+        assert answer.status_code == 200, answer.text
+        length = int(answer.headers["inference-header-content-length"])
+        described = json.loads(answer.content[:length])["outputs"]
+        assert [one["name"] for one in described] == ["confidence", "theta"]
+        assert np.abs(np.frombuffer(answer.content[length:], "<f4") - theta).max() < 1e-5
+        short = api.post("/v2/models/lay/infer", content=text + (count * raw)[:-4], headers=headers)
+        long = api.post("/v2/models/lay/infer", content=text + count * raw + bytes(4), headers=headers)
+        assert (short.status_code, long.status_code) == (400, 400), (short.text, long.text)
 
 
 def test_without_an_aligner_there_is_none_to_ask(client: object, home: Path) -> None:
