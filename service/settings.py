@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -76,6 +76,14 @@ class Settings(BaseSettings):
     database: str = Field(default="", exclude=True, repr=False)
     """Where jobs are kept: sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME; STN_HOME/jobs.sqlite by default.
     A password belongs in the environment: lists of processes show arguments."""
+    executor: Literal["local", "ray"] = "local"
+    """Where a worker's jobs are trained: on its own machine, or in a Ray cluster."""
+    ray_address: str = Field(default="http://127.0.0.1:8265", pattern="^https?://[^/]+/?$")
+    """Dashboard of the Ray cluster; its token is read where Ray reads it (RAY_AUTH_MODE, RAY_AUTH_TOKEN ...)."""
+    ray_slots: int = Field(default=8, ge=1, le=4096)
+    """Devices, GPUs or trainings on the CPU, that a worker asks of the Ray cluster at a time."""
+    ray_cpus: float = Field(default=1.0, gt=0, le=1024)
+    """Processors that a job asks of the Ray cluster for each device, and threads that it has."""
     slots: int = Field(default=1, ge=1, le=1024)
     """Jobs that a worker runs at a time on a machine without GPUs."""
     retries: int = Field(default=5, ge=0, le=1000)

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from training.attempts import Attempt
     from training.config import TrainingConfig
     from training.runs import Work
+    from training.trainer import Spread
 
 log = logging.getLogger("training")
 
@@ -30,10 +31,15 @@ def main(arguments: list[str] | None = None) -> int:
     4 where another attempt has the run, 5 where something could not be downloaded, 130 when interrupted or paused.
     """
     keep_memory()
-    return interruptible(lambda: _main(arguments))  # by SIGTERM, Lightning would end a test as if it were done
+    return interruptible(lambda: work(arguments))  # by SIGTERM, Lightning would end a test as if it were done
 
 
-def _main(arguments: list[str] | None) -> int:
+def work(arguments: list[str] | None, spread: "Callable[[], Spread] | None" = None) -> int:
+    """The same, without a word on signals.
+
+    Args:
+        spread: called where neither Lightning nor torchrun nor SLURM started the processes of the run.
+    """
     # Only now, so that Ctrl-C during the long imports ends in good order too.
     from training.attempts import Attempt, Fenced
     from training.config import TrainingConfig
@@ -52,7 +58,7 @@ def _main(arguments: list[str] | None) -> int:
         attempt = None if options.attempt is None else Attempt(run, options.attempt)
         with _held(run, attempt) if first else nullcontext():
             if not (first and is_finished(run)):  # by an earlier attempt that was waited for
-                _do(work, run, attempt)
+                _do(work, run, attempt, spread)
         return 0
     except (Fenced, ValueError, OSError) as error:
         log.debug("the run ended with an error", exc_info=True)
@@ -164,7 +170,7 @@ def _join(options: argparse.Namespace) -> "tuple[Path, TrainingConfig]":
     return run, read_config(path)
 
 
-def _do(work: "Work", run: Path, attempt: "Attempt | None") -> None:
+def _do(work: "Work", run: Path, attempt: "Attempt | None", spread: "Callable[[], Spread] | None") -> None:
     """Import and run Lightning without its advertisements and its advice on data loaders."""
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchmetrics")
     warnings.filterwarnings(
@@ -179,7 +185,7 @@ def _do(work: "Work", run: Path, attempt: "Attempt | None") -> None:
     if isinstance(work, TrainingConfig):
         from training.fit import fit
 
-        fit(work, run, attempt)
+        fit(work, run, attempt, None if spread is None else spread())
     else:
         from training.invariance_job import measure_as_job
 

@@ -1,7 +1,8 @@
 """What a worker and the training process that it started tell each other, in small files of the run folder.
 
 attempt.json    {"attempt": 3}: the start to which the run folder belongs. A process that an earlier start began publishes
-                nothing more, unless the later one adopted it: {"attempt": 4, "adopted": 3}; see `Owner`
+                nothing more, unless the later one adopted it: {"attempt": 4, "adopted": 3}; see `Owner`. Nor does
+                any process once {"withdrawn": true} stands beside it: it is taken for dead, or was to be killed
 control.json    {"ask": "stop" or "pause", "attempt": 3}: what the process is asked to do between two batches
 failure.json    {"attempt": 3, "code": 2, "reason": "..."}: why the process ended with an error; see `training.failures`
 progress.json   how far it is; see `training.progress`
@@ -19,7 +20,7 @@ Ask = Literal["stop", "pause"]
 
 
 class Fenced(Exception):
-    """The run folder belongs to a later attempt, or another process trains in it."""
+    """The run folder belongs to a later attempt or to none, or another process trains in it."""
 
 
 class Attempt:
@@ -38,7 +39,11 @@ class Attempt:
     def check(self) -> None:
         """Raises `Fenced` where a later attempt has the run folder; one that adopted this process gives it its number."""
         owner = self._owner.read()
-        if owner is None or owner["attempt"] <= self.started:
+        if owner is None or owner["attempt"] < self.started:
+            return
+        if owner.get("withdrawn"):
+            raise Fenced(f"the run folder {self.run} was withdrawn from attempt {owner['attempt']}")
+        if owner["attempt"] == self.started:
             return
         if owner.get("adopted") != self.started:
             raise Fenced(f"attempt {owner['attempt']} has the run folder {self.run}, this is attempt {self.started}")
@@ -90,6 +95,9 @@ class Owner(NamedTuple):
     checkpoint: str | None
     """By what the checkpoint is known that the process began with."""
 
+    withdrawn: bool | None = None
+    """No process may go on, until a later attempt begins."""
+
     @property
     def began(self) -> int:
         """The number with which the process was started that may be running."""
@@ -105,14 +113,27 @@ def own(run: Path, attempt: int, adopted: int | None = None, checkpoint: str | N
     before = owner(run)
     if before is not None and before.attempt > attempt:
         raise Fenced(f"attempt {before.attempt} has the run folder {run}, this is attempt {attempt}")
-    values = Owner(attempt, adopted, checkpoint)._asdict()
-    write_json(run / "attempt.json", {name: value for name, value in values.items() if value is not None})
+    _write(run, Owner(attempt, adopted, checkpoint))
 
 
 def owner(run: Path) -> Owner | None:
     """To whom the run folder belongs."""
     found = Watched(run / "attempt.json").read()
-    return None if found is None else Owner(found["attempt"], found.get("adopted"), found.get("checkpoint"))
+    if found is None:
+        return None
+    return Owner(found["attempt"], found.get("adopted"), found.get("checkpoint"), found.get("withdrawn"))
+
+
+def withdraw(run: Path, began: int) -> None:
+    """See to it that the process that was started with this number publishes nothing more, wherever it runs and whether or
+    not a signal reaches it; nothing, where a later one has the run folder."""
+    found = owner(run)
+    if found is None or found.began <= began:
+        _write(run, (found or Owner(began, None, None))._replace(withdrawn=True))
+
+
+def _write(run: Path, values: Owner) -> None:
+    write_json(run / "attempt.json", {name: value for name, value in values._asdict().items() if value is not None})
 
 
 def ask(run: Path, what: Ask, attempt: int) -> None:

@@ -33,12 +33,14 @@ from training.progress import ProgressFile
 from training.report import write_run_report
 from training.runs import write_json
 from training.same_data import check_data
-from training.trainer import make_trainer
+from training.trainer import Spread, make_trainer
 
 log = logging.getLogger(__name__)
 
 
-def fit(config: TrainingConfig, run: Path, attempt: Attempt | None = None) -> dict[str, float]:
+def fit(
+    config: TrainingConfig, run: Path, attempt: Attempt | None = None, spread: Spread | None = None
+) -> dict[str, float]:
     """Train, choose the best epoch, test it, write all of it into the run folder, and return the scores.
 
     A run that was stopped goes on from its last checkpoint, or from the start where it had none yet.
@@ -47,6 +49,7 @@ def fit(config: TrainingConfig, run: Path, attempt: Attempt | None = None) -> di
         config: what to train.
         run: its folder; see `training.runs`.
         attempt: where a worker started it, who may stop it or have it superseded.
+        spread: where neither Lightning nor torchrun nor SLURM started its processes.
 
     Raises:
         ValueError: what the config asks for is not there.
@@ -64,7 +67,7 @@ def fit(config: TrainingConfig, run: Path, attempt: Attempt | None = None) -> di
     begun = _step_of(last)
     pace = Pace()
     others = [pace] if attempt is None else [pace, ProgressFile(attempt, pace, data.steps)]
-    trainer = make_trainer(config, run, data, *others, begun=begun, attempt=attempt)
+    trainer = make_trainer(config, run, data, *others, begun=begun, attempt=attempt, spread=spread)
     check_data(run, data.data, remember=trainer.is_global_zero)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     place = f"device {trainer.strategy.root_device}"

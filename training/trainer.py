@@ -1,12 +1,14 @@
 """Lightning's trainer of a run, with all that looks on while it trains."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy
 
 from training.align_probe import begin_pairs
 from training.align_report import test_sheet
@@ -20,6 +22,13 @@ from training.probe import Probe, begin_classes
 from training.probe_folder import FOLDER
 
 
+class Spread(NamedTuple):
+    """How the processes of a run find each other that somebody else has started than Lightning, torchrun or SLURM."""
+
+    strategy: DDPStrategy
+    environment: ClusterEnvironment
+
+
 def make_trainer(
     config: TrainingConfig,
     run: Path,
@@ -27,6 +36,7 @@ def make_trainer(
     *others: pl.Callback,
     begun: int | None = None,
     attempt: Attempt | None = None,
+    spread: Spread | None = None,
 ) -> pl.Trainer:
     """All of a run is one of Lightning's epochs, so that going on within it is the only way of going on.
 
@@ -35,6 +45,7 @@ def make_trainer(
         begun: the step after which the run goes on, where it does; TensorBoard then forgets what it knows of later ones,
             and of this one, which was validated only if the run was stopped there.
         attempt: where a worker started the run.
+        spread: where its processes were started otherwise.
     """
     settings, between = config.trainer, data.steps_between_validations
     # What may end the run comes first, so that the others know of it.
@@ -55,9 +66,7 @@ def make_trainer(
     processes = settings.devices * settings.nodes
     return pl.Trainer(
         accelerator=settings.accelerator,
-        devices=settings.devices,
-        num_nodes=settings.nodes,
-        strategy="ddp" if processes > 1 else "auto",
+        **_processes(config, spread),
         sync_batchnorm=processes > 1 and torch.accelerator.is_available() and settings.accelerator != "cpu",
         precision=PRECISIONS[settings.precision],
         benchmark=True,  # sizes never change
@@ -65,13 +74,20 @@ def make_trainer(
         val_check_interval=data.parts.batches,
         check_val_every_n_epoch=None,
         callbacks=callbacks,
-        plugins=[WholeFileIO(check)],
+        plugins=[WholeFileIO(check), *([] if spread is None else [spread.environment])],
         logger=TensorBoardLogger(run, name="", version="tensorboard", purge_step=begun),
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )
+
+
+def _processes(config: TrainingConfig, spread: Spread | None) -> dict[str, Any]:
+    if spread is not None:  # each has the device that it sees
+        return {"devices": "auto", "strategy": spread.strategy}
+    devices, nodes = config.trainer.devices, config.trainer.nodes
+    return {"devices": devices, "num_nodes": nodes, "strategy": "ddp" if devices * nodes > 1 else "auto"}
 
 
 def _looking(config: TrainingConfig, run: Path, between: int, steps: int) -> list[pl.Callback]:

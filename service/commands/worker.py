@@ -8,6 +8,8 @@ from pathlib import Path
 from service.models.folder import register_once
 from service.observing import logs
 from service.settings import Settings, taken_over
+from training.jobs.executor import Executor
+from training.jobs.local import this_machine
 from training.jobs.moments import ended_by_signals
 from training.jobs.store import Job, JobStore, StoreUnavailable
 from training.jobs.worker import Worker
@@ -35,13 +37,20 @@ def worker(settings: Settings) -> int:
     return Worker(
         store,
         settings.home,
-        slots=settings.slots,
+        _executor(settings),
         retries=settings.retries,
         grace=settings.stop_seconds,
         stall=settings.stall_seconds,
-        gives_way=settings.give_way,
         register=registered,
     ).run()
+
+
+def _executor(settings: Settings) -> Executor:
+    if settings.executor == "local":
+        return this_machine(settings.home, settings.slots, gives_way=settings.give_way)
+    from training.jobs.ray import Ray
+
+    return Ray(settings.ray_address, slots=settings.ray_slots, cpus=settings.ray_cpus, grace=settings.stop_seconds)
 
 
 def _opened(url: str) -> JobStore | None:

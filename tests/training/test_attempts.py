@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.training.runs import numbers, restless, same_weights, small, step_of, train
-from training.attempts import Attempt, Fenced, Watched, ask, ask_nothing, own
+from training.attempts import Attempt, Fenced, Watched, ask, ask_nothing, own, withdraw
 from training.runs import Held, create_run, hold
 
 
@@ -133,3 +133,22 @@ def test_a_run_folder_can_be_waited_for(tmp_path: Path) -> None:
         pass
     with hold(tmp_path, patience=0.2):
         pass
+
+
+def test_what_was_withdrawn_is_closed_to_all_until_a_later_attempt_begins(tmp_path: Path) -> None:
+    own(tmp_path, 1)
+    first = Attempt(tmp_path, 1)
+    first.check()
+    withdraw(tmp_path, 1)
+    with pytest.raises(Fenced, match="withdrawn from attempt 1"):
+        first.check()
+    own(tmp_path, 2, adopted=1)
+    first.check()
+    withdraw(tmp_path, 1)  # it is known by the number with which it was started
+    with pytest.raises(Fenced, match="withdrawn from attempt 2"):
+        first.check()
+    own(tmp_path, 3)
+    withdraw(tmp_path, 1)
+    Attempt(tmp_path, 3).check()
+    with pytest.raises(Fenced, match="attempt 3 has the run folder"):
+        first.check()

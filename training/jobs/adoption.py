@@ -4,7 +4,7 @@ import errno
 import fcntl
 from pathlib import Path
 
-from training.jobs.identity import Process, arguments, find
+from training.jobs.identity import Process, arguments, find, named
 from training.jobs.job import Job
 
 
@@ -13,32 +13,29 @@ def find_process(job: Job, run: Path) -> Process | None:
 
     A process is known by its number, its start and its command line: the job may have been in another place.
     """
-    if job.pid is not None:
-        process = Process(job.pid, job.pid_started or "")
-        if _trains(process, run):
-            return process
-    return _holder(run)
+    process = named(job.process or "")
+    if process is not None and _trains(process, run):
+        return process
+    pid = holder(run) or ""
+    process = find(int(pid)) if pid.isdigit() else None
+    return process if process is not None and _trains(process, run) else None
 
 
-def _holder(run: Path) -> Process | None:
-    """Who holds the run folder, if that is a process of a worker: see `training.runs.hold`."""
+def holder(run: Path) -> str | None:
+    """The number, on its own machine, of the process that holds the run folder; None where none does, or where the file
+    system knows no locks: see `training.runs.hold`."""
     try:
         with (run / ".lock").open("r") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return _of_worker(file.read(), run)
+                return file.read()
     except FileNotFoundError:
         return None
     except OSError as error:
-        if error.errno != errno.ENOLCK:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
             raise
     return None
-
-
-def _of_worker(pid: str, run: Path) -> Process | None:
-    process = find(int(pid)) if pid.isdigit() else None
-    return process if process is not None and _trains(process, run) else None
 
 
 def _trains(process: Process, run: Path) -> bool:

@@ -9,7 +9,6 @@ from pathlib import Path
 from training.attempts import Ask, Watched, ask, ask_nothing, own, owner
 from training.jobs.devices import Device
 from training.jobs.executor import Executor
-from training.jobs.identity import Process
 from training.jobs.job import Job
 from training.jobs.news import News
 from training.jobs.outcome import GONE, MOVED, UNBEGUN, Code, Outcome, closing, judge, last_words, word
@@ -34,7 +33,7 @@ class Charge:
         """Seconds from the first word to the kill."""
         self.hangs: str | None = None
         """Why it counts as one that does not get on, once it does."""
-        self.process: Process | None = None
+        self.process: str | None = None
         self.gpus: list[str] = []
         self.began = job.attempt
         """The number with which the process was started."""
@@ -70,7 +69,7 @@ class Charge:
         own(self.run, self.job.attempt, checkpoint=self.checkpoint)
         self.process = self.executor.submit(self.run, self.job.attempt, devices)
 
-    def adopt(self, process: Process | None, moved: bool) -> None:
+    def adopt(self, process: str | None, moved: bool) -> None:
         """Take a process over that was started as an earlier attempt, or, where there is none, see to it that there will be
         none: one that comes late finds that it was superseded.
 
@@ -87,7 +86,7 @@ class Charge:
         own(self.run, self.job.attempt, None if process is None else self.began, self.checkpoint)
         self.process, self.gpus = process, self.job.gpus
         if process is None:
-            self.code = MOVED if moved else GONE if self.job.pid is not None else UNBEGUN
+            self.code = MOVED if moved else GONE if self.job.process is not None else UNBEGUN
 
     def watch(self, now: float) -> None:
         """See whether the process has ended, and ask it for what is wanted of it."""
@@ -103,6 +102,10 @@ class Charge:
         if self.code in (130, -signal.SIGINT, -signal.SIGTERM) and not (self.is_paused or self._is_interrupted):
             return now >= self.ended + MOMENT
         return self.code is not None
+
+    def waits(self) -> str | None:
+        """For what it waits, once it has been handed over to be started."""
+        return None if self.process is None or self.code is not None else self.executor.waits(self.process)
 
     def pause(self) -> None:
         """Let it go on later."""

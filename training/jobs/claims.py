@@ -43,8 +43,7 @@ def claim(connection: Connection, now: datetime, worker: str, place: str, free: 
         beat=job.beat + 1,
         worker=worker,
         place=place,
-        pid=None,
-        pid_started=None,
+        process=None,
         gpus=[],
         not_before=None,
         eta_seconds=None,
@@ -71,10 +70,15 @@ def beat(connection: Connection, now: datetime, job: Job) -> Job:
     return change(connection, row, now, {"beat": row.beat + 1})
 
 
-def begun(connection: Connection, now: datetime, job: Job, pid: int, pid_started: str, gpus: list[str]) -> Job:
+def begun(connection: Connection, now: datetime, job: Job, process: str, gpus: list[str]) -> Job:
     row = _mine(connection, job)
     started = row.started or now
-    return change(connection, row, now, {"pid": pid, "pid_started": pid_started, "gpus": gpus, "started": started})
+    return change(connection, row, now, {"process": process, "gpus": gpus, "started": started})
+
+
+def wait(connection: Connection, now: datetime, job: Job, reason: str) -> Job:
+    row = _mine(connection, job)
+    return move(connection, row, now, row.state, reason) if row.state == "starting" else row
 
 
 def record(
@@ -111,7 +115,7 @@ def interrupt(
     if row.state not in HELD:
         return row
     crashes = (0 if progressed else row.crashes) + crashed
-    gone: dict[str, Any] = {"pid": None, "pid_started": None, "eta_seconds": None}
+    gone: dict[str, Any] = {"process": None, "eta_seconds": None}
     row = move(connection, row, now, "interrupted", reason, crashes=crashes, **gone)
     if row.asked == "cancel":
         return move(connection, row, now, "cancelled", "cancelled", asked=None, finished=now)
@@ -136,7 +140,7 @@ def finish(
     if row.asked == "cancel" and found.get("model_version") is None:
         state, failure, stopped = "cancelled", None, False
     changes = {"failure": failure, "stopped": stopped, "asked": None, "finished": now, **found}
-    return move(connection, row, now, state, reason, pid=None, pid_started=None, eta_seconds=None, **changes)
+    return move(connection, row, now, state, reason, process=None, eta_seconds=None, **changes)
 
 
 def _mine(connection: Connection, job: Job, done: Sequence[str] = ()) -> Job:

@@ -19,7 +19,10 @@ class Device(NamedTuple):
     """One that is ours until its file is closed, here and by whoever inherited it."""
 
     name: str
-    lock: IO[bytes]
+    lock: IO[bytes] | None = None
+    """None of one that a cluster gives."""
+    is_gpu: bool = False
+    """Its name is the UUID of a GPU."""
 
 
 class Devices:
@@ -54,7 +57,7 @@ class Devices:
         except BlockingIOError:
             file.close()
             return None
-        return Device(name, file)
+        return Device(name, file, bool(self.gpus))
 
     def environment(self, taken: Iterable[Device], given: Mapping[str, str]) -> dict[str, str]:
         """The environment that is given, with which devices a training process has; a number of threads in it holds."""
@@ -67,7 +70,8 @@ class Devices:
 def give_back(devices: Iterable[Device]) -> None:
     """Close the files; a training process that inherited one still has its device."""
     for device in devices:
-        device.lock.close()
+        if device.lock is not None:
+            device.lock.close()
 
 
 def find_gpus(environment: Mapping[str, str]) -> list[str]:

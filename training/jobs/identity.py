@@ -15,6 +15,11 @@ class Process(NamedTuple):
     started: str
     """Clock ticks since the machine was started."""
 
+    @property
+    def name(self) -> str:
+        """PID.STARTED"""
+        return f"{self.pid}.{self.started}"
+
 
 def place() -> str:
     """Where process numbers mean what they mean here: this start of this machine, this namespace of processes."""
@@ -26,6 +31,12 @@ def find(pid: int) -> Process | None:
     """The process that has this number now, also where it has ended and was not waited for."""
     found = _state(pid)
     return found and Process(pid, found[1])
+
+
+def named(name: str) -> Process | None:
+    """The process that `Process.name` gave this name; None where it is no such name."""
+    pid, _, started = name.partition(".")
+    return Process(int(pid), started) if pid.isdigit() and started.isdigit() else None
 
 
 def is_alive(process: Process) -> bool:
@@ -92,11 +103,10 @@ def new_worker() -> str:
     """A name for a worker in this process, which no other one ever has: HOST/PID.STARTED.CHANCE."""
     me = find(os.getpid())
     assert me is not None
-    return f"{platform.node()}/{me.pid}.{me.started}.{secrets.token_hex(2)}"
+    return f"{platform.node()}/{me.name}.{secrets.token_hex(2)}"
 
 
 def worker_process(name: str) -> Process | None:
     """The process of the worker that has this name, if it is a name of `new_worker`'s; of the worker's own place."""
-    pid, _, rest = name.rpartition("/")[2].partition(".")
-    started, _, chance = rest.partition(".")
-    return Process(int(pid), started) if pid.isdigit() and started.isdigit() and chance else None
+    process, _, chance = name.rpartition("/")[2].rpartition(".")
+    return named(process) if chance else None

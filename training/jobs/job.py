@@ -53,9 +53,9 @@ class Job:
     worker: str | None
     """Who has it, or had it last."""
     place: str | None
-    """Where `pid` means something."""
-    pid: int | None
-    pid_started: str | None
+    """That of the worker."""
+    process: str | None
+    """What trains it, as the worker's executor knows it: PID.STARTED in `place`, or a submission to a cluster."""
     beat: int
     """Counts up while its worker lives."""
     dataset: str | None

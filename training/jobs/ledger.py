@@ -43,8 +43,10 @@ class Ledger:
         if charge.is_lost:
             raise LeaseLost(f"a later attempt has the run folder {charge.run}")
         if charge.process is not None and not charge.is_recorded:
-            charge.job = self.store.begun(charge.job, *charge.process, charge.gpus)
+            charge.job = self.store.begun(charge.job, charge.process, charge.gpus)
             charge.is_recorded = True
+        if charge.job.state == "starting" and (reason := charge.waits()) not in (None, charge.job.reason):
+            charge.job = self.store.wait(charge.job, reason)
         has_ended = charge.has_ended(now)
         charge.news.look(charge.began, charge.job.attempt, at_once=has_ended)
         if charge.news.events:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 from training.child import STEPS_BACK
-from training.jobs.devices import Device, Devices
+from training.jobs.adoption import find_process
+from training.jobs.devices import Device, Devices, find_gpus
 from training.jobs.environment import clean
 from training.jobs.executor import How
-from training.jobs.identity import Process, find, is_alive, processor_time
+from training.jobs.identity import find, is_alive, named, place, processor_time
+from training.jobs.job import Job
 
 PROGRAM = (sys.executable, "-P", "-m", "training")  # -P: nothing is imported from the current folder
 
@@ -31,9 +33,20 @@ class Local:
         self.devices = devices
         self.program = program
         self.gives_way = gives_way
-        self._children: dict[Process, subprocess.Popen[bytes]] = {}
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
 
-    def submit(self, run: Path, attempt: int, devices: Sequence[Device]) -> Process:
+    @property
+    def total(self) -> int:
+        return self.devices.total
+
+    @property
+    def where(self) -> str:
+        return f"{self.total} GPUs" if self.devices.gpus else f"{self.total} at a time on the CPU"
+
+    def free(self) -> Sequence[Device]:
+        return self.devices.take_free()
+
+    def submit(self, run: Path, attempt: int, devices: Sequence[Device]) -> str:
         with self.logs(run).open("ab") as console:
             child = subprocess.Popen(
                 [*self.program, "--resume", str(run), "--attempt", str(attempt)],
@@ -42,21 +55,27 @@ class Local:
                 stderr=console,
                 env=self.devices.environment(devices, clean(os.environ)),
                 start_new_session=True,
-                pass_fds=[device.lock.fileno() for device in devices],
+                pass_fds=[device.lock.fileno() for device in devices if device.lock is not None],
             )
         if self.gives_way:
             _give_way(child.pid)
         process = find(child.pid)
         assert process is not None, "a process that was not waited for is there"
-        self._children[process] = child
-        return process
+        self._children[process.name] = child
+        return process.name
 
-    def poll(self, process: Process) -> int | Literal["gone"] | None:
+    def find(self, job: Job, run: Path) -> str | None:
+        found = find_process(job, run)
+        return found and found.name
+
+    def poll(self, process: str) -> int | Literal["gone"] | None:
         child = self._children.get(process)
         if child is None:
-            if is_alive(process):
+            found = named(process)
+            if found is not None and is_alive(found):
                 return None
-            _kill_group(process.pid)
+            if found is not None:
+                _kill_group(found.pid)
             return "gone"
         # Seen, but not taken note of: until then nobody else gets its number, by which those that it started are found.
         if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
@@ -65,20 +84,38 @@ class Local:
         del self._children[process]
         return child.wait()
 
-    def stop(self, process: Process, how: How) -> None:
-        if process not in self._children and not is_alive(process):
+    def waits(self, process: str) -> None:
+        return None
+
+    def stop(self, process: str, how: How) -> None:
+        found = named(process)
+        if found is None or (process not in self._children and not is_alive(found)):
             return
         if how == "kill":
-            _kill_group(process.pid)
+            _kill_group(found.pid)
         else:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGTERM)  # the others of its group are told by it
+                os.kill(found.pid, signal.SIGTERM)  # the others of its group are told by it
 
-    def used(self, process: Process) -> float | None:
-        return processor_time(process)
+    def used(self, process: str) -> float | None:
+        found = named(process)
+        return None if found is None else processor_time(found)
 
     def logs(self, run: Path) -> Path:
         return run / "console.txt"
+
+
+def this_machine(home: Path, slots: int, program: Sequence[str] = PROGRAM, gives_way: bool = False) -> Local:
+    """One for the devices of this machine.
+
+    Args:
+        home: has the locks of devices, in `devices/`.
+        slots: trainings at a time where there are no GPUs.
+        program: see `Local`.
+        gives_way: where there are no GPUs, trainings let everybody else on the machine go first.
+    """
+    devices = Devices(home.absolute() / "devices", place(), find_gpus(os.environ), slots)
+    return Local(devices, program, gives_way and not devices.gpus)
 
 
 def _kill_group(pid: int) -> None:

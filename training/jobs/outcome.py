@@ -7,11 +7,13 @@ from typing import Literal, NamedTuple
 
 from training.jobs.states import Ended, Failure
 
-Code = int | Literal["gone", "moved", "unbegun"]
-"""The exit code of a training process, negative for a signal; or why nobody can know it: see `GONE`, `MOVED`, `UNBEGUN`."""
+Code = int | Literal["gone", "lost", "moved", "unbegun"]
+"""The exit code of a training process, negative for a signal; or why nobody can know it: see below."""
 
 GONE: Literal["gone"] = "gone"
 """It ended unseen."""
+LOST: Literal["lost"] = "lost"
+"""Its cluster has forgotten it, or never began it, which is no fault of the job's."""
 MOVED: Literal["moved"] = "moved"
 """Whoever had the job was in another place, on another machine or before this one was started again."""
 UNBEGUN: Literal["unbegun"] = "unbegun"
@@ -81,7 +83,7 @@ def judge(code: Code, record: Closing | None, paused: bool, said: str) -> Outcom
         paused: the worker asked it to end.
         said: its last words.
     """
-    if record is not None and code in (0, GONE, MOVED, UNBEGUN):
+    if record is not None and code in (0, GONE, LOST, MOVED, UNBEGUN):
         reason = "stopped as asked, with the best weights" if record.stopped else "trained to its end"
         return Outcome("succeeded", reason, stopped=record.stopped, scores=record.scores)
     if code == 2:
@@ -94,6 +96,8 @@ def judge(code: Code, record: Closing | None, paused: bool, said: str) -> Outcom
         return Outcome(None, "the worker was stopped")
     if code == MOVED:
         return Outcome(None, "its worker is gone, and where that was nothing can be seen from here")
+    if code == LOST:
+        return Outcome(None, "the cluster lost it")
     if code == UNBEGUN:
         return Outcome(None, "its worker was gone before the training began")
     return Outcome(None, f"{_told(code)}: {said}" if said else _told(code), crashed=True)

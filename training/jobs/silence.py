@@ -43,7 +43,7 @@ class Silence:
 
         Args:
             now: by a monotonic clock.
-            used: seconds of processor time in all; None where nobody knows.
+            used: seconds of processor time in all; None where nobody knows: then only one that trains can hang.
             began: the number with which the process was started.
         """
         passed = 0.0 if self._looked is None else min(now - self._looked, 2 * LOOK)
@@ -55,7 +55,7 @@ class Silence:
         self._idle, self._mute = self._idle + passed, self._mute + passed
         if used is not None and abs(used - self._used) >= USED:
             self._used, self._idle = used, 0.0
-        if self._idle >= self.allowed:
+        if self._idle >= self.allowed and (used is not None or self._trains(began)):
             return f"the training process stood still for {self._idle:.0f} s"
         if self._mute >= BUSY * self.allowed and self._trains(began):
             return f"the training process did no batch for {self._mute:.0f} s"

@@ -172,7 +172,7 @@ class JobStore:
 
         Args:
             worker: its name, which no other process ever has.
-            place: where its pids mean something.
+            place: where its processes have their numbers.
             free: devices that it can give now; a job that takes more waits, and is not overtaken.
             total: devices that it has; jobs that take more are left to others. `free` by default.
         """
@@ -202,10 +202,15 @@ class JobStore:
         with self._change() as (connection, now):
             return claims.beat(connection, now, job)
 
-    def begun(self, job: Job, pid: int, pid_started: str, gpus: builtins.list[str]) -> Job:
+    def begun(self, job: Job, process: str, gpus: builtins.list[str]) -> Job:
         """The job with the process that runs it."""
         with self._change() as (connection, now):
-            return claims.begun(connection, now, job, pid, pid_started, gpus)
+            return claims.begun(connection, now, job, process, gpus)
+
+    def wait(self, job: Job, reason: str) -> Job:
+        """The job with the reason why its process has not begun, unless it has."""
+        with self._change() as (connection, now):
+            return claims.wait(connection, now, job, reason)
 
     def record(
         self,

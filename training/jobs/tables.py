@@ -68,8 +68,7 @@ jobs = Table(
     Column("gpus", JSON, nullable=False),
     Column("worker", Text),
     Column("place", Text),
-    Column("pid", Integer),
-    Column("pid_started", Text),
+    Column("process", Text),
     Column("beat", Integer, nullable=False),
     Column("events", Integer, nullable=False),  # id of the last one
     UniqueConstraint("owner", "key", name="jobs_owner_key"),

@@ -16,6 +16,9 @@ from training.jobs.identity import is_gone
 from training.jobs.job import Job
 from training.jobs.tables import jobs, workers
 
+FOR_CLUSTER = "waits for the cluster"
+"""So begins the reason of a job that a worker has handed to a cluster, where it has not begun."""
+
 SIGN = 5.0
 """Seconds between two signs of life."""
 
@@ -87,7 +90,7 @@ def _lives(worker: Sign, now: datetime, here: str) -> bool:
 def _of_held(job: Job, signs: dict[str, Sign], living: Sequence[Sign], now: datetime) -> str | None:
     worker = signs.get(job.worker or "")
     if worker in living or (worker is None and now - job.updated < SILENCE):  # which has only just begun
-        return None
+        return job.reason if job.state == "starting" and job.reason.startswith(FOR_CLUSTER) else None
     seen = job.updated if worker is None else worker.seen
     follows = "" if living else ", and there is no other"
     return f"its worker has given no sign of life since {_told(seen)}{follows}"

@@ -6,23 +6,21 @@ a worker that was taken for gone, and wakes, changes nothing. A training outlive
 
 import contextlib
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from training.attempts import Fenced
-from training.jobs.adoption import find_process
 from training.jobs.charge import Charge
 from training.jobs.deletion import sweep
-from training.jobs.devices import Device, Devices, find_gpus, give_back
+from training.jobs.devices import Device, give_back
+from training.jobs.executor import Executor
 from training.jobs.folders import run_folder
-from training.jobs.identity import Process, new_worker, place
+from training.jobs.identity import new_worker, place
 from training.jobs.job import Job, LeaseLost, StoreUnavailable
 from training.jobs.leases import Leases
 from training.jobs.ledger import Ledger, Register
-from training.jobs.local import PROGRAM, Local
 from training.jobs.moments import Every, ended_by_signals
 from training.jobs.store import JobStore
 from training.jobs.waiting import SIGN
@@ -46,51 +44,45 @@ class Worker:
     Args:
         store: the jobs.
         home: has the run folders, in `runs/`.
-        slots: trainings at a time on a machine without GPUs.
+        executor: runs the trainings.
         lease: seconds of silence after which another worker's job is taken over.
         retries: after so many crashes without a new checkpoint, a job has failed at the next.
         first_wait: seconds before it is tried again after the first crash; twice as many after the next.
         grace: seconds that a training may take to end before it is killed.
         stall: seconds without a sign of life after which a training counts as one that hangs; see `Silence`.
-        gives_way: where there are no GPUs, trainings let everybody else on the machine go first.
         register: makes the model of a run folder one that is served, and returns its version.
-        program: what is started instead of `python -m training`.
     """
 
     def __init__(
         self,
         store: JobStore,
         home: Path,
+        executor: Executor,
         *,
-        slots: int = 1,
         lease: float = 15.0,
         retries: int = 5,
         first_wait: float = 1.0,
         grace: float = 20.0,
         stall: float = 300.0,
-        gives_way: bool = True,
         register: Register | None = None,
-        program: Sequence[str] = PROGRAM,
     ) -> None:
         self.store = store
         self.runs = home.absolute() / "runs"
         self.grace, self.stall = grace, stall
         self.name, self.place = new_worker(), place()
-        self.devices = Devices(home.absolute() / "devices", self.place, find_gpus(os.environ), slots)
-        self.executor = Local(self.devices, program, gives_way and not self.devices.gpus)
+        self.executor = executor
         self.leases = Leases(lease, self.place)
         self.ledger = Ledger(store, lease / 7.5, retries, first_wait, register)
         self.charges: dict[str, Charge] = {}
         self._unadopted: dict[str, str | None] = {}  # jobs that are ours, whose processes go on by themselves
         self._end = threading.Event()
-        self._left: list[Process] = []  # our children all the same: somebody has to see them end
+        self._left: list[str] = []  # our children all the same: somebody has to see them end
         self._claim, self._look, self._sign, self._rest = Every(CLAIM), Every(LOOK), Every(SIGN), 0.0
         self._answers = True
 
     def run(self) -> int:
         """The exit code: 0 after a signal, when what it trained is paused and waits for the next worker."""
-        where = f"{len(self.devices.gpus)} GPUs" if self.devices.gpus else f"{self.devices.total} at a time on the CPU"
-        log.info("worker %s runs the jobs in %s, %s", self.name, self.runs, where)
+        log.info("worker %s runs the jobs in %s, %s", self.name, self.runs, self.executor.where)
         with contextlib.suppress(StoreUnavailable):  # then the next worker does it
             sweep(self.store, self.runs)
         with ended_by_signals(self._end):
@@ -137,7 +129,7 @@ class Worker:
 
     def _with_store(self, now: float) -> None:
         if self._sign.is_due(now):
-            self.store.sign(self.name, self.place, self.devices.total)
+            self.store.sign(self.name, self.place, self.executor.total)
         # Where it did not answer, something has to ask it.
         others = self._look_at_all() if self._look.is_due(now) or not self._answers else None
         for charge in [*self.charges.values()]:
@@ -201,7 +193,7 @@ class Worker:
         where = self._unadopted.get(job.id, where)
         process = None
         try:
-            process = find_process(job, run)
+            process = self.executor.find(job, run)
             run.mkdir(parents=True, exist_ok=True)
             charge.adopt(process, moved=where not in (None, self.place))
         except OSError as error:
@@ -214,13 +206,13 @@ class Worker:
         else:
             self.charges[job.id] = charge
             self._unadopted.pop(job.id, None)
-            found = f"adopted process {process.pid}" if process else "found no process"
+            found = f"adopted process {process}" if process else "found no process"
             log.info("job %s, attempt %d: %s", job.id, job.attempt, found)
 
-    def _leave(self, job: Job, process: Process, where: str | None, error: OSError) -> None:
+    def _leave(self, job: Job, process: str, where: str | None, error: OSError) -> None:
         """Let a process train on that cannot be adopted now, since its run folder cannot be written; look at it again."""
         if job.id not in self._unadopted:
-            log.warning("job %s: process %d cannot be adopted yet and goes on: %s", job.id, process.pid, error)
+            log.warning("job %s: process %s cannot be adopted yet and goes on: %s", job.id, process, error)
         self._unadopted[job.id] = where
         if job.asked == "cancel":
             self.executor.stop(process, "kill")
@@ -228,9 +220,9 @@ class Worker:
             self.store.beat(job)
 
     def _claim_one(self) -> bool:
-        free = self.devices.take_free()
+        free = self.executor.free()
         try:
-            job = self.store.claim(self.name, self.place, len(free), self.devices.total) if free else None
+            job = self.store.claim(self.name, self.place, len(free), self.executor.total) if free else None
             if job is not None:
                 self._start(job, free[: job.devices])
             return job is not None
@@ -240,7 +232,7 @@ class Worker:
     def _start(self, job: Job, devices: Sequence[Device]) -> None:
         run = run_folder(self.runs, job.id)
         charge = Charge(job, run, self.executor, self.grace, self.stall)
-        charge.gpus = [device.name for device in devices] if self.devices.gpus else []
+        charge.gpus = [device.name for device in devices if device.is_gpu]
         try:
             prepare_run(run, work_of(job.config))
             charge.start(devices)
@@ -252,4 +244,4 @@ class Worker:
             self.ledger.fail(job, str(error), "resources")
         else:
             self.charges[job.id] = charge
-            log.info("job %s, attempt %d: process %s", job.id, job.attempt, charge.process and charge.process.pid)
+            log.info("job %s, attempt %d: process %s", job.id, job.attempt, charge.process)

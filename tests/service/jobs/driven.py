@@ -31,7 +31,7 @@ def begun(store: JobStore, worker: str = "test") -> Job:
     """The oldest job that waits, now running."""
     job = store.claim(worker, "here", 8)
     assert job is not None
-    return store.record(store.begun(job, 1, "1", []), [], state="running")
+    return store.record(store.begun(job, "1.1", []), [], state="running")
 
 
 def write_run(home: Path, job_id: str, log: str = "first\nsecond\nthird\n") -> Path:

@@ -17,6 +17,7 @@ from tests.service.jobs.driven import store_at
 from tests.service.jobs.test_with_worker import working
 from tests.service.running import serving
 from tests.training.test_invariance import write
+from training.jobs.identity import named
 from training.jobs.store import JobStore
 
 PATH = "/v1/models/tiny/invariance"
@@ -93,10 +94,10 @@ def test_a_model_is_measured_by_a_worker_whose_process_is_killed_once(
         service.wait_until_ready()
         job = client.jobs.invariance("digits", {"movements": ["rotation", "shear"], "images": 30}, version=1)
         until = time.monotonic() + 120
-        while (pid := store.get(job.id).pid) is None:
+        while (process := named(store.get(job.id).process or "")) is None:
             assert time.monotonic() < until, (tmp_path / "worker").read_text()
             time.sleep(0.05)
-        os.kill(pid, signal.SIGKILL)
+        os.kill(process.pid, signal.SIGKILL)
         events = list(client.jobs.events(job.id))
         done = client.jobs.get(job.id)
         assert (done.state, done.reason, done.attempt) == ("succeeded", "measured to its end", 2), done

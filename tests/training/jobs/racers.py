@@ -64,7 +64,7 @@ def work(store: JobStore, seed: str, worker: str) -> int:
         if job is None:
             time.sleep(0.02)
             continue
-        job = store.begun(job, os.getpid(), "1", [])
+        job = store.begun(job, f"{os.getpid()}.1", [])
         job = store.record(job, [], state="running")
         time.sleep(chance.random() * 0.02)
         job = store.beat(job)

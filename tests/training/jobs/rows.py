@@ -21,7 +21,7 @@ def claimed(store: JobStore, worker: str = WORKER) -> Job:
 
 
 def running(store: JobStore) -> Job:
-    job = store.begun(claimed(store), 4711, "12345", ["GPU-1"])
+    job = store.begun(claimed(store), "4711.12345", ["GPU-1"])
     return store.record(job, [], state="running")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from training.jobs.devices import Devices, find_gpus, give_back
 from training.jobs.environment import clean
-from training.jobs.identity import is_alive
+from training.jobs.identity import is_alive, named
 from training.jobs.local import Local
 
 UUIDS = [f"GPU-{number}a2b3c4d-0000-0000-0000-00000000000{number}" for number in range(4)]
@@ -69,7 +69,8 @@ def test_a_device_is_free_when_the_process_that_has_it_has_ended_and_not_before(
     local.stop(process, "kill")
     while local.poll(process) is None:
         pass
-    assert not is_alive(process)
+    known = named(process)
+    assert known is not None and not is_alive(known)
     free = others.take_free()
     assert [device.name for device in free] == UUIDS
     give_back(free)

@@ -20,6 +20,7 @@ from tests.training.jobs.workers import (
     PROGRAM,
     Running,
     ended,
+    pid_of,
     starts,
     submit_quick,
     trainings,
@@ -43,13 +44,6 @@ def started(store: JobStore, steps: int, *more: int) -> list[Job]:
     jobs = [submit_quick(store, steps=count) for count in (steps, *more)]
     wait_for(lambda: all(store.get(job.id).state == "running" for job in jobs))
     return jobs
-
-
-def pid_of(store: JobStore, job: Job) -> int:
-    """Of its training, which runs: 0 would be this process and all its kin."""
-    pid = store.get(job.id).pid
-    assert pid
-    return pid
 
 
 def test_a_training_outlives_its_worker_and_the_next_one_adopts_it(
@@ -117,14 +111,14 @@ def test_a_training_that_is_killed_again_and_again_has_failed_after_five_retries
     with worker(database_url, home, program=PROGRAM) as running:
         job = submit_quick(store, steps=100_000)
         for attempt in range(1, 7):
-            wait_for(lambda attempt=attempt: (now := store.get(job.id)).attempt == attempt and now.pid)
+            wait_for(lambda attempt=attempt: (now := store.get(job.id)).attempt == attempt and now.process)
             os.kill(pid_of(store, job), signal.SIGKILL)
         done = ended(store, job)
         assert (done.state, done.failure, done.attempt) == ("failed", "crash", 6)
         assert done.reason == "the training process was killed by SIGKILL (crash 6 without a new checkpoint in between)"
         assert len(starts(running, job)) <= 6
         store.resume(job.id)  # which counts anew
-        wait_for(lambda: (now := store.get(job.id)).attempt == 7 and now.pid)
+        wait_for(lambda: (now := store.get(job.id)).attempt == 7 and now.process)
         os.kill(pid_of(store, job), signal.SIGKILL)
         wait_for(lambda: store.get(job.id).attempt == 8)
         store.cancel(job.id)

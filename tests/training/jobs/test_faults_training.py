@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.databases import PostgreSQL
-from tests.training.jobs.workers import Running, ended, states, submit, trainings, wait_for, worker
+from tests.training.jobs.workers import Running, ended, pid_of, states, submit, trainings, wait_for, worker
 from tests.training.runs import numbers, restless, same_weights, small, step_of, trained_apart
 from training.jobs.job import Job
 from training.jobs.store import JobStore
@@ -30,13 +30,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_of(running: Running, job: Job) -> Path:
     return running.home / "runs" / job.id
-
-
-def pid_of(jobs: JobStore, job: Job) -> int:
-    """Of its training, which runs: 0 would be this process and all its kin."""
-    pid = jobs.get(job.id).pid
-    assert pid
-    return pid
 
 
 def at_step(run: Path, step: int) -> Callable[[], bool]:
@@ -58,7 +51,7 @@ def test_a_training_that_is_killed_at_random_moments_learns_what_another_does(
         job = submit(jobs, restless(EPOCHS))
         run = run_of(running, job)
         for kill in range(kills):
-            wait_for(lambda kill=kill: (now := jobs.get(job.id)).attempt == kill + 1 and now.pid)
+            wait_for(lambda kill=kill: (now := jobs.get(job.id)).attempt == kill + 1 and now.process)
             if kill % 2:  # every other one somewhere in the steps, the others anywhere in the process
                 step = step_of(run / "checkpoints" / "last.ckpt") + chance.randrange(2 * 10 * EPOCHS // kills)
                 wait_for(lambda step=step: at_step(run, step)() or jobs.get(job.id).ended)
@@ -87,7 +80,7 @@ def test_a_training_goes_from_worker_to_worker(whole: Path, jobs: JobStore, url:
         first.kill()
         second = workers.enter_context(worker(url, home, lease=lease))
         wait_for(lambda: jobs.get(job.id).attempt == 2)
-        assert (jobs.get(job.id).pid, trainings(home)) == (pid, [pid])
+        assert (pid_of(jobs, job), trainings(home)) == (pid, [pid])
         third = workers.enter_context(worker(url, home, lease=lease))
         wait_for(lambda: third.log.read_text().count("runs the jobs") == 3)
         second.stop()

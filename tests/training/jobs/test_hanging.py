@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.jobs.workers import PROGRAM, ended, starts, submit, submit_quick, trainings, wait_for, worker
+from tests.training.jobs.workers import (
+    PROGRAM,
+    ended,
+    pid_of,
+    starts,
+    submit,
+    submit_quick,
+    trainings,
+    wait_for,
+    worker,
+)
 from tests.training.runs import restless, step_of
 from training.attempts import own
 from training.jobs.job import Job
@@ -41,8 +51,7 @@ def test_a_stop_that_a_training_does_not_hear_keeps_the_best_weights_all_the_sam
         job = submit(jobs, restless(100_000))
         run = running.home / "runs" / job.id
         wait_for(lambda: step_of(run / "checkpoints" / "last.ckpt") >= 20)
-        pid = jobs.get(job.id).pid
-        assert pid
+        pid = pid_of(jobs, job)
         os.kill(pid, signal.SIGSTOP)
         jobs.stop(job.id)
         wait_for(lambda: jobs.get(job.id).state == "stopping")

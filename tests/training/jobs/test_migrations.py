@@ -2,11 +2,12 @@
 
 import contextlib
 import sys
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import MetaData, Table, insert, inspect, select, text
 
 from tests.training.jobs.racers import race
 from tests.training.jobs.rows import PLACE, WORKER, again, config, running
@@ -18,22 +19,24 @@ from training.jobs.upgrade import VERSION_TABLE, upgrade, version_of
 INDEXES = {"jobs_state_id", "jobs_dataset_state"}
 
 
-@pytest.mark.parametrize("version", ["0001", "0002"])
-def test_a_database_of_an_older_version_is_upgraded_in_place(database_url: str, version: str) -> None:
+@pytest.mark.parametrize("version", ["0001", "0002", "0003"])
+def test_a_database_of_an_older_version_is_upgraded_in_place(database_url: str, version: str, tmp_path: Path) -> None:
     with contextlib.closing(Database(database_url)) as database:
         upgrade(database, version)
         assert bool(INDEXES & indexes(database)) is (version != "0001")
         with database.read() as connection:
-            assert version_of(connection) == version and not inspect(connection).has_table("workers")
-        before = fill(database_url, database)
+            assert version_of(connection) == version
+            assert inspect(connection).has_table("workers") is (version == "0003")
+        before = fill(database, tmp_path)
         with contextlib.closing(JobStore(database_url)) as store:
             assert (store.list(), [store.events(job.id) for job in store.list()]) == before
-            assert again(store).attempt == 2
+            assert [job.process for job in store.list()] == [None, "4711.12345"]
+            assert again(store).attempt == 1
             store.sign(WORKER, PLACE, 1)
             assert store.waiting(store.list()) == {}
         assert indexes(database) >= INDEXES
         with database.read() as connection:
-            assert version_of(connection) == "0003"
+            assert version_of(connection) == "0004"
 
 
 def test_the_migrations_make_the_tables_of_the_program(store: JobStore, database_url: str) -> None:
@@ -47,7 +50,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(store: JobStore
     with contextlib.closing(Database(database_url)) as database:
         with database.write() as connection:
             connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0999'"))
-        with pytest.raises(ValueError, match=r"version 0003 or older, got 0999: .* Install that version again, or"):
+        with pytest.raises(ValueError, match=r"version 0004 or older, got 0999: .* Install that version again, or"):
             JobStore(database_url)
         with database.read() as connection:
             assert version_of(connection) == "0999"
@@ -76,13 +79,20 @@ def test_postgresql_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
         JobStore("postgresql://u:secret@localhost/jobs")
 
 
-def fill(url: str, database: Database) -> tuple:
-    """A job with its events, written while the tables are of an older version; all that the store will find."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.jobs.store.upgrade", lambda _: None)
-        with contextlib.closing(JobStore(url)) as store:
-            store.interrupt(running(store), "crashed", wait=0.0, crashed=True)
-            return store.list(), [store.events(job.id) for job in store.list()]
+def fill(database: Database, folder: Path) -> tuple:
+    """A job that waits and one that runs, as an older program wrote them down; all that the store will find."""
+    with contextlib.closing(JobStore(f"sqlite:///{folder / 'filled.sqlite'}")) as store:
+        store.interrupt(running(store), "crashed", wait=0.0, crashed=True)
+        held = running(store)  # the same, at its next attempt
+        with store._database.read() as source, database.write() as connection:
+            for name in ("jobs", "events"):
+                table = Table(name, MetaData(), autoload_with=connection)
+                for row in source.execute(select(metadata.tables[name])).mappings():
+                    values = {column: value for column, value in row.items() if column in table.c}
+                    if name == "jobs" and row["id"] == held.id:
+                        values.update(pid=4711, pid_started="12345")
+                    connection.execute(insert(table), values)
+        return store.list(), [store.events(job.id) for job in store.list()]
 
 
 def indexes(database: Database) -> set[str | None]:

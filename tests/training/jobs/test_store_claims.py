@@ -39,7 +39,7 @@ def test_a_worker_that_lost_its_job_writes_nothing(store: JobStore) -> None:
     job = running(store)
     seen = store.held()[0]
     mine = store.take_over(seen, "worker-2", "boot:2")
-    assert (mine.attempt, mine.worker, mine.place, mine.pid) == (2, "worker-2", "boot:2", 4711)
+    assert (mine.attempt, mine.worker, mine.place, mine.process) == (2, "worker-2", "boot:2", "4711.12345")
     before = store.get(job.id), store.events(job.id)
     for write in writes(store, job):
         with pytest.raises(LeaseLost, match=f"job {job.id} is at attempt 2 of worker-2"):
@@ -78,14 +78,14 @@ def test_a_job_that_ended_or_was_deleted_is_held_no_longer(store: JobStore) -> N
 
 
 def test_a_process_is_recorded(store: JobStore) -> None:
-    job = store.begun(claimed(store), 4711, "12345", ["GPU-1", "GPU-2"])
-    assert (job.state, job.pid, job.pid_started, job.gpus) == ("starting", 4711, "12345", ["GPU-1", "GPU-2"])
+    job = store.begun(claimed(store), "4711.12345", ["GPU-1", "GPU-2"])
+    assert (job.state, job.process, job.gpus) == ("starting", "4711.12345", ["GPU-1", "GPU-2"])
     started = job.started
     assert started is not None
     job = store.interrupt(job, "crashed", wait=0.0, crashed=True)
-    assert (job.pid, job.pid_started, job.started) == (None, None, started)
+    assert (job.process, job.started) == (None, started)
     job = again(store)
-    assert job.gpus == [] and store.begun(job, 4712, "12346", []).started == started
+    assert job.gpus == [] and store.begun(job, "4712.12346", []).started == started
 
 
 def test_an_interrupted_job_waits_before_its_next_attempt(store: JobStore) -> None:
@@ -135,7 +135,7 @@ def test_an_end_is_recorded_once(store: JobStore) -> None:
     job = running(store)
     ended = store.finish(job, "succeeded", "trained", scores={"accuracy": 0.5}, model_version=3)
     assert (ended.state, ended.scores, ended.model_version) == ("succeeded", {"accuracy": 0.5}, 3)
-    assert ended.pid is None and ended.finished is not None
+    assert ended.process is None and ended.finished is not None
     assert store.finish(job, "succeeded", "trained") == ended
     job = store.interrupt(running(store), "crashed", wait=0.0, crashed=True)
     assert store.interrupt(job, "crashed", wait=0.0, crashed=True) == job
@@ -166,7 +166,7 @@ def writes(store: JobStore, job: Job) -> list:
     """Everything that a worker may do with its job."""
     return [
         lambda: store.beat(job),
-        lambda: store.begun(job, 1, "1", []),
+        lambda: store.begun(job, "1.1", []),
         lambda: store.record(job, [("progress", {})], step=1, state="running"),
         lambda: store.take_over(job, "worker-9", PLACE),
         lambda: store.interrupt(job, "crashed", wait=0.0, crashed=True),

@@ -13,6 +13,7 @@ from tests.training.jobs.workers import (
     PROGRAM,
     Running,
     ended,
+    pid_of,
     starts,
     states,
     submit_quick,
@@ -43,7 +44,7 @@ def test_a_job_is_started_at_once_and_tells_how_far_it_is(store: JobStore, runni
         done = ended(store, job)
     assert min(took) < 2.0  # of which most is Python's own start; the claim takes 0.2
     assert (done.state, done.reason, done.scores) == ("succeeded", "trained to its end", {"steps": 100.0})
-    assert (done.step, done.steps, done.pid, done.attempt, done.stopped) == (99, 100, None, 1, False)
+    assert (done.step, done.steps, done.process, done.attempt, done.stopped) == (99, 100, None, 1, False)
     assert states(store, job) == ["queued", "starting", "running", "succeeded"]
     events = store.events(job.id)
     assert [event.data["step"] for event in events if event.kind == "metrics"] == list(range(9, 100, 10))
@@ -136,7 +137,7 @@ def test_a_training_gives_way_and_has_a_session_of_its_own(store: JobStore, data
     environment = {"STN_KEYS_FILE": "/keys", "STN_DATABASE": "secret"}
     with worker(database_url, tmp_path / "home", environment, program=PROGRAM, gives_way=True) as running:
         job = submit_quick(store, steps=10_000)
-        pid = wait_for(lambda: store.get(job.id).pid)
+        pid = wait_for(lambda: store.get(job.id).process) and pid_of(store, job)
         assert os.getpriority(os.PRIO_PROCESS, pid) == 10
         assert os.getsid(pid) == pid
         known = Path(f"/proc/{pid}/environ").read_bytes().decode()

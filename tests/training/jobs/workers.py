@@ -17,11 +17,14 @@ from stn.config import to_dict
 from tests.databases import end_with_parent
 from tests.training.runs import restless, small
 from training.config import TrainingConfig
+from training.jobs.identity import named
 from training.jobs.job import Job, StoreUnavailable
 from training.jobs.store import JobStore
 
 CODE = """
 import json, logging, pathlib, sys
+from training.jobs.local import this_machine
+from training.jobs.ray import Ray
 from training.jobs.store import JobStore
 from training.jobs.worker import Worker
 assert "torch" not in sys.modules and "pytorch_lightning" not in sys.modules
@@ -29,15 +32,18 @@ logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 url, home, options = sys.argv[1:]
 options = json.loads(options)
 version = options.pop("version", None)
+own = {name: options.pop(name) for name in ("slots", "program", "gives_way") if name in options}
+ray = options.pop("ray", None)
+executor = this_machine(pathlib.Path(home), **own) if ray is None else Ray(**ray)
 register = None if version is None else lambda job, run: logging.info("registered %s", run) or version
-sys.exit(Worker(JobStore(url, patience=1.0), pathlib.Path(home), register=register, **options).run())
+sys.exit(Worker(JobStore(url, patience=1.0), pathlib.Path(home), executor, register=register, **options).run())
 """
 
 
 PROGRAM = [sys.executable, str(Path(__file__).with_name("stand_in.py"))]
 """Started instead of `python -m training`."""
 
-QUICK = {"first_wait": 0.1, "gives_way": False}
+QUICK = {"first_wait": 0.1, "gives_way": False, "slots": 1}
 """Tests wait for what others, on a busy machine, need not."""
 
 
@@ -124,6 +130,13 @@ def trainings(home: Path) -> list[int]:
             if "--attempt" in words and any(word.startswith(f"{home}/runs/") for word in words):
                 found.append(int(path.name))
     return found
+
+
+def pid_of(store: JobStore, job: Job | str) -> int:
+    """Of its training, which runs: 0 would be this process and all its kin."""
+    process = named(store.get(job if isinstance(job, str) else job.id).process or "")
+    assert process
+    return process.pid
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 180.0) -> Any:

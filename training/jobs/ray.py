@@ -1,0 +1,313 @@
+"""Training processes in a Ray cluster: an attempt of a job is a job of Ray's, which runs `python -m training` in the run
+folder, a path that every machine has.
+
+Ray places and starts; what it says is believed only as far as it goes. It forgets all jobs with its head, and lets what runs
+on a machine that it lost run on. So a process that it no longer knows counts as running for as long as it shows signs of
+life in the run folder, and whatever is given up for lost is first barred from it (`training.attempts.withdraw`).
+"""
+
+import contextlib
+import dataclasses
+import json
+import logging
+import math
+import shlex
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.attempts import owner, withdraw
+from training.jobs.adoption import holder
+from training.jobs.devices import Device
+from training.jobs.executor import How, Unseen
+from training.jobs.job import Job
+from training.jobs.ray_api import Api, Machine, Refused, Submission, Unanswered, Unreached
+from training.jobs.waiting import FOR_CLUSTER
+
+log = logging.getLogger(__name__)
+
+PROGRAM, SPREAD = "python -P -m training", "python -P -m training.ray_train"
+"""By the PATH of the machine that runs it; for a job that takes more devices than any machine has."""
+
+DRIVER = 0.01
+"""Processors of what only watches over others. With none it would run on the cluster's head."""
+
+LOOK = 0.5
+"""Seconds between two looks at what the cluster knows."""
+
+MOMENT = 5.0
+"""Seconds that a process takes to begin where there is room."""
+
+QUIET = 20.0
+"""Seconds without a sign of life after which a process that the cluster no longer knows is given up for lost."""
+
+NOT_THERE = 72
+"""Exit code of a machine that has no such run folder."""
+
+
+@dataclasses.dataclass
+class Placed:
+    """A process, as far as this worker knows."""
+
+    run: Path
+    began: int
+    """The number with which it was started."""
+    devices: int
+    is_sent: bool
+    """The cluster may have heard of it: it is never sent again."""
+    found: Submission | None = None
+    """What the cluster said last."""
+    is_forgotten: bool = False
+    """The cluster answers, and does not know it."""
+    asked: How | None = None
+    is_withdrawn: bool = False
+    is_told: bool = False
+    """The cluster knows what was asked."""
+    submitted: float = dataclasses.field(default_factory=time.monotonic)
+    trouble: str | None = None
+    """Why the cluster does not take it."""
+    shown: tuple[object, ...] = ()
+    is_holder: bool = False
+    """It was seen to hold its run folder."""
+    since: float = dataclasses.field(default_factory=time.monotonic)
+    """When it last gave a sign of life."""
+
+    @property
+    def is_pending(self) -> bool:
+        return self.found is not None and self.found.status == "PENDING"
+
+    @property
+    def has_begun(self) -> bool:
+        return self.found is not None and not self.is_pending
+
+
+class Ray:
+    """An `Executor`. A thread of its own asks the cluster; all else looks at what that has heard.
+
+    Args:
+        address: of the cluster's dashboard, http://HOST:8265.
+        slots: devices that are asked of the cluster at a time, by all jobs of this worker together.
+        cpus: processors for each device of a job.
+        grace: seconds that a training may take to end before it is killed.
+        program: a command, which is started with `--resume RUN --attempt N`.
+    """
+
+    def __init__(
+        self, address: str, *, slots: int, cpus: float = 1.0, grace: float = 20.0, program: str = PROGRAM
+    ) -> None:
+        self.api = Api(address)
+        self.slots, self.cpus, self.grace, self.program = slots, cpus, grace, program
+        self._placed: dict[str, Placed] = {}
+        self._unwanted: list[str] = []  # they are given up, and the cluster is yet to be told
+        self._trouble: str | None = None
+        self._wake = threading.Event()
+        threading.Thread(target=self._watch, name="ray", daemon=True).start()
+
+    @property
+    def total(self) -> int:
+        return self.slots
+
+    @property
+    def where(self) -> str:
+        return f"Ray at {self.api.address}, {self.slots} devices at a time"
+
+    def free(self) -> Sequence[Device]:
+        taken = sum(placed.devices for placed in self._placed.values())
+        return [Device("")] * max(0, self.slots - taken)
+
+    def submit(self, run: Path, attempt: int, devices: Sequence[Device]) -> str:
+        name = _name(run, attempt)
+        self._placed[name] = Placed(run, attempt, len(devices), is_sent=False)
+        self._wake.set()
+        return name
+
+    def find(self, job: Job, run: Path) -> str | None:
+        found = owner(run)
+        if found is None:
+            return None
+        # Its worker may have been gone before it could write it down.
+        was_begun = job.process is None and found.attempt == job.attempt - 1
+        name = _name(run, found.began)
+        if job.process != name and not was_begun:
+            return None
+        self._placed.setdefault(name, Placed(run, found.began, job.devices, is_sent=True))
+        self._wake.set()
+        return name
+
+    def poll(self, process: str) -> int | Unseen | None:
+        placed = self._placed.get(process)
+        if placed is None:
+            return "gone"
+        code = self._ended(placed)
+        if isinstance(code, str):
+            withdraw(placed.run, placed.began)
+            if placed.is_sent and not placed.is_told:
+                self._unwanted.append(process)
+        if code is not None:
+            del self._placed[process]
+        return code
+
+    def _ended(self, placed: Placed) -> int | Unseen | None:
+        found = placed.found
+        if found is not None and found.ended:
+            return _code(placed, found)
+        if placed.asked is not None and not placed.has_begun:
+            return "lost"  # the cluster keeps it until it could begin; then it finds that it may not
+        is_unknown = placed.is_forgotten or (self._trouble is not None and placed.is_sent and not placed.is_pending)
+        return "lost" if is_unknown and not _lives(placed) else None
+
+    def waits(self, process: str) -> str | None:
+        placed = self._placed.get(process)
+        if placed is None or placed.has_begun:
+            return None
+        if not (placed.trouble or self._trouble) and time.monotonic() < placed.submitted + MOMENT:
+            return None
+        silence = f"Ray at {self.api.address} does not answer" if self._trouble else None
+        return f"{FOR_CLUSTER}: {silence or placed.trouble or 'all that it needs is taken, or no machine has it'}"
+
+    def stop(self, process: str, how: How) -> None:
+        placed = self._placed.get(process)
+        if placed is None:
+            return
+        if placed.asked not in (how, "kill"):
+            placed.asked = how
+            self._wake.set()
+        if (
+            how == "kill" and not placed.is_withdrawn
+        ):  # by that alone it ends at its next step, where no signal reaches it
+            with contextlib.suppress(OSError):  # a full disk; it is tried again
+                withdraw(placed.run, placed.began)
+                placed.is_withdrawn = True
+
+    def used(self, process: str) -> None:
+        return None
+
+    def logs(self, run: Path) -> Path:
+        return run / "console.txt"
+
+    def _watch(self) -> None:
+        while True:
+            self._wake.wait(LOOK)
+            self._wake.clear()
+            trouble = None
+            for name, placed in [*self._placed.items()]:
+                try:
+                    self._look(name, placed)
+                    placed.trouble = None
+                except Unanswered as error:
+                    trouble = str(error)
+                    break
+                except (OSError, ValueError, LookupError) as error:  # of this one alone, such as its run folder
+                    placed.trouble = str(error)
+            else:
+                self._dismiss()
+            if (trouble is None) != (self._trouble is None):
+                log.warning("%s", trouble or f"Ray at {self.api.address} answers again")
+            self._trouble = trouble
+
+    def _dismiss(self) -> None:
+        """Have the cluster end what was given up."""
+        while self._unwanted:
+            try:
+                self.api.stop(self._unwanted[0])
+            except Unanswered:
+                return
+            except Refused as error:  # which it no longer knows
+                log.debug("%s", error)
+            self._unwanted.pop(0)
+
+    def _look(self, name: str, placed: Placed) -> None:
+        """Hear of a process, and tell the cluster of it what it does not know yet."""
+        found = self.api.get(name)
+        if found is None and not placed.is_sent and placed.asked is None:
+            self._send(name, placed)
+            return
+        placed.is_sent |= found is not None
+        placed.found = found or placed.found
+        placed.is_forgotten = found is None and placed.is_sent
+        if found is not None:
+            placed.since = time.monotonic()
+        if placed.asked is not None and not placed.is_told and found is not None and not found.ended:
+            self.api.stop(name)
+            placed.is_told = True
+
+    def _send(self, name: str, placed: Placed) -> None:
+        machines = self.api.machines()
+        gpus = placed.devices if _takes_gpus(placed, machines) else 0
+        cpus = self.cpus * placed.devices
+        program = self.program
+        if placed.devices > 1 and not any(machine.cpus >= cpus and machine.gpus >= gpus for machine in machines):
+            program = f"{SPREAD} --cpus {self.cpus:g} --gpus {int(gpus > 0)}"
+            cpus, gpus = DRIVER, 0
+        placed.is_sent = True
+        try:
+            self.api.submit(
+                name,
+                _command(program, placed),
+                environment={
+                    "OMP_NUM_THREADS": str(max(1, int(self.cpus))),
+                    "RAY_JOB_STOP_WAIT_TIME_S": str(math.ceil(self.grace)),
+                },
+                cpus=cpus,
+                gpus=gpus,
+            )
+        except (Refused, Unreached):
+            placed.is_sent = False
+            raise
+
+
+def _takes_gpus(placed: Placed, machines: Sequence[Machine]) -> bool:
+    config = json.loads((placed.run / "config.json").read_text())
+    wanted = config.get("trainer", {}).get("accelerator", "auto")
+    return wanted == "gpu" or (wanted == "auto" and any(machine.gpus for machine in machines))
+
+
+def _name(run: Path, attempt: int) -> str:
+    return f"{run.name}-{attempt}"
+
+
+def _command(program: str, placed: Placed) -> str:
+    """In its run folder, where all that it prints goes, too."""
+    run = shlex.quote(str(placed.run))
+    return (
+        f"touch {run}/console.txt || exit {NOT_THERE}; "
+        f"exec {program} --resume {run} --attempt {placed.began} >>{run}/console.txt 2>&1"
+    )
+
+
+def _code(placed: Placed, found: Submission) -> int | Unseen:
+    """How a process ended of which the cluster knows it, with its reason in what the process has printed."""
+    if found.code == NOT_THERE:
+        _say(placed, f"the machine has no folder {placed.run}, or may not write there")
+    if found.code is not None:
+        return found.code
+    if found.status == "FAILED":
+        _say(placed, (found.message.strip().splitlines() or ["it failed"])[0][:300])
+    return "lost" if found.trouble == "JOB_SUPERVISOR_ACTOR_START_TIMEOUT" else "gone"
+
+
+def _say(placed: Placed, what: str) -> None:
+    with contextlib.suppress(OSError), (placed.run / "console.txt").open("a") as console:
+        console.write(f"error: Ray: {what}\n")
+
+
+def _lives(placed: Placed) -> bool:
+    """Whether it holds its run folder, or, where that was never seen, has written there a moment ago."""
+    if holder(placed.run) is not None:
+        placed.is_holder = True
+        return True
+    if placed.is_holder:
+        return False
+    shown = tuple(_seen(placed.run / name) for name in ("progress.json", "console.txt"))
+    if shown != placed.shown:
+        placed.shown, placed.since = shown, time.monotonic()
+    return time.monotonic() < placed.since + QUIET
+
+
+def _seen(path: Path) -> tuple[int, ...] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
