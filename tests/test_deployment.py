@@ -148,3 +148,20 @@ def test_every_package_is_installed() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     files = [file for name in ("stn", "training", "service") for file in (ROOT / name).rglob("__init__.py")]
     assert sorted(listed) == sorted(".".join(file.parent.relative_to(ROOT).parts) for file in files)
+
+
+def test_kubernetes_is_told_settings_and_probes_that_there_are() -> None:
+    folder = ROOT / "deploy" / "kubernetes"
+    objects = [part for file in sorted(folder.glob("*.yml")) for part in yaml.safe_load_all(file.read_text())]
+    assert {part["metadata"].get("namespace") for part in objects} == {"stn"}
+    (config,) = (part["data"] for part in objects if part["kind"] == "ConfigMap")
+    known = {f"STN_{name.upper()}" for name in Settings.model_fields} | OF_THE_CLUSTER
+    assert {name for name in config if name.startswith("STN_")} <= known
+    (service,) = (
+        part["spec"] for part in objects if part["kind"] == "Deployment" and part["metadata"]["name"] == "stn"
+    )
+    (container,) = service["template"]["spec"]["containers"]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["path"] in ("/v2/health/live", "/v2/health/ready")
+    drained = float(config["STN_DRAIN_DELAY"]) + Settings.model_fields["drain_seconds"].default
+    assert service["template"]["spec"]["terminationGracePeriodSeconds"] > drained
