@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from service.access.auth import Gate, GateMiddleware
 from service.access.body_limit import FORM_BYTES, Bodies, BodyLimit
+from service.access.rate_exchange import RateExchange
 from service.access.rate_limit import RateLimit
 from service.access.security_headers import with_security_headers
 from service.datasets.changes import DatasetChanges
@@ -74,11 +75,16 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
         app.state.predict = predict.PredictService(store, settings)
         store.start()
         await to_thread.run_sync(remove_abandoned, app.state.datasets.store.root)
+        await app.state.jobs.open()
         if wait_for_models:
             await store.wait_until_ready()
+        if exchange:
+            exchange.start()
         async with published(app.state.publish):
             yield
         app.state.draining = True
+        if exchange:
+            await to_thread.run_sync(exchange.close)
         app.state.feed.end()
         await store.close()
         await to_thread.run_sync(app.state.jobs.close)
@@ -113,7 +119,9 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(ClientDisconnect, _forget)
     app.add_exception_handler(Exception, _answer_bug)
-    app.state.gate = Gate(settings, _rates())
+    rates = _rates()
+    exchange = RateExchange(rates, settings.database, _shared()) if settings.database.startswith("postgresql") else None
+    app.state.gate = Gate(settings, rates)
     uploads = {
         ("POST", "/v1/models"): settings.max_model_bytes + FORM_BYTES,
         ("POST", "/v1/datasets"): settings.max_dataset_bytes + FORM_BYTES,
@@ -133,8 +141,14 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
 
 def _rates() -> RateLimit:
     """Shared with the other processes that answer for this service, where there are some."""
+    folder = _shared()
+    return RateLimit(folder / "rates") if folder else RateLimit()
+
+
+def _shared() -> Path | None:
+    """The folder of the processes that answer for this service, where there are several."""
     folder = os.environ.get(FOLDER)
-    return RateLimit(Path(folder) / "rates") if folder else RateLimit()
+    return Path(folder) if folder else None
 
 
 async def _answer_problem(request: Request, problem: Exception) -> Response:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -75,7 +76,9 @@ class Settings(BaseSettings):
 
     database: str = Field(default="", exclude=True, repr=False)
     """Where jobs are kept: sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME; STN_HOME/jobs.sqlite by default.
-    A password belongs in the environment: lists of processes show arguments."""
+    A password belongs in the environment, or in a file: lists of processes show arguments."""
+    database_password_file: Path | None = None
+    """File with the password of the user of that database, as containers get their secrets."""
     executor: Literal["local", "ray"] = "local"
     """Where a worker's jobs are trained: on its own machine, or in a Ray cluster."""
     ray_address: str = Field(default="http://127.0.0.1:8265", pattern="^https?://[^/]+/?$")
@@ -119,6 +122,24 @@ class Settings(BaseSettings):
     """Answer GET /metrics without a key."""
     max_held_bytes: int = Field(default=256 * 2**20, ge=1)
     """Most bytes of all request bodies that are held in memory at a time; beyond it requests are answered 429."""
+
+    @model_validator(mode="after")
+    def _with_password(self) -> "Settings":
+        if self.database_password_file is None:
+            return self
+        before, at, host = self.database.partition("@")
+        scheme, _, user = before.partition("://")
+        if not at or not user:
+            raise ValueError(
+                "database must name its user where database_password_file is given, as in postgresql://USER@HOST"
+            )
+        try:
+            password = quote(self.database_password_file.read_text().strip(), safe="")
+        except OSError as error:
+            raise ValueError(f"database_password_file must be readable, got {error}") from None
+        # Settings are frozen once they are made, which they are not yet.
+        object.__setattr__(self, "database", f"{scheme}://{user.partition(':')[0]}:{password}@{host}")
+        return self
 
     @field_validator("allowed_hosts", "runtimes", mode="before")
     @classmethod

@@ -1,10 +1,11 @@
-"""The image and the compose files, as far as they can be checked without an engine."""
+"""The images and the compose file, as far as they can be checked without an engine; `scripts/try-compose` does the rest."""
 
 import re
 import shutil
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,59 +13,107 @@ import yaml
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-COMPOSE, GPU = ROOT / "docker-compose.yml", ROOT / "docker-compose.gpu.yml"
+COMPOSE = ROOT / "docker-compose.yml"
 DOCKERFILE = (ROOT / "service" / "Dockerfile").read_text()
-SERVICE = yaml.safe_load(COMPOSE.read_text())["services"]["stn"]
+FILE = yaml.safe_load(COMPOSE.read_text())
+SERVICES: dict[str, dict[str, Any]] = FILE["services"]
+SERVICE = SERVICES["stn"]
+SERVING, TRAINING = ("stn", "stn-gpu", "replica-1", "replica-2"), ("worker", "worker-gpu", "cluster-worker")
+OWN = {"STN_HOME", "STN_HOST", "STN_PORT", "STN_DRAIN_SECONDS", "STN_CACHE", "STN_RUN_JOBS"}
+"""Settings that the image makes, or that nobody needs to change in a container."""
+OF_THE_CLUSTER = {"STN_EXECUTOR", "STN_RAY_ADDRESS"}
 
 
-@pytest.mark.parametrize("files", [(COMPOSE,), (COMPOSE, GPU)], ids=["cpu", "gpu"])
-def test_docker_compose_accepts_the_files(files: tuple[Path, ...]) -> None:
+@pytest.mark.parametrize("profile", ["", "gpu", "cluster", "observability"])
+def test_docker_compose_accepts_the_file(profile: str) -> None:
     if not shutil.which("docker-compose"):
         pytest.skip("docker-compose is not installed")
-    chosen = [argument for file in files for argument in ("-f", str(file))]
-    done = subprocess.run(["docker-compose", *chosen, "config", "-q"], capture_output=True, text=True)
+    command = ["docker-compose", "-f", COMPOSE, *(["--profile", profile] if profile else []), "config", "-q"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_compose_and_hadolint_know_every_key_and_instruction() -> None:
+    for command in (
+        ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE],
+        ["hadolint", ROOT / "service" / "Dockerfile"],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_without_a_profile_there_are_a_service_and_a_worker() -> None:
+    assert {name for name, service in SERVICES.items() if "profiles" not in service} == {"stn", "worker"}
+    assert {profile for service in SERVICES.values() for profile in service.get("profiles", ())} == {
+        "gpu",
+        "cluster",
+        "observability",
+    }
+
+
 def test_the_containers_outlive_the_drain_and_the_pause_of_a_training() -> None:
-    grace = int(SERVICE["stop_grace_period"].removesuffix("s"))
-    assert grace > max(Settings.model_fields[name].default for name in ("drain_seconds", "stop_seconds"))
+    longest = max(Settings.model_fields[name].default for name in ("drain_seconds", "stop_seconds"))
+    for name in (*SERVING, *TRAINING):
+        assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > longest
 
 
-@pytest.mark.parametrize("files", [(COMPOSE,), (COMPOSE, GPU)], ids=["cpu", "gpu"])
-def test_the_container_that_runs_jobs_is_the_other_one_but_for_its_command(files: tuple[Path, ...]) -> None:
-    for file in files:
-        services = yaml.safe_load(file.read_text())["services"]
-        own = {"command", "ports", "healthcheck", "depends_on"}
-        one, other = (
-            {key: value for key, value in services[name].items() if key not in own} for name in ("stn", "worker")
-        )
-        assert one == other
-    assert services["stn"].get("command", ["up", "--no-run-jobs"]) == ["up", "--no-run-jobs"]
-
-
-def test_every_limit_of_the_service_can_be_set_from_outside() -> None:
-    fixed = {"home", "host", "port", "drain_seconds", "cache", "run_jobs"}
-    handed_on = {entry.partition("=")[0] for entry in SERVICE["environment"]}
-    assert handed_on == {f"STN_{name.upper()}" for name in Settings.model_fields.keys() - fixed}
+def test_every_setting_can_be_given_from_outside_to_all_that_serve_or_train() -> None:
+    known = {f"STN_{name.upper()}" for name in Settings.model_fields} - OWN
+    for name in (*SERVING, *TRAINING):
+        given = {variable for variable in SERVICES[name]["environment"] if variable.startswith("STN_")}
+        assert given - OF_THE_CLUSTER == known - OF_THE_CLUSTER, name
 
 
 def test_the_service_is_told_where_its_port_is_published() -> None:
-    assert f"STN_PUBLISH={SERVICE['ports'][0].removesuffix(':8000')}" in SERVICE["environment"]
+    assert f"{SERVICE['environment']['STN_PUBLISH']}:8000" in SERVICE["ports"]
 
 
-def test_the_service_is_published_to_this_machine_only_and_keeps_data_in_a_volume() -> None:
-    assert SERVICE["ports"] == ["${STN_PUBLISH:-127.0.0.1:8000}:8000"]
-    assert SERVICE["volumes"] == ["stn-data:/data"]
+def test_every_port_is_published_to_this_machine_only() -> None:
+    for name, service in SERVICES.items():
+        for port in service.get("ports", ()):
+            assert port.startswith(("127.0.0.1:", "${STN_PUBLISH:-127.0.0.1:")), name
+
+
+def test_runs_and_models_lie_in_a_volume() -> None:
+    assert all(SERVICES[name]["volumes"] == ["stn-data:/data"] for name in (*SERVING, *TRAINING))
     assert "STN_HOME=/data" in DOCKERFILE
 
 
-def test_the_container_runs_as_a_user_with_no_rights() -> None:
-    assert re.findall(r"^USER (.*)$", DOCKERFILE.rpartition("FROM")[2], re.MULTILINE) == ["10001:10001"]
-    assert (SERVICE["read_only"], SERVICE["cap_drop"], SERVICE["init"]) == (True, ["ALL"], True)
+def test_containers_have_no_rights_that_they_do_not_need_and_a_limit_of_memory_and_processes() -> None:
+    assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE) == ["10001:10001"]
+    for name, service in SERVICES.items():
+        confined = [service[key] for key in ("init", "read_only", "cap_drop", "security_opt")]
+        assert confined == [True, True, ["ALL"], ["no-new-privileges:true"]], name
+        assert {"mem_limit", "pids_limit"} <= service.keys(), name
+    assert {name for name, service in SERVICES.items() if "cap_add" in service} == {"postgres"}
 
 
-def test_the_image_is_built_from_named_files_only() -> None:
+def test_no_password_is_in_the_file() -> None:
+    for secret in FILE["secrets"].values():
+        assert secret["file"].startswith("${STN_SECRETS:-./secrets}/")
+    for name, service in SERVICES.items():
+        for variable, value in (service.get("environment") or {}).items():
+            if re.search("PASSWORD|TOKEN|KEY", variable) and value is not None:
+                assert value.startswith(("/run/secrets/", "${")), (name, variable)
+    assert "secrets/" in (ROOT / ".gitignore").read_text().split()
+
+
+def test_versions_are_pinned() -> None:
+    for name, service in SERVICES.items():
+        own = re.fullmatch(r"stn(-train)?:(cpu|gpu)", service["image"]) and "build" in service
+        assert own or re.fullmatch(r"[a-z/]+:v?\d+\.\d+(\.\d+)?", service["image"]), name
+    assert "ARG BASE=python:3.11-slim-bookworm" in DOCKERFILE
+
+
+def test_nginx_knows_the_replicas_of_the_cluster_and_has_a_writable_folder() -> None:
+    conf = (ROOT / "deploy" / "nginx.conf").read_text()
+    replicas = {name for name in SERVICES if name.startswith("replica-")}
+    assert set(re.findall(r"server ([\w-]+):8000 ", conf)) == replicas <= SERVICES["nginx"]["depends_on"].keys()
+    assert {path.rsplit("/", 1)[0] for path in re.findall(r"(?:_path|pid) (\S+);", conf)} == {"/tmp"}
+    assert SERVICES["nginx"]["tmpfs"] == ["/tmp"]
+
+
+def test_the_images_are_built_from_named_files_only() -> None:
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     assert rules[0] == "*"
     assert {rule.removeprefix("!") for rule in rules if rule.startswith("!")} == {
@@ -73,15 +122,46 @@ def test_the_image_is_built_from_named_files_only() -> None:
     }
 
 
-def test_the_image_has_what_every_setting_may_ask_for() -> None:
-    assert set(re.findall(r'\*e\["(\w+)"\]', DOCKERFILE)) == {"training", "service", "telemetry", "postgresql"}
+def test_the_images_have_what_every_setting_may_ask_for_and_that_of_the_service_no_more() -> None:
+    extras = {
+        stage.split()[0]: set(re.findall(r'\*e(?:\.get\(|\[)"(\w+)"', stage))
+        for stage in re.split(r"FROM \S+ AS ", DOCKERFILE)[1:]
+    }
+    assert extras["serving"] == {"service", "telemetry", "postgresql"}
+    assert extras["training"] == {"training", "cluster"}
+    assert extras["serve"] == set()
+    assert "AS serve-venv" in DOCKERFILE.split("FROM serving", 2)[2].partition("\n")[0]
+    assert DOCKERFILE.count("torchvision \\") == 1
+    targets = {name: service["build"]["target"] for name, service in SERVICES.items() if "build" in service}
+    assert {name for name, target in targets.items() if target == "serve"} == {"stn", "replica-1", "replica-2"}
 
 
-def test_the_two_images_have_different_names() -> None:
-    assert SERVICE["image"] != yaml.safe_load(GPU.read_text())["services"]["stn"]["image"]
+def test_images_of_another_content_have_another_name() -> None:
+    built = {}
+    for service in SERVICES.values():
+        if "build" in service:
+            assert built.setdefault(service["image"], service["build"]) == service["build"]
+    assert len({str(build) for build in built.values()}) == len(built) == 3
 
 
 def test_every_package_is_installed() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     files = [file for name in ("stn", "training", "service") for file in (ROOT / name).rglob("__init__.py")]
     assert sorted(listed) == sorted(".".join(file.parent.relative_to(ROOT).parts) for file in files)
+
+
+def test_kubernetes_is_told_settings_and_probes_that_there_are() -> None:
+    folder = ROOT / "deploy" / "kubernetes"
+    objects = [part for file in sorted(folder.glob("*.yml")) for part in yaml.safe_load_all(file.read_text())]
+    assert {part["metadata"].get("namespace") for part in objects} == {"stn"}
+    (config,) = (part["data"] for part in objects if part["kind"] == "ConfigMap")
+    known = {f"STN_{name.upper()}" for name in Settings.model_fields} | OF_THE_CLUSTER
+    assert {name for name in config if name.startswith("STN_")} <= known
+    (service,) = (
+        part["spec"] for part in objects if part["kind"] == "Deployment" and part["metadata"]["name"] == "stn"
+    )
+    (container,) = service["template"]["spec"]["containers"]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["path"] in ("/v2/health/live", "/v2/health/ready")
+    drained = float(config["STN_DRAIN_DELAY"]) + Settings.model_fields["drain_seconds"].default
+    assert service["template"]["spec"]["terminationGracePeriodSeconds"] > drained

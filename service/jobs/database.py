@@ -1,5 +1,6 @@
 """The jobs' database as the event loop uses it: opened when it is first needed, asked in threads, its errors as problems."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -40,7 +41,7 @@ class _Unusable(Exception):
 
 
 class JobDatabase:
-    """The job store of these settings. A server that nobody asks about jobs neither opens it nor imports SQLAlchemy."""
+    """The job store of these settings. A file of jobs is not opened, nor SQLAlchemy imported, before somebody asks."""
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.job_database
@@ -54,6 +55,12 @@ class JobDatabase:
     def may_have_jobs(self) -> bool:
         """Whether there is anything to ask: a database that was named, or a file that was made."""
         return self._file is None or self._store is not None or self._file.exists()
+
+    async def open(self) -> None:
+        """Open it where it was named, so that nobody who asks waits for that; where it does not answer, that comes later."""
+        if self._file is None:
+            with contextlib.suppress(Problem):
+                await self.ask(lambda _: None)
 
     async def ask(self, function: "Callable[[JobStore], T]") -> T:
         """What the function makes of the store.

@@ -19,6 +19,9 @@ from service.access.keys import create_key
 from service.app import create_app
 from service.settings import Settings
 from stn import InputConfig, ModelConfig, ModelInfo, build_model, save_model
+from tests.databases import postgresql
+
+__all__ = ["postgresql"]
 
 CLASSES = ("cat", "dog", "owl")
 
