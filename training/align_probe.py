@@ -31,9 +31,10 @@ def describe_pairs(module: AlignmentModule, pairs: Pairs, drawn: DrawnPairs) -> 
     moving, fixed = pairs
     transform = module.model.transform
     theta, logit = module.model.locate(moving, fixed)
-    warped, _ = laid(transform, theta, moving)
+    warped, inside = laid(transform, theta, moving)
     truth = drawn.truth(points_like(moving).expand(len(moving), -1, -1))
     off = distances(transform, theta, truth).mean(1) * (max(fixed.shape[2:]) / 2)
+    warped = warped * inside
     borders = outline(transform, theta)
     return [
         {

@@ -41,10 +41,10 @@ def pair_sheet(aligner: Aligner, moving: Images, fixed: Images) -> Image.Image:
     On each other, one is red and the other cyan: grey is what agrees.
     """
     theta, logit = aligner.locate(moving, fixed)  # also of a pair that shows nothing
-    laid_there, _ = laid(aligner.transform, theta, moving)
+    laid_there, inside = laid(aligner.transform, theta, moving)
     tiles = [
         [picture_tile(image) for image in (one, other, on_each_other(one, other), on_each_other(warped, other))]
-        for one, other, warped in zip(moving, fixed, laid_there, strict=True)
+        for one, other, warped in zip(moving, fixed, laid_there * inside, strict=True)
     ]
     headings = [f"confidence {confidence:.0%}" for confidence in logit.sigmoid().tolist()]
     return caption_sheet(tiles, headings, [[] for _ in tiles], columns=2)

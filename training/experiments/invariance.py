@@ -10,7 +10,6 @@ beside it, invariance-placements.md.
 import argparse
 import contextlib
 import itertools
-import json
 import logging
 import platform
 import sys
@@ -24,16 +23,16 @@ from torch import Tensor, nn
 
 from stn.invariance import movement, report
 from stn.whole_file import written_beside
-from training.child import interruptible
 from training.config import DataConfig, TrainerConfig, TrainingConfig
 from training.data.batches import Order
 from training.data.datamodule import DataModule
 from training.distortions import distort, draw
+from training.experiments.command import experiment
 from training.experiments.placements import MOVED, PLACEMENTS, build_placed
+from training.experiments.rows import Row, add_rows, find_row
 from training.machine import commit, device_name
 from training.randomness import generator
 from training.report import device_for
-from training.runs import write_json
 
 log = logging.getLogger(__name__)
 
@@ -59,29 +58,25 @@ class Cell(NamedTuple):
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 when every cell asked for is in the table, 2 for a mistake in arguments or data, 130 interrupted."""
-    return interruptible(lambda: _main(arguments))
+    return experiment(lambda: _main(arguments))
 
 
 def _main(arguments: list[str] | None) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = _parse(arguments)
     results = options.results / "invariance-placements.json"
-    try:
-        for chosen in itertools.product(options.movements, options.placements, options.seeds):
-            cell = Cell(chosen[1], chosen[0], chosen[2], options.steps)
-            rows = json.loads(results.read_text()) if results.exists() else []
-            if any(all(row[name] == value for name, value in cell._asdict().items()) for row in rows):
-                log.info("%s is in the table", cell.name)
-                continue
-            rows.append(_row(cell, options))
-            results.parent.mkdir(parents=True, exist_ok=True)
-            write_json(results, rows)
-            with written_beside(results.with_suffix(".md")) as beside:
-                beside.write_text(table(rows))
-            log.info("%s: %.2f %% error, spread %.2f pixels", cell.name, rows[-1]["error"], rows[-1]["spread"]["model"])
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+
+    def show(rows: list[Row]) -> None:
+        with written_beside(results.with_suffix(".md")) as beside:
+            beside.write_text(table(rows))
+
+    for chosen in itertools.product(options.movements, options.placements, options.seeds):
+        cell = Cell(chosen[1], chosen[0], chosen[2], options.steps)
+        if find_row(results, cell._asdict()):
+            log.info("%s is in the table", cell.name)
+            continue
+        row = _row(cell, options)
+        add_rows(results, show, row)
+        log.info("%s: %.2f %% error, spread %.2f pixels", cell.name, row["error"], row["spread"]["model"])
     return 0
 
 
@@ -101,7 +96,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def _row(cell: Cell, options: argparse.Namespace) -> dict[str, Any]:
+def _row(cell: Cell, options: argparse.Namespace) -> Row:
     """Train the cell, from its checkpoint where there is one, and measure it."""
     data = _data(cell, cell.movement, options)
     torch.manual_seed(cell.seed)
@@ -201,7 +196,7 @@ def _error(model: nn.Module, data: DataModule) -> float:
     return wrong / count
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def table(rows: list[Row]) -> str:
     """Means over the seeds as Markdown, a line for each movement and network."""
     lines = [
         "| movement | transformer | steps | seeds | error % | spread, pixels | theta held | best | parameters |",

@@ -18,12 +18,12 @@ from tqdm import tqdm
 
 from stn import load_model, read_model_info, save_model
 from stn.config import to_dict
-from training.child import interruptible
 from training.config import DistortionConfig
 from training.evaluation import evaluate
 from training.evaluation_data import Request, read_pictures
 from training.experiments.cells import with_steps
-from training.experiments.train_in import ChildFailed, train_in
+from training.experiments.command import experiment
+from training.experiments.train_in import train_in
 from training.presets import handwriting
 from training.recipes import DISTORTIONS
 from training.trained import read_trained
@@ -43,11 +43,10 @@ TESTS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 when the model is written, 2 when it is not good enough or the run failed."""
-    return interruptible(lambda: _main(arguments))
+    return experiment(lambda: _main(arguments))
 
 
 def _main(arguments: list[str] | None) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="data", help="folder with MNIST/raw, downloaded there where it is missing")
     parser.add_argument("--seed", type=int, default=0)
@@ -56,12 +55,8 @@ def _main(arguments: list[str] | None) -> int:
     parser.add_argument("--most-error", type=float, default=0.6, help="on RTS, in %% (default: 0.6)")
     parser.add_argument("--output", type=Path, default=Path("service/models/shipped/handwriting.safetensors"))
     options = parser.parse_args(arguments)
-    try:
-        file = _train(options)
-        _write(file, _score(file, options), options)
-    except (ValueError, OSError, ChildFailed) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+    file = _train(options)
+    _write(file, _score(file, options), options)
     return 0
 
 

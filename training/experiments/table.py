@@ -3,13 +3,11 @@
 import statistics
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from stn.whole_file import written_beside
 from training.experiments.cells import MODELS, PAPER
+from training.experiments.rows import Row
 from training.recipes import DISTORTIONS
-
-Row = dict[str, Any]
 
 
 def write_table(folder: Path, rows: list[Row]) -> None:

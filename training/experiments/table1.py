@@ -10,7 +10,6 @@ table1.png into the results folder. Several of these commands, for different cel
 
 import argparse
 import dataclasses
-import fcntl
 import itertools
 import json
 import logging
@@ -20,19 +19,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from stn.model_info import read_model_info
-from training.child import interruptible, start_module
+from training.child import start_module
 from training.config import TrainingConfig
 from training.experiments.cells import MODELS, PAPER, Cell, Recipe, config_of, with_steps
+from training.experiments.command import experiment
+from training.experiments.rows import Row, add_rows, find_row
 from training.experiments.table import write_table
 from training.experiments.train_in import ChildFailed, train, train_in
 from training.recipes import DISTORTIONS
-from training.runs import make_run, write_json
+from training.runs import make_run
 
 log = logging.getLogger(__name__)
 
@@ -42,24 +44,19 @@ CALIBRATION = 20
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 when every cell asked for is in the table, 2 for a mistake in the arguments or a run that failed."""
-    return interruptible(lambda: _main(arguments))
+    return experiment(lambda: _main(arguments))
 
 
 def _main(arguments: list[str] | None) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = _parse(arguments)
     cells = [Cell(*each) for each in itertools.product(options.models, options.distortions, options.seeds)]
-    try:
-        waiting = [cell for cell in cells if not _found(cell, options)]
-        for cell in cells:
-            if cell not in waiting:
-                log.info("%s is in the table", cell.name)
-        with tqdm(total=len(waiting), desc="cells", unit="cell", disable=not sys.stderr.isatty()) as bar:
-            failed = (_one_by_one if options.at_once == 1 else _at_once)(waiting, options, bar)
-        _write(options.results / "table1.json")
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+    waiting = [cell for cell in cells if not _found(cell, options)]
+    for cell in cells:
+        if cell not in waiting:
+            log.info("%s is in the table", cell.name)
+    with tqdm(total=len(waiting), desc="cells", unit="cell", disable=not sys.stderr.isatty()) as bar:
+        failed = (_one_by_one if options.at_once == 1 else _at_once)(waiting, options, bar)
+    _write(options)
     if failed:
         sys.stderr.write(f"error: {len(failed)} of {len(cells)} cells failed: {', '.join(failed)}\n")
     return 2 if failed else 0
@@ -70,7 +67,7 @@ def _one_by_one(cells: list[Cell], options: argparse.Namespace, bar: "tqdm[Any]"
     failed = []
     for cell in cells:
         try:
-            _write(options.results / "table1.json", _train(cell, options))
+            _write(options, _train(cell, options))
             _tell(cell, options)
         except (ChildFailed, ValueError, OSError) as error:
             failed.append(cell.name)
@@ -151,37 +148,21 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def _found(cell: Cell, options: argparse.Namespace) -> dict[str, Any] | None:
+def _found(cell: Cell, options: argparse.Namespace) -> Row | None:
     """The row of the table that is this cell, trained with this recipe for this budget, or None."""
     wanted = {**dataclasses.asdict(cell), "recipe": options.recipe, "budget": _budget(options)}
-    rows = _rows(options.results / "table1.json")
-    return next((row for row in rows if all(row[name] == value for name, value in wanted.items())), None)
+    return find_row(options.results / "table1.json", wanted)
 
 
-def _rows(results: Path) -> list[dict[str, Any]]:
-    try:
-        return json.loads(results.read_text()) if results.exists() else []
-    except ValueError as error:
-        raise ValueError(f"{results} must be a JSON file ({error})") from None
-
-
-def _write(results: Path, *new: dict[str, Any]) -> None:
-    """The table as it is by now, with these rows besides; one command at a time."""
-    folder = results.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".table1.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        rows = [*_rows(results), *new]
-        if rows:
-            write_json(results, rows)
-            write_table(folder, rows)
+def _write(options: argparse.Namespace, *new: Row) -> None:
+    add_rows(options.results / "table1.json", partial(write_table, options.results), *new)
 
 
 def _budget(options: argparse.Namespace) -> str:
     return f"{options.minutes:g} minutes" if options.minutes else f"{options.steps or 150_000} steps"
 
 
-def _train(cell: Cell, options: argparse.Namespace) -> dict[str, Any]:
+def _train(cell: Cell, options: argparse.Namespace) -> Row:
     recipe: Recipe = options.recipe
     run = options.runs / recipe / _budget(options).replace(" ", "-") / cell.name
     config = train_in(run, lambda: _config(cell, options))
