@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +36,8 @@ NETWORK = "10.77.0"
 BRIDGE = "stn-bridge"
 HOSTS = {"head": 10, "one": 11, "two": 12}
 EPOCHS = 60
+CPUS = 0.9
+"""For each process, so that what watches over two of them has room beside one."""
 
 
 class Cluster:
@@ -214,7 +217,10 @@ def main(names: list[str]) -> int:
     both = small(EPOCHS, devices=2, checkpoint_every=3)
     whole: dict[int, Path] = {}
     try:
-        with cluster.up(), worker(store_url(folder), home, ray={"address": cluster.address, "slots": 8}) as running:
+        with (
+            cluster.up(),
+            worker(store_url(folder), home, ray={"address": cluster.address, "slots": 8, "cpus": CPUS}) as running,
+        ):
             for name in names:
                 config = both if name == "rank-killed" else single
                 if config.trainer.devices not in whole:
@@ -242,8 +248,9 @@ def trial_of(fault: Callable[[Trial], None], trial: Trial, whole: Path) -> dict[
         if seconds is None and trial.trains(attempt + 1):
             seconds = time.monotonic() - began
 
-    fault(trial)
-    while not store.get(job.id).ended:
+    doing = threading.Thread(target=fault, args=(trial,))
+    doing.start()
+    while doing.is_alive() or not store.get(job.id).ended:
         look()
         time.sleep(0.2)
         assert time.monotonic() < began + 900, store.get(job.id)
