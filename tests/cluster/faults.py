@@ -62,6 +62,7 @@ class Cluster:
         finally:
             for host in HOSTS:
                 self.kill(host)
+                subprocess.run(["ip", "link", "del", f"stn-o-{host}"], check=False)
                 subprocess.run(["ip", "netns", "del", f"stn-{host}"], check=False)
             subprocess.run(["ip", "link", "del", BRIDGE], check=False)
 
@@ -71,7 +72,8 @@ class Cluster:
         _run("ip", "link", "add", outside, "type", "veth", "peer", "name", inside)
         _run("ip", "link", "set", inside, "netns", space)
         _run("ip", "link", "set", outside, "master", BRIDGE, "up")
-        for command in (f"addr add {_ip(host)}/24 dev {inside}", f"link set {inside} up", "link set lo up"):
+        _run("ip", "-n", space, "link", "set", inside, "name", "eth0")
+        for command in (f"addr add {_ip(host)}/24 dev eth0", "link set eth0 up", "link set lo up"):
             _run("ip", "-n", space, *command.split())
 
     def start(self, host: str) -> None:
@@ -116,6 +118,7 @@ class Cluster:
                     **ENVIRONMENT,
                     "PATH": f"{PROGRAMS}:{os.environ['PATH']}",
                     "OMP_NUM_THREADS": "1",
+                    "GLOO_SOCKET_IFNAME": "eth0",  # the name of this machine is that of the loopback interface on all
                 },
                 start_new_session=True,
             )
@@ -214,7 +217,7 @@ def main(names: list[str]) -> int:
     store = JobStore(store_url(folder))
     cluster, home = Cluster(folder), folder / "home"
     single = restless(EPOCHS)
-    both = small(EPOCHS, devices=2, checkpoint_every=3)
+    both = small(EPOCHS // 3, devices=2, checkpoint_every=3)
     whole: dict[int, Path] = {}
     try:
         with (
