@@ -50,8 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except ray.train.TrainingFailedError as error:
         said = word(run, options.attempt, options.attempt)
-        lines = str(error).strip().splitlines()
-        sys.stderr.write(f"error: {said.reason if said else lines[-1] if lines else 'a process was lost'}\n")
+        last = str(error).strip().rpartition("\n")[2].partition(". ")[0]
+        sys.stderr.write(f"error: {said.reason if said else last}\n")
         return said.code if said else 1
     finally:
         shutil.rmtree(storage, ignore_errors=True)

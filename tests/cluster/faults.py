@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +36,8 @@ NETWORK = "10.77.0"
 BRIDGE = "stn-bridge"
 HOSTS = {"head": 10, "one": 11, "two": 12}
 EPOCHS = 60
+CPUS = 0.9
+"""For each process, so that what watches over two of them has room beside one."""
 
 
 class Cluster:
@@ -59,6 +62,7 @@ class Cluster:
         finally:
             for host in HOSTS:
                 self.kill(host)
+                subprocess.run(["ip", "link", "del", f"stn-o-{host}"], check=False)
                 subprocess.run(["ip", "netns", "del", f"stn-{host}"], check=False)
             subprocess.run(["ip", "link", "del", BRIDGE], check=False)
 
@@ -68,7 +72,8 @@ class Cluster:
         _run("ip", "link", "add", outside, "type", "veth", "peer", "name", inside)
         _run("ip", "link", "set", inside, "netns", space)
         _run("ip", "link", "set", outside, "master", BRIDGE, "up")
-        for command in (f"addr add {_ip(host)}/24 dev {inside}", f"link set {inside} up", "link set lo up"):
+        _run("ip", "-n", space, "link", "set", inside, "name", "eth0")
+        for command in (f"addr add {_ip(host)}/24 dev eth0", "link set eth0 up", "link set lo up"):
             _run("ip", "-n", space, *command.split())
 
     def start(self, host: str) -> None:
@@ -113,6 +118,7 @@ class Cluster:
                     **ENVIRONMENT,
                     "PATH": f"{PROGRAMS}:{os.environ['PATH']}",
                     "OMP_NUM_THREADS": "1",
+                    "GLOO_SOCKET_IFNAME": "eth0",  # the name of this machine is that of the loopback interface on all
                 },
                 start_new_session=True,
             )
@@ -211,10 +217,13 @@ def main(names: list[str]) -> int:
     store = JobStore(store_url(folder))
     cluster, home = Cluster(folder), folder / "home"
     single = restless(EPOCHS)
-    both = small(EPOCHS, devices=2, checkpoint_every=3)
+    both = small(EPOCHS // 3, devices=2, checkpoint_every=3)
     whole: dict[int, Path] = {}
     try:
-        with cluster.up(), worker(store_url(folder), home, ray={"address": cluster.address, "slots": 8}) as running:
+        with (
+            cluster.up(),
+            worker(store_url(folder), home, ray={"address": cluster.address, "slots": 8, "cpus": CPUS}) as running,
+        ):
             for name in names:
                 config = both if name == "rank-killed" else single
                 if config.trainer.devices not in whole:
@@ -242,8 +251,9 @@ def trial_of(fault: Callable[[Trial], None], trial: Trial, whole: Path) -> dict[
         if seconds is None and trial.trains(attempt + 1):
             seconds = time.monotonic() - began
 
-    fault(trial)
-    while not store.get(job.id).ended:
+    doing = threading.Thread(target=fault, args=(trial,))
+    doing.start()
+    while doing.is_alive() or not store.get(job.id).ended:
         look()
         time.sleep(0.2)
         assert time.monotonic() < began + 900, store.get(job.id)

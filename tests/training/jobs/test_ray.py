@@ -18,7 +18,7 @@ from training.jobs.store import JobStore
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'stn[cluster]'")
 
-EPOCHS = 12
+EPOCHS = 6
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_a_job_outlives_its_worker_and_all_that_its_cluster_knew(
         api, began = Api(head.address), jobs.get(job.id).process
         assert began == f"{job.id}-1"
         with pytest.raises(Refused, match="answers 500"):
-            api.submit(began, "exit 1", environment={}, cpus=1, gpus=0)
+            api.submit(began, "exit 1", environment={}, cpus=1.0, gpus=0)
         first.kill()
         with worker(url, tmp_path / "home", lease=3600.0, **in_cluster(head)):
             wait_for(lambda: jobs.get(job.id).attempt == 2)
