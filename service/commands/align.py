@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 import stn
-from service.models.folder import SHIPPED_ALIGNER, model_file, versions_there
+from service.models.folder import SHIPPED_ALIGNER
+from service.models.shelf import open_shelf
 from service.settings import Settings
 from stn.model_info import DOES, OtherTask
 from stn.whole_file import written_beside
@@ -25,7 +26,7 @@ def align(
         raise ValueError(f"output must end in .png, got {output.name!r}")
     if output is not None and output.exists():
         raise ValueError(f"output must be a new file, got {str(output)!r}")
-    aligner = stn.load_aligner(find_aligner(model, settings.models))
+    aligner = stn.load_aligner(find_aligner(model, settings))
     pictures = [_read(path, name) for path, name in ((moving, "moving"), (fixed, "fixed"))]
     found = stn.align(aligner, *pictures, seconds=seconds)
     if output is not None:
@@ -35,7 +36,7 @@ def align(
     return 0
 
 
-def find_aligner(model: str | None, models: Path) -> Path:
+def find_aligner(model: str | None, settings: Settings) -> Path:
     """The file of this aligner: a path, or the name of a model that is served, whose newest version is taken.
 
     Where none is named, the one that comes with the package.
@@ -44,10 +45,12 @@ def find_aligner(model: str | None, models: Path) -> Path:
         return SHIPPED_ALIGNER
     if Path(model).is_file():
         return Path(model)
-    versions = versions_there(models, model)
+    shelf = open_shelf(settings)
+    versions = shelf.versions(model)
     if not versions:
-        raise ValueError(f"model must be a model file or the name of a model in {str(models)!r}, got {model!r}")
-    path = model_file(models, model, max(versions))
+        place = settings.storage or str(settings.models)
+        raise ValueError(f"model must be a model file or the name of a model in {place!r}, got {model!r}")
+    path = shelf.path(model, max(versions))
     try:
         stn.read_aligner_info(path)
     except OtherTask as error:
