@@ -11,6 +11,7 @@ from training.jobs.job import Job
 from training.storage.places import StorageUnavailable, open_storage
 from training.storage.runs import content, forget, look
 
+_LOOKED = ".looked"
 _FRESH = 1.0
 """Seconds for which a copy of a run that goes on is not looked at again."""
 
@@ -25,16 +26,29 @@ def view(settings: Settings, job: Job) -> Path:
     if not settings.storage or content(here) >= job.attempt:
         return here
     copy = settings.fetched / "runs" / job.id
-    looked = copy / ".looked"
-    if job.ended or not looked.is_file() or time.time() - looked.stat().st_mtime > _FRESH:
+    if _is_due(copy / _LOOKED, job):
         try:
             look(open_storage(settings.storage), job.id, copy)
         except StorageUnavailable:
             if not copy.is_dir():
                 raise
-        copy.mkdir(parents=True, exist_ok=True)
-        looked.touch()
+        else:
+            copy.mkdir(parents=True, exist_ok=True)
+            (copy / _LOOKED).write_text(_final(job))
     return copy
+
+
+def _is_due(looked: Path, job: Job) -> bool:
+    try:
+        seen, age = looked.read_text(), time.time() - looked.stat().st_mtime
+    except FileNotFoundError:
+        return True
+    return seen != _final(job) if job.ended else age > _FRESH
+
+
+def _final(job: Job) -> str:
+    """What is remembered of a look after which nothing more comes; something else before."""
+    return str(job.attempt) if job.ended else ""
 
 
 def forget_shared(settings: Settings, job: Job) -> None:

@@ -265,7 +265,7 @@ class ObjectStorage(Storage):
 _BESIDE = ".beside."
 """How files begin that are on their way to their place."""
 _PROBE = ".conditional-writes"
-_PATIENCE = {"connect_timeout": 3, "read_timeout": 10, "retries": {"max_attempts": 0}}
+_PATIENCE = {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 0}}
 """Of botocore, in seconds; s3fs tries again itself."""
 _TRIES = 2
 

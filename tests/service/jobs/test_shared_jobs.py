@@ -22,7 +22,7 @@ from tests.service.models.test_store import serve
 from tests.training.jobs.workers import ended, submit, trainings, wait_for
 from tests.training.runs import restless, same_weights, step_of, trained_apart
 from training.jobs.store import JobStore
-from training.storage.places import open_storage
+from training.storage.places import StorageUnavailable, open_storage
 from training.storage.runs import newest_state
 
 EPOCHS = 8
@@ -35,7 +35,8 @@ pytestmark = [pytest.mark.slow, needs_store]
 def machine(home: Path, store: Store, database: str) -> Iterator[subprocess.Popen]:
     """`stn worker` with a home folder of its own; at the end of the block the machine is off, with all that runs on it."""
     home.mkdir(exist_ok=True)
-    environment = {**os.environ, "STN_HOME": str(home), "STN_STORAGE": store.url, "STN_DATABASE": database}
+    own = {"STN_HOME": str(home), "STN_STORAGE": store.url, "STN_DATABASE": database, "STN_GIVE_WAY": "false"}
+    environment = {**os.environ, **own}
     with (home / "worker.txt").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "service.commands.cli", "worker"],
@@ -57,7 +58,8 @@ def machine(home: Path, store: Store, database: str) -> Iterator[subprocess.Pope
 def published_step(store: Store, job: str, folder: Path) -> int:
     """Of the last checkpoint that the storage has; 0 where it has none."""
     storage = open_storage(store.url)
-    with contextlib.suppress(FileNotFoundError):
+    time.sleep(0.2)
+    with contextlib.suppress(FileNotFoundError, StorageUnavailable):  # on a busy machine it may be slow to answer
         state = newest_state(storage, job)
         key, size = (state and state.files.get("checkpoints/last.ckpt")) or ("", 0)
         if size:
