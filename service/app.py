@@ -52,6 +52,7 @@ from service.routes import metrics as metrics_route
 from service.routes.allowed_methods import allowed_methods
 from service.routes.hot_path import HotPath
 from service.settings import Settings
+from training.storage.places import StorageUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +119,7 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(ClientDisconnect, _forget)
+    app.add_exception_handler(StorageUnavailable, _answer_silence)
     app.add_exception_handler(Exception, _answer_bug)
     rates = _rates()
     exchange = RateExchange(rates, settings.database, _shared()) if settings.database.startswith("postgresql") else None
@@ -179,6 +181,11 @@ async def _forget(request: Request, error: Exception) -> Response:
     metrics.refused("client_gone")
     log.debug("request %s: the client went away", getattr(request.state, "request_id", None), exc_info=error)
     return Response(status_code=400)  # nobody reads it
+
+
+async def _answer_silence(request: Request, error: Exception) -> Response:
+    log.warning("request %s: %s", getattr(request.state, "request_id", None), error)
+    return problem_response(request, Problem(503, "the storage does not answer: try again", {"Retry-After": "5"}))
 
 
 async def _answer_bug(request: Request, error: Exception) -> Response:

@@ -21,6 +21,11 @@ class Settings(BaseSettings):
 
     home: Path = Path("stn-data")
     """Folder of run folders (`runs/`) and served models (`models/`)."""
+    storage: str = ""
+    """Where models, data sets and run folders lie for several machines: a mounted path or a URL such as s3://BUCKET/PREFIX;
+    empty: in STN_HOME. Its address and keys are those that its own tools read, such as AWS_ENDPOINT_URL."""
+    max_cache_bytes: int = Field(default=20 * 2**30, ge=1)
+    """Most bytes of copies of models and data sets of STN_STORAGE in STN_HOME/fetched; those in use stay beyond it."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = Field(default=8000, ge=0, le=65535)
@@ -154,6 +159,13 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _one_way_of_sharing(self) -> "Settings":
+        if self.executor == "ray" and self.storage:
+            rule = "empty with executor ray, whose machines have home at the same path"
+            raise ValueError(f"storage must be {rule}, got {self.storage!r}")
+        return self
+
     @property
     def keys_path(self) -> Path:
         return self.keys_file or self.home / "keys.json"
@@ -178,6 +190,10 @@ class Settings(BaseSettings):
     @property
     def prepared(self) -> Path:
         return self.cache if self.cache.parts else self.home / "cache"
+
+    @property
+    def fetched(self) -> Path:
+        return self.home / "fetched"
 
     @property
     def models(self) -> Path:

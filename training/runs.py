@@ -74,6 +74,12 @@ def prepare_run(run: Path, work: Work) -> None:
         write_json(run / "config.json", to_dict(_from_everywhere(work)))
 
 
+def place_run(run: Path, work: Work) -> None:
+    """Give a run folder, which may be there already, the config with the paths of this machine."""
+    run.mkdir(parents=True, exist_ok=True)
+    write_json(run / "config.json", to_dict(_from_everywhere(work)))
+
+
 def _from_everywhere(config: Work) -> Work:
     if isinstance(config, InvarianceJob):
         return config

@@ -10,7 +10,8 @@ import torch
 import stn
 from service.client.predictions import bytes_of
 from service.commands.asked import asked
-from service.models.folder import SHIPPED_ALIGNER, model_file, versions_there
+from service.models.folder import SHIPPED_ALIGNER
+from service.models.shelf import open_shelf
 from service.predicting.images import png
 from service.predicting.outputs import to_bytes
 from service.settings import Settings
@@ -74,7 +75,7 @@ def _ask(pair: tuple[bytes, bytes], model: str | None, url: str, key: str | None
 
 
 def _align_here(pair: tuple[bytes, bytes], model: str | None, seconds: float, settings: Settings) -> Found:
-    aligner = stn.load_aligner(find_aligner(model, settings.models))
+    aligner = stn.load_aligner(find_aligner(model, settings))
     first, second = (_values(name, data) for name, data in zip(("moving", "fixed"), pair, strict=True))
     found = stn.align(aligner, first, second, seconds=seconds)
     names = aligner.transform.parameter_names
@@ -89,7 +90,7 @@ def _align_here(pair: tuple[bytes, bytes], model: str | None, seconds: float, se
     )
 
 
-def find_aligner(model: str | None, models: Path) -> Path:
+def find_aligner(model: str | None, settings: Settings) -> Path:
     """The file of this aligner: a path, or the name of a model that is served, whose newest version is taken.
 
     Where none is named, the one that comes with the package.
@@ -98,10 +99,12 @@ def find_aligner(model: str | None, models: Path) -> Path:
         return SHIPPED_ALIGNER
     if Path(model).is_file():
         return Path(model)
-    versions = versions_there(models, model)
+    shelf = open_shelf(settings)
+    versions = shelf.versions(model)
     if not versions:
-        raise ValueError(f"model must be a model file or the name of a model in {str(models)!r}, got {model!r}")
-    path = model_file(models, model, max(versions))
+        place = settings.storage or str(settings.models)
+        raise ValueError(f"model must be a model file or the name of a model in {place!r}, got {model!r}")
+    path = shelf.path(model, max(versions))
     try:
         stn.read_aligner_info(path)
     except OtherTask as error:

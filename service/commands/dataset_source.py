@@ -12,7 +12,7 @@ from service.client.dataset_files import DatasetBody, Progress
 from service.datasets.changes import DatasetChanges, read_report
 from service.datasets.listing import describe_datasets
 from service.datasets.schemas import DatasetReport, Datasets
-from service.datasets.store import SHEET, is_name
+from service.datasets.store import is_name
 from service.jobs.database import JobDatabase
 from service.settings import ClientSettings, Settings
 from stn.config import require
@@ -66,11 +66,12 @@ class LocalDatasets:
         return describe_datasets(DatasetChanges(self._settings, JobDatabase(self._settings)).store)
 
     def dataset(self, name: str) -> DatasetReport:
-        return read_report(DatasetChanges(self._settings, JobDatabase(self._settings)).find(name))
+        changes = DatasetChanges(self._settings, JobDatabase(self._settings))
+        return read_report(changes.store, changes.find(name))
 
     def dataset_sheet(self, name: str) -> bytes:
-        found = DatasetChanges(self._settings, JobDatabase(self._settings)).find(name)
-        return (found.place / SHEET).read_bytes()
+        changes = DatasetChanges(self._settings, JobDatabase(self._settings))
+        return changes.store.sheet(changes.find(name))
 
     def delete_dataset(self, name: str) -> None:
         self._change(lambda changes: changes.delete(name))

@@ -44,12 +44,12 @@ def trained_source(model: str, settings: Settings) -> Path:
     if Path(model).is_dir():
         return Path(model)
     try:
-        path = model_path(model, settings.models)
+        path, version = model_path(model, settings)
     except ValueError:
         raise ValueError(
             f"model must be a run folder, a model file or the name of a served model, got {model!r}"
         ) from None
-    found = run_of(path, settings.runs) if path.is_relative_to(settings.models) else None
+    found = None if version is None else run_of(path, settings.runs)
     return found or path
 
 

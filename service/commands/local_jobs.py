@@ -10,11 +10,11 @@ from service.jobs.console import NAME, start_of_tail
 from service.jobs.resuming import resume
 from service.jobs.schemas import Job, JobEvent, Jobs
 from service.jobs.shown import shown_event, shown_job, shown_jobs
+from service.jobs.views import forget_shared, view
 from service.jobs.wanted import resolved
 from service.settings import Settings
 from stn.config import to_dict
 from training.jobs.deletion import delete_job
-from training.jobs.folders import run_folder
 from training.jobs.job import Job as Row
 from training.jobs.job import JobNotFound
 from training.jobs.states import ENDED, State
@@ -56,12 +56,13 @@ class LocalJobs:
         return self._shown(self._row(job))
 
     def change(self, verb: str, job: str) -> Job | None:
-        self._row(job)
+        row = self._row(job)
         if verb == "delete":
+            forget_shared(self._settings, row)
             delete_job(self._store, self._settings.runs, job)
             return None
         if verb == "resume":
-            return self._shown(resume(self._store, job, self._settings.home))
+            return self._shown(resume(self._store, job, self._settings))
         return self._shown({"stop": self._store.stop, "cancel": self._store.cancel}[verb](job))
 
     def events(self, job: str) -> Iterator[JobEvent]:
@@ -76,11 +77,13 @@ class LocalJobs:
             time.sleep(_TICK)
 
     def logs(self, job: str, follow: bool, tail: int | None) -> Iterator[str]:
-        path = run_folder(self._settings.runs, self._row(job).id) / NAME
+        path = view(self._settings, self._row(job)) / NAME
         place = 0 if tail is None else start_of_tail(path, tail)
         rest = b""
         while True:
-            has_ended = not follow or self._row(job).state in ENDED
+            row = self._row(job)
+            has_ended = not follow or row.state in ENDED
+            view(self._settings, row)
             while chunk := _read(path, place):
                 place += len(chunk)
                 *lines, rest = (rest + chunk).split(b"\n")

@@ -10,9 +10,9 @@ from tqdm import tqdm
 from service.client import Prediction
 from service.client.connection import IMAGES_PER_REQUEST
 from service.commands.asked import asked
-from service.models.folder import register_shipped
 from service.models.local import read_model
 from service.models.served import classifier
+from service.models.shelf import open_shelf
 from service.predicting.answers import Entry, json_answer
 from service.predicting.given import given_theta
 from service.predicting.images import Picture, read_picture
@@ -104,7 +104,7 @@ def _ask(images: list[Path], options: PredictOptions, server: Server) -> Predict
 
 
 def _predict_here(images: list[Path], options: PredictOptions, settings: Settings) -> Predictions:
-    register_shipped(settings.models)
+    open_shelf(settings).register_shipped()
     served = classifier(read_model(settings, options.model))
     try:
         theta = given_theta(served, options.theta)

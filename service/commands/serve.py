@@ -1,18 +1,22 @@
 """`stn serve` and `stn up`: the service in this process, or in several."""
 
+import contextlib
+
 from service.access.auth import Gate
-from service.models.folder import register_shipped
+from service.models.shelf import open_shelf
 from service.observing import logs
 from service.server import serve_here
 from service.settings import Settings
 from service.workers import supervise
+from training.storage.places import StorageUnavailable
 
 
 def up(settings: Settings) -> int:
     """Serve, and run training jobs; where there is no model yet, the one that comes with the package is served."""
     logs.set_up(settings.log_format, settings.log_requests)
     Gate(settings)
-    register_shipped(settings.models)
+    with contextlib.suppress(StorageUnavailable):  # then models are waited for
+        open_shelf(settings).register_shipped()
     return supervise(settings, with_jobs=settings.run_jobs)
 
 

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from service.models.folder import find_version, register
+from service.models.shelf import open_shelf
 from service.settings import Settings
 from training.child import run_module
 from training.config import TrainingConfig
@@ -19,15 +19,15 @@ def train(config: TrainingConfig, settings: Settings) -> int:
 
 def resume(run: Path, settings: Settings) -> int:
     """Go on with a run, from its last checkpoint where it has one, and register the model; once, where it is finished."""
-    name = read_config(run / "config.json").name
+    name, shelf = read_config(run / "config.json").name, open_shelf(settings)
     if is_finished(run):
-        version = find_version(settings.models, name, run / "model.safetensors")
+        version = shelf.find(name, run / "model.safetensors")
         if version is not None:
             log.info("the run is finished; its model is %s, version %d", name, version)
             return 0
     code = run_module("training", "--resume", str(run))
     if code == 0:
-        version = register(settings.models, name, run / "model.safetensors")
+        version = shelf.register(name, run / "model.safetensors")
         log.info("model %s, version %d, is ready to be served (run folder %s)", name, version, run)
     elif code != 2:
         log.info("the run did not finish; go on with it: stn train --resume %s", run)

@@ -5,7 +5,8 @@ import sys
 import threading
 from pathlib import Path
 
-from service.models.folder import register_once
+from service.commands.shared_jobs import shared_jobs
+from service.models.shelf import open_shelf
 from service.observing import logs
 from service.settings import Settings, taken_over
 from training.jobs.executor import Executor
@@ -26,10 +27,11 @@ def worker(settings: Settings) -> int:
     Where the database does not answer yet, it is waited for. The exit code: 0 after a signal.
     """
     logs.set_up(settings.log_format, settings.log_requests)
+    shelf = open_shelf(settings)
 
     def registered(job: Job, run: Path) -> int:
         """The version that a finished run's model has become."""
-        return register_once(settings.models, job.name, run / "model.safetensors")
+        return shelf.register_once(job.name, run / "model.safetensors")
 
     store = _opened(settings.job_database)
     if store is None:
@@ -42,6 +44,7 @@ def worker(settings: Settings) -> int:
         grace=settings.stop_seconds,
         stall=settings.stall_seconds,
         register=registered,
+        shared=shared_jobs(settings, shelf),
     ).run()
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from service.datasets.checking import Checking
 from service.datasets.places import DELETED, UPLOAD, new_place
 from service.datasets.schemas import DatasetReport
-from service.datasets.store import KNOWN, REPORT, Dataset, DatasetStore
+from service.datasets.store import KNOWN, Dataset, Datasets, open_datasets
 from service.datasets.task import Task
 from service.disk_problems import explained
 from service.jobs.database import JobDatabase
@@ -39,7 +38,7 @@ class DatasetChanges:
     """Changes the data sets of a home folder."""
 
     def __init__(self, settings: Settings, jobs: JobDatabase) -> None:
-        self.store = DatasetStore(settings.home)
+        self.store = open_datasets(settings)
         self._settings = settings
         self._jobs = jobs
         self._checking = asyncio.Lock()
@@ -57,7 +56,7 @@ class DatasetChanges:
         """
         if name in KNOWN:
             raise Problem(422, f"the name must not be one that training knows ({', '.join(KNOWN)}), got {name!r}")
-        self._check_new(name)
+        await to_thread.run_sync(self._check_new, name)
         async with self._place(UPLOAD) as place:
             with explained("datasets"):
                 await fill(place / "file")
@@ -65,11 +64,11 @@ class DatasetChanges:
                 await self._check(name, place, is_unwanted)
             try:
                 with explained("datasets"):
-                    await to_thread.run_sync(_put, place / "set", self.store.root / name)
+                    await to_thread.run_sync(self.store.put, place / "set", name)
             except FileExistsError:
-                self._check_new(name)
+                await to_thread.run_sync(self._check_new, name)
                 raise Problem(409, f"something that is no data set lies at datasets/{name}") from None
-        return read_report(self.find(name))
+        return await to_thread.run_sync(lambda: read_report(self.store, self.find(name)))
 
     async def delete(self, name: str) -> None:
         """Delete a data set.
@@ -77,16 +76,16 @@ class DatasetChanges:
         Raises:
             Problem: 404 where there is none, 409 where a job uses it that has not ended.
         """
-        self.find(name)
+        await to_thread.run_sync(self.find, name)
         await self._check_unused(name)
         with self.store.hold_alone(name) as is_alone:  # no job is created with it from here on
-            found = self.find(name)
+            found = await to_thread.run_sync(self.find, name)
             if not is_alone:
                 raise Problem(409, f"another request uses or deletes data set {name}: try again", {"Retry-After": "1"})
             await self._check_unused(name)
             async with self._place(DELETED) as place:
                 with explained("datasets"):
-                    await to_thread.run_sync(os.rename, found.place, place / "set")
+                    await to_thread.run_sync(self.store.remove, found, place / "set")
 
     def find(self, name: str) -> Dataset:
         """The data set of this name.
@@ -147,47 +146,26 @@ class DatasetChanges:
         await running
 
 
-def read_report(dataset: Dataset) -> DatasetReport:
+def read_report(store: Datasets, dataset: Dataset) -> DatasetReport:
     """What is known of a data set.
 
     Raises:
         Problem: 404 where it was deleted meanwhile.
     """
     try:
-        return DatasetReport.model_validate_json((dataset.place / REPORT).read_bytes())
+        return DatasetReport.model_validate_json(store.report(dataset))
     except FileNotFoundError:
         raise Problem(404, f"there is no data set {dataset.name!r}") from None
 
 
-def read_reports(store: DatasetStore) -> list[DatasetReport]:
+def read_reports(store: Datasets) -> list[DatasetReport]:
     """What is known of all of them; what cannot be read is named in the log and left out."""
     reports = []
     for dataset in store.list():
         try:
-            reports.append(read_report(dataset))
+            reports.append(read_report(store, dataset))
         except Problem:  # deleted meanwhile
             continue
         except (ValueError, OSError) as error:
             log.warning("data set %s cannot be read: %s", dataset.name, error)
     return reports
-
-
-def _put(folder: Path, place: Path) -> None:
-    """Rename a folder to where nothing is; the whole of it is there afterwards, or nothing.
-
-    Raises:
-        FileExistsError: there is something.
-    """
-    try:
-        os.rename(folder, place)
-    except NotADirectoryError as error:
-        raise FileExistsError(str(error)) from None
-    except OSError as error:
-        if place.exists():
-            raise FileExistsError(str(error)) from None
-        raise
-    handle = os.open(place.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -6,6 +6,7 @@ NAME/images/CLASS/    the pictures, or NAME/data.npz
 .upload.XXXXXXXX/     on its way, see `service.datasets.places`; nothing reads hidden folders
 """
 
+import abc
 import contextlib
 import errno
 import fcntl
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args, get_type_hints
 
+from service.settings import Settings
 from training.config import DataConfig
 
 Kind = Literal["folder", "npz"]
@@ -44,14 +46,59 @@ class Dataset(NamedTuple):
         return self.folder.parent
 
 
-class DatasetStore:
-    """The data sets of a home folder; each call looks at the disk, so that several processes agree."""
+class Datasets(abc.ABC):
+    """The data sets that were uploaded; each call looks where they lie, so that several processes agree."""
+
+    root: Path
+    """A folder of this machine for what is on its way."""
+
+    @abc.abstractmethod
+    def find(self, name: str) -> Dataset | None:
+        """The data set of this name; None where there is none, or none may be called so."""
+
+    @abc.abstractmethod
+    def list(self) -> "list[Dataset]":
+        """All of them, by name."""
+
+    @abc.abstractmethod
+    def report(self, dataset: Dataset) -> bytes:
+        """What was taken and what was refused, as JSON; FileNotFoundError where it was deleted meanwhile."""
+
+    @abc.abstractmethod
+    def sheet(self, dataset: Dataset) -> bytes:
+        """Some pictures of each class, as a PNG; likewise."""
+
+    @abc.abstractmethod
+    def put(self, folder: Path, name: str) -> None:
+        """Make a folder with all that belongs to it the data set of this name: it is there whole then, or not at all.
+
+        Raises:
+            FileExistsError: there is something of that name.
+        """
+
+    @abc.abstractmethod
+    def remove(self, dataset: Dataset, aside: Path) -> None:
+        """Delete a data set: its folder is renamed to `aside`, for the caller to delete, where it is on this disk."""
+
+    @abc.abstractmethod
+    def hold(self, name: str) -> contextlib.AbstractContextManager[Dataset | None]:
+        """The data set, which is not deleted before the end of the block: to create a job that uses it.
+
+        None where there is none, or it is being deleted.
+        """
+
+    @abc.abstractmethod
+    def hold_alone(self, name: str) -> contextlib.AbstractContextManager[bool]:
+        """Whether nobody else holds it, and nobody can before the end of the block: to delete it."""
+
+
+class DatasetStore(Datasets):
+    """The data sets of a home folder."""
 
     def __init__(self, home: Path) -> None:
         self.root = home / "datasets"
 
     def find(self, name: str) -> Dataset | None:
-        """The data set of this name; None where there is none, or none may be called so."""
         place = self.root / name
         if not is_name(name) or not (place / REPORT).is_file():
             return None
@@ -59,27 +106,42 @@ class DatasetStore:
         return Dataset(name, "npz", place / ARRAYS) if is_npz else Dataset(name, "folder", place / PICTURES)
 
     def list(self) -> "list[Dataset]":
-        """All of them, by name."""
         try:
             names = sorted(os.listdir(self.root))
         except FileNotFoundError:
             return []
         return [found for found in map(self.find, names) if found]
 
+    def report(self, dataset: Dataset) -> bytes:
+        return (dataset.place / REPORT).read_bytes()
+
+    def sheet(self, dataset: Dataset) -> bytes:
+        return (dataset.place / SHEET).read_bytes()
+
+    def put(self, folder: Path, name: str) -> None:
+        _put(folder, self.root / name)
+
+    def remove(self, dataset: Dataset, aside: Path) -> None:
+        os.rename(dataset.place, aside)
+
     @contextlib.contextmanager
     def hold(self, name: str) -> Iterator[Dataset | None]:
-        """The data set, which is not deleted before the end of the block: to create a job that uses it.
-
-        None where there is none, or it is being deleted.
-        """
         with _locked(self.root / name, fcntl.LOCK_SH) if is_name(name) else contextlib.nullcontext() as is_held:
             yield self.find(name) if is_held else None
 
     @contextlib.contextmanager
     def hold_alone(self, name: str) -> Iterator[bool]:
-        """Whether nobody else holds it, and nobody can before the end of the block: to delete it."""
         with _locked(self.root / name, fcntl.LOCK_EX) as is_held:
             yield is_held
+
+
+def open_datasets(settings: Settings) -> Datasets:
+    """Where these settings keep data sets."""
+    if not settings.storage:
+        return DatasetStore(settings.home)
+    from service.datasets.shared import SharedDatasets
+
+    return SharedDatasets(settings)
 
 
 def is_name(name: str) -> bool:
@@ -102,5 +164,26 @@ def _locked(place: Path, kind: int) -> Iterator[bool]:
         is_held = error.errno != errno.EWOULDBLOCK  # a file system that knows no locks gives them to all
     try:
         yield is_held
+    finally:
+        os.close(handle)
+
+
+def _put(folder: Path, place: Path) -> None:
+    """Rename a folder to where nothing is; the whole of it is there afterwards, or nothing.
+
+    Raises:
+        FileExistsError: there is something.
+    """
+    try:
+        os.rename(folder, place)
+    except NotADirectoryError as error:
+        raise FileExistsError(str(error)) from None
+    except OSError as error:
+        if place.exists():
+            raise FileExistsError(str(error)) from None
+        raise
+    handle = os.open(place.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
         os.close(handle)

@@ -1,7 +1,7 @@
 """What a job's processes have written: all of it, its last lines, or as it comes."""
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
 import anyio
@@ -10,6 +10,8 @@ from anyio import to_thread
 from service.jobs.feed import TICK, Feed, Tail
 
 NAME = "console.txt"
+Look = Callable[[], Awaitable[None]]
+
 _CHUNK = 2**16
 
 
@@ -46,11 +48,13 @@ async def written(path: Path, start: int) -> AsyncGenerator[bytes]:
         place += len(chunk)
 
 
-async def followed(feed: Feed, tail: Tail, path: Path, start: int) -> AsyncGenerator[bytes]:
-    """The same, and what is written afterwards, until the job has ended or the server ends."""
+async def followed(feed: Feed, tail: Tail, path: Path, start: int, look: Look | None = None) -> AsyncGenerator[bytes]:
+    """The same, and what is written afterwards, until the job has ended or the server ends; `look` brings it here first."""
     place = start
     while not feed.ending:
         has_ended = tail.ended  # before the last look: nothing is written afterwards
+        if look is not None:
+            await look()
         while _size(path) > place and (chunk := await to_thread.run_sync(_read, path, place, _CHUNK)):
             yield chunk
             place += len(chunk)

@@ -1,10 +1,11 @@
 """What the routes of jobs have in common."""
 
+import contextlib
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Any
 
+from anyio import to_thread
 from fastapi import Header, Path, Request
 
 from service.access.key_ring import ANONYMOUS, Identity
@@ -13,12 +14,13 @@ from service.jobs.database import JobDatabase
 from service.jobs.feed import Feed
 from service.jobs.schemas import EXAMPLE_ID, ID_PATTERN
 from service.jobs.shown import shown_job
+from service.jobs.views import view
 from service.jobs.wanted import read_body
 from service.predicting.options import weights_of
 from service.problems import Problem
 from service.settings import Settings
-from training.jobs.folders import run_folder
 from training.jobs.job import Job
+from training.storage.places import StorageUnavailable
 
 if TYPE_CHECKING:
     from training.jobs.store import JobStore
@@ -84,8 +86,16 @@ async def posted(request: Request) -> dict[str, Any]:
 
 async def answered(request: Request, function: "Callable[[JobStore], Job]") -> schemas.Job:
     """The job that the function gives, as it is shown; all of it beside the event loop."""
-    show = partial(shown_job, runs=runs_of(request), root=root_of(request))
-    return await database_of(request).ask(lambda store: show(store, function(store)))
+    settings: Settings = request.app.state.settings
+
+    def show(store: "JobStore") -> schemas.Job:
+        job = function(store)
+        if settings.storage and job.ended:
+            with contextlib.suppress(StorageUnavailable):  # then nothing is said of its report
+                view(settings, job)
+        return shown_job(store, job, settings.runs, root_of(request))
+
+    return await database_of(request).ask(show)
 
 
 async def run_of(request: Request, job_id: str) -> FilePath:
@@ -94,8 +104,8 @@ async def run_of(request: Request, job_id: str) -> FilePath:
     Raises:
         Problem: 404 where there is no such job.
     """
-    await database_of(request).ask(lambda store: store.get(job_id))
-    return run_folder(runs_of(request), job_id)
+    job = await database_of(request).ask(lambda store: store.get(job_id))
+    return await to_thread.run_sync(view, request.app.state.settings, job)
 
 
 def preferred(accept: str, kinds: Sequence[str]) -> str:

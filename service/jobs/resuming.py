@@ -1,17 +1,17 @@
 """Jobs that go on."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.datasets.store import DatasetStore
+from service.datasets.store import open_datasets
 from service.problems import Problem
+from service.settings import Settings
 from training.jobs.job import Job
 
 if TYPE_CHECKING:
     from training.jobs.store import JobStore
 
 
-def resume(store: "JobStore", job_id: str, home: Path) -> Job:
+def resume(store: "JobStore", job_id: str, settings: Settings) -> Job:
     """The job, queued again; its data set is not deleted meanwhile.
 
     Raises:
@@ -20,7 +20,7 @@ def resume(store: "JobStore", job_id: str, home: Path) -> Job:
     job = store.get(job_id)
     if job.dataset is None:
         return store.resume(job_id)
-    with DatasetStore(home).hold(job.dataset) as found:
+    with open_datasets(settings).hold(job.dataset) as found:
         if found is None:
             raise Problem(409, f"resume needs the data set {job.dataset}, which has been deleted", state=job.state)
         return store.resume(job_id)

@@ -25,7 +25,8 @@ def shown_jobs(store: "JobStore", jobs: Sequence[Job], runs: Path, root: str) ->
 
 def _shown(job: Job, waiting: str | None, runs: Path, root: str) -> schemas.Job:
     here = f"{root}/v1/jobs/{job.id}"
-    has_report = (runs / job.id / "report" / "index.html").is_file()
+    places = (runs, runs.parent / "fetched" / "runs")
+    has_report = any((place / job.id / "report" / "index.html").is_file() for place in places)
     links = schemas.JobLinks(
         self=here,
         **{name: f"{here}/{name}" for name in ("events", "metrics", "logs", "checkpoints", "artifacts")},

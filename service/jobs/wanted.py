@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from service.datasets.store import KNOWN, DatasetStore, is_name
+from service.datasets.store import KNOWN, is_name, open_datasets
 from service.models.catalogue import Entry
 from service.models.folder import LARGEST_VERSION
 from service.problems import Problem
@@ -123,7 +123,7 @@ def _data_of(name: str | None, settings: Settings) -> Iterator[tuple[dict[str, A
         with contextlib.ExitStack() as stack:
             with _naming_the_field():
                 require(is_name(name), "data.name", _RULE, name)
-                found = stack.enter_context(DatasetStore(settings.home).hold(name))
+                found = stack.enter_context(open_datasets(settings).hold(name))
                 require(found is not None, "data.name", _RULE, name)
                 assert found is not None
             yield {"name": found.kind, "root": str(found.folder.absolute())}, name

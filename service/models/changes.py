@@ -6,9 +6,7 @@ from pathlib import Path
 from service.disk_problems import explained
 from service.models.catalogue import Catalogue, Entry, Key
 from service.models.choice import default_version, servable_versions
-from service.models.folder import add, find_version, model_file, remove_model, remove_version
 from service.models.own_thread import in_own_thread
-from service.models.records import write_pin
 from service.models.scan import read_entry, read_stamp, reason_of
 from service.models.served import Held, read_served
 from service.models.store import ModelStore
@@ -31,22 +29,23 @@ async def add_model(store: ModelStore, name: str, source: Path) -> tuple[Entry, 
         Problem: 422 where it is not a model file that can be served.
     """
     store.check_ready()
-    known = await in_own_thread(find_version, store.settings.models, name, source)
+    with explained("models"):
+        known = await in_own_thread(store.shelf.find, name, source)
     if known is not None:
         return await _known_version(store, name, known), False
     async with store.preparing:
         served = await _prepare(store, name, source)
     async with store.changing:
         with explained("models"):
-            version, is_new = await in_own_thread(add, store.settings.models, name, source)
-        if is_new:
-            entry = Entry(name, version, model_file(store.settings.models, name, version), served.stamp, served.info)
+            added = await in_own_thread(store.shelf.add, name, source)
+        if added.is_new:
+            entry = Entry(name, added.version, added.path, added.stamp, served.info)
             store.apply(store.catalogue.with_entry(entry))
-            served.version = version
+            served.version, served.stamp, served.kept = added.version, added.stamp, added.kept
             if store.memory.wants(served.key):
                 store.memory.admit(served)
             return entry, True
-    return await _known_version(store, name, version), False
+    return await _known_version(store, name, added.version), False
 
 
 async def choose_default(store: ModelStore, name: str, version: int | None) -> None:
@@ -64,7 +63,7 @@ async def choose_default(store: ModelStore, name: str, version: int | None) -> N
         if name not in store.catalogue.models or (version and not store.catalogue.find(name, version)):
             raise Problem(409, f"model {name} was changed at the same time: try again")
         with explained("models"):
-            await in_own_thread(write_pin, store.settings.models, name, version)
+            await in_own_thread(store.shelf.choose, name, version)
         store.apply(store.catalogue.with_pin(name, version))
 
 
@@ -81,7 +80,7 @@ async def delete_version(store: ModelStore, name: str, version: int) -> None:
     async with store.changing:
         _check_unused(store, name, version)
         with explained("models"):
-            await in_own_thread(remove_version, store.settings.models, name, version)
+            await in_own_thread(store.shelf.remove_version, name, version)
         store.apply(store.catalogue.without(name, version))
 
 
@@ -101,9 +100,7 @@ async def delete_model(store: ModelStore, name: str) -> None:
             _check_idle(store, (name, version))
         last = store.memory.answering.get(name)
         with explained("models"):
-            await in_own_thread(
-                remove_model, store.settings.models, name, sorted(versions, key=lambda version: version == last)
-            )
+            await in_own_thread(store.shelf.remove_model, name, sorted(versions, key=lambda version: version == last))
         catalogue = store.catalogue.with_pin(name, None)
         for version in versions:
             catalogue = catalogue.without(name, version)

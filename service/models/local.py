@@ -4,8 +4,9 @@ import dataclasses
 
 from service.models.catalogue import Catalogue, Entry
 from service.models.choice import default_name, default_version, refused_problem, unknown_problem
-from service.models.scan import reason_of, scan
-from service.models.served import Held, read_served
+from service.models.scan import reason_of
+from service.models.served import Held
+from service.models.shelf import open_shelf
 from service.settings import Settings
 from stn import ModelFileError
 
@@ -16,13 +17,14 @@ def read_model(settings: Settings, name: str | None = None, version: int | None 
     Raises:
         Problem: there is none of that name or version, or its file is refused.
     """
-    catalogue = scan(settings.models)
+    shelf = open_shelf(settings)
+    catalogue = shelf.scan()
     while True:
         found = _choose(catalogue, name or default_name(catalogue, settings.default_model), version)
         if found.reason is not None:
             raise refused_problem(found)
         try:
-            return read_served(found.path, found.name, found.version, settings)
+            return shelf.read(found, settings)
         except ModelFileError as error:
             catalogue = catalogue.with_entry(dataclasses.replace(found, reason=reason_of(error, found.path)))
 

@@ -17,6 +17,7 @@ from service.problems import Problem
 from service.settings import Settings
 from stn import AlignerInfo, ModelInfo, read_aligner_info, read_info
 from stn.model_info import DOES
+from training.storage.cache import Kept
 
 if TYPE_CHECKING:
     from stn.transforms import Transform
@@ -39,6 +40,8 @@ class Held(abc.ABC):
     sha256: str
     last_used: float
     """In seconds since the epoch; at first, when it was loaded."""
+    kept: Kept | None = None
+    """Of shared storage, the copy here, which stays as long as this is served."""
 
     @property
     def key(self) -> Key:

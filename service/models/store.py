@@ -6,17 +6,18 @@ import logging
 import time
 from typing import Literal
 
+from service.disk_problems import explained
 from service.models.catalogue import Catalogue, Entry, Key
 from service.models.choice import refused_problem, unknown_problem
-from service.models.folder import remove_abandoned, versions_there
 from service.models.memory import Memory
 from service.models.own_thread import in_own_thread
-from service.models.scan import RETRY, STILL, reason_of, scan
-from service.models.served import Held, Served, read_served
-from service.models.watcher import changes
+from service.models.scan import RETRY, STILL, reason_of
+from service.models.served import Held, Served
+from service.models.shelf import SILENT, open_shelf
 from service.problems import Problem
 from service.settings import Settings
 from stn import ModelFileError
+from training.storage.places import StorageUnavailable
 
 __all__ = ["Held", "ModelStore", "Served"]
 
@@ -34,6 +35,7 @@ class ModelStore:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.shelf = open_shelf(settings)
         self.catalogue = Catalogue()
         self.memory = Memory(settings.max_models, settings.default_model)
         self.changing = asyncio.Lock()
@@ -49,6 +51,7 @@ class ModelStore:
         self._loading = asyncio.Semaphore(_LOADS_AT_A_TIME)
         self._tasks: list[asyncio.Task[None]] = []
         self._scanned: float | None = None
+        self._trouble = ""
 
     @property
     def waiting(self) -> int:
@@ -153,10 +156,11 @@ class ModelStore:
             known = None if self._scanned is None else self.catalogue
             self._scanned = time.monotonic()
             try:
-                found = await in_own_thread(scan, self.settings.models, known)
+                found = await in_own_thread(self.shelf.scan, known)
             except OSError as error:
-                log.warning("the models folder cannot be read: %s", error)
+                self._say(str(error))
                 return
+            self._say("")
             found = _with_refusals(found, known, self.catalogue)
             if not self.ready or found != self.catalogue:
                 self.apply(found)
@@ -184,7 +188,7 @@ class ModelStore:
             if entry is None:
                 return unknown_problem(self.catalogue, *key)
             try:
-                served = await in_own_thread(read_served, entry.path, *key, self.settings, self.ready)
+                served = await in_own_thread(self.shelf.read, entry, self.settings, self.ready)
             except Exception as error:  # noqa: BLE001 - whatever it is, the others must go on
                 refused = _refuse(entry, error)
                 if self.catalogue.find(*key) is entry:
@@ -206,12 +210,21 @@ class ModelStore:
 
     def _is_there(self, name: str | None, version: int | None) -> bool:
         """Whether the folder has what the catalogue does not know yet."""
-        versions = versions_there(self.settings.models, name)
+        with explained("models"):
+            versions = self.shelf.versions(name)
         return bool(versions) if version is None else version in versions
 
+    def _say(self, trouble: str) -> None:
+        """Say when that changes."""
+        if trouble and trouble != self._trouble:
+            log.warning("the models folder cannot be read: %s", trouble)
+        if self._trouble and not trouble:
+            log.info("the models folder can be read again")
+        self._trouble = trouble
+
     async def _follow(self) -> None:
-        await in_own_thread(remove_abandoned, self.settings.models)
-        async for _ in changes(self.settings.models, self._stop):
+        await in_own_thread(self.shelf.remove_abandoned)
+        async for _ in self.shelf.changes(self._stop):
             try:
                 await self.refresh()
                 while self.catalogue.moving and not self._stop.is_set():
@@ -237,6 +250,8 @@ def _refuse(entry: Entry, error: Exception) -> Entry:
     """The entry with the reason why it could not be loaded; unless it is the file's fault, that may pass."""
     if isinstance(error, ModelFileError):
         return dataclasses.replace(entry, reason=reason_of(error, entry.path))
+    if isinstance(error, StorageUnavailable):
+        return dataclasses.replace(entry, reason=SILENT, retry_at=time.monotonic())
     if isinstance(error, OSError):
         reason = reason_of(error, entry.path)
     else:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from service.datasets.changes import DatasetChanges, read_report
 from service.datasets.listing import describe_datasets
 from service.datasets.schemas import DatasetReport, Datasets
-from service.datasets.store import KNOWN, NAME_PATTERN, SHEET
+from service.datasets.store import KNOWN, NAME_PATTERN
 from service.openapi.datasets import REQUEST
 from service.openapi.problems import document_problems
 from service.problems import Problem
@@ -94,9 +94,10 @@ async def list_datasets(request: Request) -> Response:
 )
 async def get_dataset_sheet(request: Request, name: Name) -> Response:
     """The contact sheet of a data set, as a PNG: up to 10 pictures of each of the first 40 classes."""
-    path = _changes(request).find(name).place / SHEET
+    changes = _changes(request)
     try:
-        return Response(await to_thread.run_sync(path.read_bytes), media_type="image/png")
+        sheet = await to_thread.run_sync(lambda: changes.store.sheet(changes.find(name)))
+        return Response(sheet, media_type="image/png")
     except FileNotFoundError:
         raise Problem(404, f"there is no data set {name!r}") from None
 
@@ -104,7 +105,7 @@ async def get_dataset_sheet(request: Request, name: Name) -> Response:
 @router.get("/{name}", responses=document_problems(_UNKNOWN))
 async def get_dataset(request: Request, name: Name) -> DatasetReport:
     """One data set: its classes, and what of its upload was refused."""
-    return await to_thread.run_sync(lambda: read_report(_changes(request).find(name)))
+    return await to_thread.run_sync(lambda: _report(_changes(request), name))
 
 
 @router.delete(
@@ -124,6 +125,10 @@ async def get_dataset(request: Request, name: Name) -> DatasetReport:
 async def delete_dataset(request: Request, name: Name) -> None:
     """Delete a data set, unless a job uses it that has not ended."""
     await _changes(request).delete(name)
+
+
+def _report(changes: DatasetChanges, name: str) -> DatasetReport:
+    return read_report(changes.store, changes.find(name))
 
 
 def _changes(request: Request) -> DatasetChanges:

@@ -1,5 +1,6 @@
 """`/v1/jobs/ID/metrics`, `/probe` and `/logs`: what a training has measured, shown and written."""
 
+import contextlib
 import csv
 import io
 from functools import partial
@@ -10,13 +11,15 @@ from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 
 from service.jobs import console, curves, schemas
-from service.jobs.parameters import AWAY, UNKNOWN, WRONG, JobId, feed_of, preferred, run_of, runs_of
+from service.jobs.console import Look
+from service.jobs.parameters import AWAY, UNKNOWN, WRONG, JobId, feed_of, preferred, run_of
 from service.jobs.probe import read_probe
 from service.jobs.stream import Streamed
 from service.openapi.jobs import LOGS, METRICS
 from service.openapi.problems import document_problems
-from training.jobs.folders import run_folder
+from service.problems import Problem
 from training.metrics_file import read_metrics
+from training.storage.places import StorageUnavailable
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -75,16 +78,30 @@ async def get_logs(
     ] = 0,
 ) -> Response:
     """What the job's processes have written, those of all its attempts."""
-    path = run_folder(runs_of(request), id) / console.NAME
+    path = await run_of(request, id) / console.NAME
     start = max(after, await to_thread.run_sync(console.start_of_tail, path, tail)) if tail is not None else after
     if follow:
         feed = feed_of(request)
         watched = await feed.attach(id)
-        text, let_go = console.followed(feed, watched, path, start), partial(feed.detach, watched)
+        text, let_go = (
+            console.followed(feed, watched, path, start, _looking(request, id)),
+            partial(feed.detach, watched),
+        )
     else:
-        await run_of(request, id)
         text, let_go = console.written(path, start), None
     return Streamed(text, _TEXT, let_go, X_Stn_Offset=str(start))
+
+
+def _looking(request: Request, id: str) -> Look | None:
+    """Brings what another machine has written."""
+    if not request.app.state.settings.storage:
+        return None
+
+    async def look() -> None:
+        with contextlib.suppress(Problem, StorageUnavailable):  # later, perhaps
+            await run_of(request, id)
+
+    return look
 
 
 def _metrics(path: Path, chosen: Format) -> bytes:

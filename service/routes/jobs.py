@@ -22,6 +22,7 @@ from service.jobs.parameters import (
 )
 from service.jobs.resuming import resume
 from service.jobs.shown import shown_jobs
+from service.jobs.views import forget_shared
 from service.jobs.wanted import resolved
 from service.openapi.jobs import CONFIG, LOCATION
 from service.openapi.problems import document_problems
@@ -129,8 +130,8 @@ async def stop_job(request: Request, id: JobId) -> schemas.Job:
 @router.post("/{id}/resume", status_code=202, responses=_PROBLEMS)
 async def resume_job(request: Request, id: JobId) -> schemas.Job:
     """Let a job go on from its last checkpoint that failed, was cancelled or was stopped, and whose data set is there."""
-    home = request.app.state.settings.home
-    return await answered(request, lambda store: resume(store, id, home))
+    settings: Settings = request.app.state.settings
+    return await answered(request, lambda store: resume(store, id, settings))
 
 
 @router.get("/{id}", responses=document_problems({404: UNKNOWN, 422: WRONG, 503: AWAY}))
@@ -142,7 +143,12 @@ async def get_job(request: Request, id: JobId) -> schemas.Job:
 @router.delete("/{id}", status_code=204, response_model=None, responses=_PROBLEMS)
 async def delete_job(request: Request, id: JobId) -> Response:
     """Delete a job that has ended, with its events and its run folder; the version of the model that it made stays."""
-    runs = runs_of(request)
-    await database_of(request).ask(lambda store: delete_row(store, runs, id))
+    runs, settings = runs_of(request), request.app.state.settings
+
+    def delete(store: "JobStore") -> None:
+        forget_shared(settings, store.get(id))
+        delete_row(store, runs, id)
+
+    await database_of(request).ask(delete)
     await to_thread.run_sync(remove_run, runs, id)
     return Response(status_code=204)

@@ -61,7 +61,7 @@ async def post_model(
     store: ModelStore = request.app.state.models
     settings: Settings = request.app.state.settings
     store.check_ready()
-    async with received(request, settings.models, settings.max_model_bytes) as path:
+    async with received(request, store.shelf.uploads, settings.max_model_bytes) as path:
         entry, is_new = await add_model(store, name, path)
     response.status_code = 201 if is_new else 200
     place = request.app.url_path_for("get_version", name=entry.name, version=entry.version)

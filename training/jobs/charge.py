@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from training.attempts import Ask, Watched, ask, ask_nothing, own, owner
-from training.jobs.devices import Device
+from training.jobs.devices import Device, give_back
 from training.jobs.executor import Executor
 from training.jobs.job import Job
 from training.jobs.news import News
 from training.jobs.outcome import GONE, MOVED, UNBEGUN, Code, Outcome, closing, judge, last_words, word
+from training.jobs.sharing import Sharing
 from training.jobs.silence import Silence
 
 MOMENT = 1.0
@@ -29,6 +30,8 @@ class Charge:
         """As it was when it was last read."""
         self.run = run
         self.executor = executor
+        self.stall = stall
+        """Seconds without a sign of life after which it counts as one that hangs."""
         self.grace = grace
         """Seconds from the first word to the kill."""
         self.hangs: str | None = None
@@ -50,6 +53,10 @@ class Charge:
         """Another attempt has it."""
         self.trouble = ""
         """What hinders its being written down."""
+        self.sharing: Sharing | None = None
+        """With the storage, where there is one that machines share."""
+        self.devices: Sequence[Device] = ()
+        """That it will have once what it needs is here."""
         self.news = News(run)
         self.beaten = time.monotonic()
         self._control = Watched(run / "control.json")
@@ -66,6 +73,7 @@ class Charge:
         """
         ask_nothing(self.run)
         self.checkpoint = known(self._last)
+        self._silence = Silence(self.run / "progress.json", self.executor.logs(self.run), self.stall)
         own(self.run, self.job.attempt, checkpoint=self.checkpoint)
         self.process = self.executor.submit(self.run, self.job.attempt, devices)
 
@@ -113,6 +121,9 @@ class Charge:
 
     def let_go(self) -> None:
         """Another worker has the job. The process is that one's, too, unless nobody can have adopted it."""
+        if self.sharing is not None:
+            self.sharing.drop()
+        give_back(self.devices)
         found = owner(self.run)
         if self.process is not None and self.code is None and (found is None or found.attempt <= self.job.attempt):
             self.executor.stop(self.process, "kill")

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from training.attempts import owner
+from training.attempts import Fenced, owner
 from training.jobs.charge import Charge
 from training.jobs.job import Job, LeaseLost
 from training.jobs.outcome import Outcome, wait_before
@@ -45,6 +45,9 @@ class Ledger:
         if charge.process is not None and not charge.is_recorded:
             charge.job = self.store.begun(charge.job, charge.process, charge.gpus)
             charge.is_recorded = True
+        if charge.sharing is not None and isinstance(charge.sharing.error, Fenced):
+            charge.is_lost = True
+            raise LeaseLost(str(charge.sharing.error))
         if charge.job.state == "starting" and (reason := charge.waits()) not in (None, charge.job.reason):
             charge.job = self.store.wait(charge.job, reason)
         has_ended = charge.has_ended(now)
@@ -54,6 +57,8 @@ class Ledger:
             numbers = {name: progress.get(name) for name in ("step", "steps", "eta_seconds")}
             charge.job = self.store.record(charge.job, charge.news.events, **numbers, state="running")
             charge.news.events.clear()
+        if has_ended and charge.sharing is not None:
+            has_ended = charge.sharing.close(lambda: self._last(charge))
         if has_ended:
             self._settle(charge)
         elif now >= charge.beaten + self.beat:
@@ -80,7 +85,7 @@ class Ledger:
         if job.asked == "cancel":
             _log(self.store.finish(job, "cancelled", "cancelled"))
         elif outcome.state == "succeeded":
-            _log(self._succeed(job, charge.run, outcome))
+            _log(self._succeed(job, charge, outcome))
         elif outcome.state is not None:
             _log(self.store.finish(job, outcome.state, outcome.reason, failure=outcome.failure))
         elif job.asked == "stop" and outcome.crashed and not charge.has_checkpoint:
@@ -89,12 +94,24 @@ class Ledger:
         else:
             _log(self._try_again(job, outcome, charge.has_progressed))
 
-    def _succeed(self, job: Job, run: Path, outcome: Outcome) -> Job:
+    def _last(self, charge: Charge) -> tuple[bool, Callable[[], int | None]]:
+        """Of a job whose process has ended: whether what it leaves must be published, and what registers its model."""
+        outcome, job = charge.outcome(), charge.job
+        is_wanted = job.asked != "cancel" and outcome.state in (None, "succeeded")
+        if not is_wanted or outcome.state is None:
+            return is_wanted, lambda: None
+        return True, lambda: self._registered(job, charge.run)
+
+    def _registered(self, job: Job, run: Path) -> int | None:
+        return None if self.register is None or job.measures else self.register(job, run)
+
+    def _succeed(self, job: Job, charge: Charge, outcome: Outcome) -> Job:
+        run = charge.run
         found = owner(run)
         if found is not None and found.attempt > job.attempt:  # this worker stood still since it looked
             raise LeaseLost(f"attempt {found.attempt} has the run folder {run}")
         try:
-            version = None if self.register is None or job.measures else self.register(job, run)
+            version = self._registered(job, run) if charge.sharing is None else charge.sharing.version()
         except OSError as error:
             return self.store.finish(job, "failed", f"the model could not be registered: {error}", failure="resources")
         except ValueError as error:

@@ -22,9 +22,11 @@ from training.jobs.job import Job, LeaseLost, StoreUnavailable
 from training.jobs.leases import Leases
 from training.jobs.ledger import Ledger, Register
 from training.jobs.moments import Every, ended_by_signals
+from training.jobs.outcome import UNBEGUN
+from training.jobs.sharing import Shared, Sharing, adopted
 from training.jobs.store import JobStore
 from training.jobs.waiting import SIGN
-from training.runs import prepare_run, work_of
+from training.runs import place_run, prepare_run, work_of
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ class Worker:
         grace: seconds that a training may take to end before it is killed.
         stall: seconds without a sign of life after which a training counts as one that hangs; see `Silence`.
         register: makes the model of a run folder one that is served, and returns its version.
+        shared: storage where other machines find the run folders, and this one what jobs read; see `Sharing`.
     """
 
     def __init__(
@@ -65,8 +68,10 @@ class Worker:
         grace: float = 20.0,
         stall: float = 300.0,
         register: Register | None = None,
+        shared: Shared | None = None,
     ) -> None:
         self.store = store
+        self.shared = shared
         self.runs = home.absolute() / "runs"
         self.grace, self.stall = grace, stall
         self.name, self.place = new_worker(), place()
@@ -134,7 +139,9 @@ class Worker:
         others = self._look_at_all() if self._look.is_due(now) or not self._answers else None
         for charge in [*self.charges.values()]:
             with self._still_ours(charge):
-                if self.ledger.write(charge, now):
+                if charge.devices:
+                    self._begin_where_brought(charge)
+                if charge.job.id in self.charges and self.ledger.write(charge, now):
                     del self.charges[charge.job.id]
         if self._end.is_set():
             return
@@ -196,6 +203,8 @@ class Worker:
             process = self.executor.find(job, run)
             run.mkdir(parents=True, exist_ok=True)
             charge.adopt(process, moved=where not in (None, self.place))
+            if self.shared is not None:
+                charge.sharing = adopted(self.shared, job, run, process is not None)
         except OSError as error:
             if process is None:
                 self.ledger.put_off(job, str(error), "resources")
@@ -221,20 +230,57 @@ class Worker:
 
     def _claim_one(self) -> bool:
         free = self.executor.free()
+        waiting: Sequence[Device] = ()
         try:
             job = self.store.claim(self.name, self.place, len(free), self.executor.total) if free else None
             if job is not None:
-                self._start(job, free[: job.devices])
+                waiting = self._start(job, free[: job.devices])
             return job is not None
         finally:
-            give_back(free)  # the training process has inherited its own
+            give_back(device for device in free if device not in waiting)  # the training process has inherited its own
 
-    def _start(self, job: Job, devices: Sequence[Device]) -> None:
+    def _start(self, job: Job, devices: Sequence[Device]) -> Sequence[Device]:
+        """The devices that it is to keep for a process that begins later."""
         run = run_folder(self.runs, job.id)
         charge = Charge(job, run, self.executor, self.grace, self.stall)
         charge.gpus = [device.name for device in devices if device.is_gpu]
+        if self.shared is not None:
+            charge.devices, charge.sharing = devices, Sharing(self.shared, job, run)
+            self.charges[job.id] = charge
+            return devices
+        if self._begin(charge, devices):
+            self.charges[job.id] = charge
+        return ()
+
+    def _begin_where_brought(self, charge: Charge) -> None:
+        """Start the process once what it needs is here; nothing is started that was asked to end meanwhile."""
+        assert charge.sharing is not None
+        ends = charge.is_paused or charge.job.asked == "cancel"
+        if not (charge.sharing.is_brought or ends):
+            return
+        devices, charge.devices = charge.devices, ()
         try:
-            prepare_run(run, work_of(job.config))
+            if ends:
+                charge.code = UNBEGUN
+                charge.sharing.drop()
+                charge.sharing = None
+            else:
+                del self.charges[charge.job.id]  # where the database does not answer, the job is found again
+                if self._begin(charge, devices):
+                    self.charges[charge.job.id] = charge
+        finally:
+            give_back(devices)
+
+    def _begin(self, charge: Charge, devices: Sequence[Device]) -> bool:
+        """Whether its process was started; why not is written down."""
+        job, run, sharing = charge.job, charge.run, charge.sharing
+        try:
+            if sharing is not None and sharing.error is not None:
+                raise sharing.error
+            if sharing is None or sharing.placed is None:
+                prepare_run(run, work_of(job.config))
+            else:
+                place_run(run, sharing.placed.work)
             charge.start(devices)
         except Fenced as error:
             self.ledger.put_off(job, str(error), "crash")
@@ -243,5 +289,8 @@ class Worker:
         except OSError as error:
             self.ledger.fail(job, str(error), "resources")
         else:
-            self.charges[job.id] = charge
             log.info("job %s, attempt %d: process %s", job.id, job.attempt, charge.process)
+            return True
+        if sharing is not None:
+            sharing.drop()
+        return False

@@ -1,0 +1,62 @@
+"""The run folder of a job, to look at: that of this machine or, where another one runs the job, a copy of what it has
+published."""
+
+import time
+from pathlib import Path
+
+from service.settings import Settings
+from training.jobs import states
+from training.jobs.folders import run_folder
+from training.jobs.job import Job
+from training.storage.places import StorageUnavailable, open_storage
+from training.storage.runs import content, forget, look
+
+_LOOKED = ".looked"
+_FRESH = 1.0
+"""Seconds for which a copy of a run that goes on is not looked at again."""
+
+
+def view(settings: Settings, job: Job) -> Path:
+    """The folder, which need not be there; of a copy, checkpoints are not there.
+
+    Raises:
+        StorageUnavailable: it lies elsewhere, and nothing of it was ever copied.
+    """
+    here = run_folder(settings.runs, job.id)
+    if not settings.storage or content(here) >= job.attempt:
+        return here
+    copy = settings.fetched / "runs" / job.id
+    if _is_due(copy / _LOOKED, job):
+        try:
+            look(open_storage(settings.storage), job.id, copy)
+        except StorageUnavailable:
+            if not copy.is_dir():
+                raise
+        else:
+            copy.mkdir(parents=True, exist_ok=True)
+            (copy / _LOOKED).write_text(_final(job))
+    return copy
+
+
+def _is_due(looked: Path, job: Job) -> bool:
+    try:
+        seen, age = looked.read_text(), time.time() - looked.stat().st_mtime
+    except FileNotFoundError:
+        return True
+    return seen != _final(job) if job.ended else age > _FRESH
+
+
+def _final(job: Job) -> str:
+    """What is remembered of a look after which nothing more comes; something else before."""
+    return str(job.attempt) if job.ended else ""
+
+
+def forget_shared(settings: Settings, job: Job) -> None:
+    """Delete what was published of a job that has ended, before the job itself is deleted.
+
+    Raises:
+        Forbidden: it has not ended.
+    """
+    if settings.storage:
+        states.delete(job.standing)
+        forget(open_storage(settings.storage), job.id)

@@ -1,0 +1,147 @@
+"""What a worker does with shared storage for one of its jobs, in a thread of its own: its loop never waits for the storage.
+
+First the run folder is brought to its last state and what the training reads to this machine; while the process runs, the
+run folder is published every few seconds; once it has ended, for the last time, and then its model is registered. Whatever
+the storage does not answer is tried again.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from training.attempts import Fenced
+from training.jobs.job import Job
+from training.runs import Work
+from training.storage.places import Storage, StorageUnavailable
+from training.storage.runs import Publisher, content, own_content, restore
+
+log = logging.getLogger(__name__)
+
+PERIOD = 2.0
+"""Seconds between two publications."""
+PAUSE = 1.0
+"""Seconds until the storage is asked again that did not answer."""
+
+
+class Placed(NamedTuple):
+    """Work with the paths of this machine."""
+
+    work: Work
+    kept: object
+    """Keeps what they name from being deleted."""
+
+
+class Shared(NamedTuple):
+    """The storage that workers of several machines share."""
+
+    storage: Storage
+    place: Callable[[Job], Placed]
+    """Brings what a job reads to this machine."""
+
+
+class Sharing:
+    """See above.
+
+    Args:
+        shared: the storage.
+        job: as it was claimed or taken over.
+        run: its folder on this machine.
+        is_here: the run folder has its files, and a process may be running in it.
+    """
+
+    def __init__(self, shared: Shared, job: Job, run: Path, is_here: bool = False) -> None:
+        self.shared, self.job, self.run = shared, job, run
+        self.placed: Placed | None = None
+        self.is_brought = is_here
+        self.is_closed = False
+        self.error: Exception | None = None
+        self._version: int | None = None
+        self._trouble = ""
+        self._last: Callable[[], tuple[bool, Callable[[], int | None]]] | None = None
+        self._going, self._dropped = threading.Event(), threading.Event()
+        threading.Thread(target=self._work, name=f"sharing {job.id}", daemon=True).start()
+
+    def close(self, last: Callable[[], tuple[bool, Callable[[], int | None]]]) -> bool:
+        """Publish for the last time, then do this; whether both are done.
+
+        Args:
+            last: called in the thread, after the process has ended: whether it must be published, however long the storage
+                does not answer, and what gives the version that the run's model becomes.
+        """
+        self._last = last
+        self._going.set()
+        return self.is_closed
+
+    def version(self) -> int | None:
+        """What has become of the model; raises what went wrong."""
+        if self.error is not None:
+            raise self.error
+        return self._version
+
+    def drop(self) -> None:
+        """Do nothing more; what was begun may still end."""
+        self._dropped.set()
+        self._going.set()
+
+    def _work(self) -> None:
+        try:
+            if not self.is_brought:
+                self._until_it_answers(self._bring)
+                self.is_brought = True
+            publisher = Publisher(self.shared.storage, self.job.id, self.run, self.job.attempt)
+            while not self._going.wait(PERIOD):
+                self._publish(publisher)
+            if self._last is not None and not self._dropped.is_set():
+                must, register = self._last()
+                if must:
+                    self._until_it_answers(lambda: publisher.publish(whole=True))
+                else:
+                    self._publish(publisher, whole=True)
+                self._until_it_answers(lambda: self._register(register))
+        except (Fenced, OSError, ValueError) as error:
+            self.error = error
+        except Exception as error:
+            log.exception("job %s cannot be shared", self.job.id)
+            self.error = OSError(repr(error))
+        self.is_brought = self.is_closed = True
+
+    def _bring(self) -> None:
+        restore(self.shared.storage, self.job.id, self.run, self.job.attempt)
+        self.placed = self.shared.place(self.job)
+
+    def _register(self, register: Callable[[], int | None]) -> None:
+        self._version = register()
+
+    def _publish(self, publisher: Publisher, whole: bool = False) -> None:
+        """Once; of what does not work the next time has all."""
+        try:
+            publisher.publish(whole)
+            self._say("")
+        except OSError as error:
+            self._say(str(error))
+
+    def _until_it_answers(self, work: Callable[[], None]) -> None:
+        while not self._dropped.is_set():
+            try:
+                work()
+                return self._say("")
+            except StorageUnavailable as error:
+                self._say(str(error))
+                self._dropped.wait(PAUSE)
+        raise StorageUnavailable("nobody waits for it any more")
+
+    def _say(self, trouble: str) -> None:
+        """Say when that changes."""
+        if bool(trouble) != bool(self._trouble):
+            log.warning("job %s: %s", self.job.id, trouble or "the storage answers again")
+        self._trouble = trouble
+
+
+def adopted(shared: Shared, job: Job, run: Path, is_running: bool) -> Sharing | None:
+    """For a job that was taken over: where its process runs here, or the last one did. None where neither is so."""
+    if not is_running and content(run) < job.attempt - 1:
+        return None
+    own_content(run, job.attempt)
+    return Sharing(shared, job, run, is_here=True)

@@ -1,0 +1,1 @@
+"""Files that several machines share: a mounted folder or an object store."""

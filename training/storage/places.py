@@ -1,0 +1,302 @@
+"""Where shared files lie: a mounted folder, or an object store by fsspec URL.
+
+A key, a path below the URL such as `models/digits/1.safetensors`, is there with all its bytes or not at all: a folder has
+files that were written beside their place and renamed, an object store puts whole objects. What a reader fetches is checked
+against the size that the listing told, written beside its place and renamed.
+"""
+
+import abc
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stn.whole_file import written_beside
+
+_CHUNK = 2**20
+
+
+class StorageUnavailable(OSError):
+    """The storage does not answer, or not as it should; it may later."""
+
+
+class NotExclusive(OSError):
+    """The storage cannot be asked to write a key only where there is none."""
+
+
+class Stat(NamedTuple):
+    """What a listing tells of a key."""
+
+    size: int
+    """Bytes."""
+    modified: float
+    """Seconds since the epoch, by the storage's clock."""
+    tag: str
+    """Another one once the bytes are others."""
+
+
+class Storage(abc.ABC):
+    """Keys with bytes; whatever goes wrong beyond what a method names is `StorageUnavailable`."""
+
+    url: str
+
+    @abc.abstractmethod
+    def list(self, prefix: str) -> dict[str, Stat]:
+        """All keys that begin with this, a folder that ends in `/`."""
+
+    @abc.abstractmethod
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        """The bytes of a key from start to before end; FileNotFoundError where there is none."""
+
+    @abc.abstractmethod
+    def put(self, key: str, source: Path) -> None:
+        """Give a key the bytes of this file, in the place of those that it had."""
+
+    @abc.abstractmethod
+    def put_new(self, key: str, source: Path) -> None:
+        """The same where there is no such key; one of several that try at once succeeds.
+
+        Raises:
+            FileExistsError: there is one.
+        """
+
+    @abc.abstractmethod
+    def delete(self, key: str) -> None:
+        """Nothing where there is no such key."""
+
+    @abc.abstractmethod
+    def _download(self, key: str, target: Path) -> None:
+        """Write the bytes of a key to this file; FileNotFoundError where there is none."""
+
+    def fetch(self, key: str, target: Path, size: int) -> None:
+        """A copy of a key, there whole or not at all.
+
+        Raises:
+            FileNotFoundError: there is none.
+            StorageUnavailable: it has another size than it was said to have.
+        """
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with written_beside(target) as beside:
+            self._download(key, beside)
+            if beside.stat().st_size != size:
+                raise StorageUnavailable(f"{key} came with {beside.stat().st_size} of {size} bytes")
+
+    def write(self, key: str, data: bytes) -> None:
+        """`put` of a few bytes."""
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            self.put(key, Path(file.name))
+
+    def stat(self, key: str) -> Stat:
+        """FileNotFoundError where there is no such key."""
+        found = self.list(key).get(key)
+        if found is None:
+            raise FileNotFoundError(key)
+        return found
+
+
+def open_storage(url: str) -> Storage:
+    """The storage at this URL; nothing is asked of it yet.
+
+    Args:
+        url: a folder (`/mnt/shared`, `file:///mnt/shared`), which must be there, or a URL of fsspec.
+
+    Raises:
+        ValueError: no such storage is known here.
+    """
+    if "://" not in url or url.startswith("file://"):
+        return FolderStorage(Path(url.removeprefix("file://")))
+    return ObjectStorage(url)
+
+
+class FolderStorage(Storage):
+    """A folder that is mounted on all machines. One that is not there is not made: it may have come off."""
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_absolute():
+            raise ValueError(f"storage must be an absolute path or a URL, got {str(root)!r}")
+        self.root, self.url = root, f"file://{root}"
+
+    def list(self, prefix: str) -> dict[str, Stat]:
+        with self._there():
+            start, found = self.root / prefix, {}
+            if start.is_file():
+                return {prefix: self._stat(start)}
+            for folder, folders, names in os.walk(start):
+                folders[:] = [name for name in folders if not name.startswith(_BESIDE)]
+                for path in (Path(folder, name) for name in names if not name.startswith(_BESIDE)):
+                    with contextlib.suppress(FileNotFoundError):
+                        found[str(path.relative_to(self.root))] = self._stat(path)
+            return found
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        with self._there(), (self.root / key).open("rb") as file:
+            file.seek(start)
+            return file.read(-1 if end is None else end - start)
+
+    def put(self, key: str, source: Path) -> None:
+        with self._beside(key, source) as (beside, path):
+            beside.replace(path)
+
+    def put_new(self, key: str, source: Path) -> None:
+        with self._beside(key, source) as (beside, path):
+            os.link(beside, path)
+
+    def delete(self, key: str) -> None:
+        with self._there():
+            (self.root / key).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # others lie in it
+                for folder in [*Path(key).parents][:-1]:
+                    (self.root / folder).rmdir()
+
+    def _download(self, key: str, target: Path) -> None:
+        with self._there():
+            shutil.copyfile(self.root / key, target)
+
+    @contextlib.contextmanager
+    def _beside(self, key: str, source: Path) -> Iterator[tuple[Path, Path]]:
+        """A copy of the source on the storage's disk, on its way to the key's path."""
+        path = self.root / key
+        with self._there():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=_BESIDE)
+            try:
+                with os.fdopen(handle, "wb") as beside, source.open("rb") as file:
+                    shutil.copyfileobj(file, beside, _CHUNK)
+                    beside.flush()
+                    os.fchmod(beside.fileno(), 0o644)
+                    os.fsync(beside.fileno())
+                yield Path(name), path
+            finally:
+                Path(name).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _there(self) -> Iterator[None]:
+        if not self.root.is_dir():
+            raise StorageUnavailable(f"{self.url} is not there")
+        with _explained(self.url):
+            yield
+
+    @staticmethod
+    def _stat(path: Path) -> Stat:
+        status = path.stat()
+        return Stat(status.st_size, status.st_mtime, f"{status.st_ino}-{status.st_mtime_ns}")
+
+
+class ObjectStorage(Storage):
+    """An object store, by what fsspec has for its URL; `s3://` needs s3fs, `gs://` gcsfs.
+
+    Address and credentials are those of the environment, as the store's own tools read them (`AWS_ENDPOINT_URL`,
+    `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` ...).
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            from fsspec.core import url_to_fs
+
+            is_s3 = url.startswith(("s3://", "s3a://"))
+            options: dict[str, Any] = {"config_kwargs": _PATIENCE} if is_s3 else {}
+            self._files, self._root = url_to_fs(url, skip_instance_cache=True, use_listings_cache=False, **options)
+            if is_s3:
+                self._files.retries = _TRIES
+        except ImportError as error:
+            raise ValueError(f"storage {url} needs a package that is not installed: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"storage must be a path or a URL that fsspec knows, got {url!r} ({error})") from None
+        self._root, self.url = self._root.rstrip("/"), url.rstrip("/")
+        self._is_exclusive: bool | None = None
+
+    def list(self, prefix: str) -> dict[str, Stat]:
+        with _explained(self.url):
+            self._files.invalidate_cache()
+            try:
+                found = self._files.find(self._path(prefix.rstrip("/")), detail=True)
+            except FileNotFoundError as error:
+                raise StorageUnavailable(f"the storage {self.url} is not there") from error
+            inside = len(self._root) + 1
+            keys = {path[inside:]: _told(info) for path, info in found.items() if info["type"] == "file"}
+            return {key: stat for key, stat in keys.items() if key.startswith(prefix)}
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        with _explained(self.url):
+            return bytes(self._files.cat_file(self._path(key), start=start or None, end=end))
+
+    def put(self, key: str, source: Path) -> None:
+        with _explained(self.url):
+            self._files.put_file(str(source), self._path(key))
+
+    def put_new(self, key: str, source: Path) -> None:
+        if not self._knows_exclusion():
+            raise NotExclusive(f"the storage {self.url} does not refuse to write what is there (If-None-Match: *)")
+        with _explained(self.url):
+            self._files.put_file(str(source), self._path(key), mode="create")
+
+    def delete(self, key: str) -> None:
+        with _explained(self.url), contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(self._path(key))
+
+    def _download(self, key: str, target: Path) -> None:
+        with _explained(self.url):
+            self._files.get_file(self._path(key), str(target))
+
+    def _knows_exclusion(self) -> bool:
+        """Whether the store refuses to write what is there: some take the condition and do not look at it."""
+        if self._is_exclusive is None:
+            with tempfile.NamedTemporaryFile() as probe:
+                for _ in range(2):  # the object may be there already
+                    try:
+                        with _explained(self.url):
+                            self._files.put_file(probe.name, self._path(_PROBE), mode="create")
+                    except FileExistsError:
+                        self._is_exclusive = True
+                        return True
+            self._is_exclusive = False
+        return self._is_exclusive
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{key}"
+
+
+_BESIDE = ".beside."
+"""How files begin that are on their way to their place."""
+_PROBE = ".conditional-writes"
+_PATIENCE = {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 0}}
+"""Of botocore, in seconds; s3fs tries again itself."""
+_TRIES = 2
+
+
+def _told(info: dict[str, Any]) -> Stat:
+    """What fsspec tells of a file, whose names differ from store to store."""
+    modified = next((info[name] for name in ("LastModified", "mtime", "updated", "created") if info.get(name)), 0.0)
+    if isinstance(modified, str):
+        modified = datetime.fromisoformat(modified)
+    seconds = modified.timestamp() if isinstance(modified, datetime) else float(modified)
+    tag = next((str(info[name]) for name in ("ETag", "etag", "md5Hash", "generation") if info.get(name)), str(seconds))
+    return Stat(int(info["size"]), seconds, tag.strip('"'))
+
+
+_EXISTS = ("PreconditionFailed", "ConditionalRequestConflict", "412")
+"""What S3 says where a key is there that must not be, or is just being written by another."""
+
+
+@contextlib.contextmanager
+def _explained(url: str) -> Iterator[None]:
+    """What went wrong in the words of `Storage`; the libraries of stores have errors of their own."""
+    try:
+        yield
+    except (FileNotFoundError, FileExistsError, StorageUnavailable, NotExclusive):
+        raise
+    except Exception as error:
+        code = getattr(error.__cause__ or error, "response", None) or {}
+        if isinstance(code, dict) and code.get("Error", {}).get("Code") in _EXISTS:
+            raise FileExistsError(str(error)) from error
+        raise StorageUnavailable(f"the storage {url} does not answer ({_words(error)})") from error
+
+
+def _words(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:200] or type(error).__name__
