@@ -182,11 +182,16 @@ def host_killed(trial: Trial) -> None:
     trial.cluster.start(host)
 
 
-def network_cut(trial: Trial) -> None:
+def network_cut(trial: Trial, seconds: float = 60.0) -> None:
     host = trial.cluster.host_of(trial.pids()[0])
     trial.cluster.cut(host)
-    time.sleep(60)
+    time.sleep(seconds)
     trial.cluster.heal(host)
+
+
+def network_cut_for_long(trial: Trial) -> None:
+    """Ray gives the host up in the meantime, and the next attempt begins while the training there goes on."""
+    network_cut(trial, 120.0)
 
 
 def process_killed(trial: Trial) -> None:
@@ -207,6 +212,7 @@ FAULTS: dict[str, Callable[[Trial], None]] = {
     "head-restarted": head_restarted,
     "host-killed": host_killed,
     "network-cut": network_cut,
+    "network-cut-for-long": network_cut_for_long,
     "rank-killed": rank_killed,
 }
 

@@ -152,7 +152,7 @@ class Ray:
         found = placed.found
         if found is not None and found.ended:
             return _code(placed, found)
-        if placed.asked is not None and not placed.has_begun:
+        if placed.asked is not None and (placed.is_pending or not placed.is_sent):
             return "lost"  # the cluster keeps it until it could begin; then it finds that it may not
         is_unknown = placed.is_forgotten or (self._trouble is not None and placed.is_sent and not placed.is_pending)
         return "lost" if is_unknown and not _lives(placed) else None

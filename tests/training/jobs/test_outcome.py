@@ -22,6 +22,8 @@ STOPPED = DONE._replace(stopped=True)
         (1, None, False, None, None, True),
         (4, None, True, None, None, True),
         ("gone", None, False, None, None, True),
+        ("lost", None, False, None, None, False),
+        ("lost", DONE, False, "succeeded", None, False),
         ("moved", None, False, None, None, False),
         ("unbegun", None, False, None, None, False),
         (130, None, True, None, None, False),

@@ -52,6 +52,16 @@ def test_one_that_does_nothing_hangs_whatever_it_did_before(training: Training, 
     assert training.hangs_after(0.0001, 2 * ALLOWED) == pytest.approx(ALLOWED, abs=2 * LOOK)
 
 
+def test_one_whose_processor_time_nobody_knows_hangs_only_while_it_trains(training: Training) -> None:
+    def hangs() -> bool:
+        training.now += 2 * LOOK
+        return training.silence.look(training.now, None, began=3) is not None
+
+    for phase, hung in (("data", False), ("training", True)):
+        training.write(phase)
+        assert any(hangs() for _ in range(int(2 * ALLOWED))) is hung
+
+
 def test_one_that_reads_data_or_tests_may_work_for_ever_without_a_word(training: Training) -> None:
     for phase in ("data", "testing"):
         training.write(phase)
