@@ -28,8 +28,6 @@ from training.storage.runs import newest_state
 EPOCHS = 8
 """Of ten steps each."""
 
-pytestmark = [pytest.mark.slow, needs_store]
-
 
 @contextlib.contextmanager
 def machine(home: Path, store: Store, database: str) -> Iterator[subprocess.Popen]:
@@ -68,6 +66,8 @@ def published_step(store: Store, job: str, folder: Path) -> int:
     return 0
 
 
+@pytest.mark.exhaustive
+@needs_store
 def test_a_run_goes_from_machine_to_machine_and_on_while_the_storage_is_gone(tmp_path: Path) -> None:
     """The first machine goes off in the middle, the storage while the second goes on from there and ends."""
     database = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
