@@ -1,6 +1,5 @@
 """The jobs' database as the event loop uses it: opened when it is first needed, asked in threads, its errors as problems."""
 
-import contextlib
 import logging
 import threading
 import time
@@ -59,8 +58,12 @@ class JobDatabase:
     async def open(self) -> None:
         """Open it where it was named, so that nobody who asks waits for that; where it does not answer, that comes later."""
         if self._file is None:
-            with contextlib.suppress(Problem):
+            try:
                 await self.ask(lambda _: None)
+            except Problem:
+                log.debug("the database of jobs is opened when somebody asks for it")
+            except Exception:  # predictions need no database
+                log.exception("the database of jobs could not be opened")
 
     async def ask(self, function: "Callable[[JobStore], T]") -> T:
         """What the function makes of the store.

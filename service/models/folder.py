@@ -98,7 +98,7 @@ def register(models: Path, name: str, source: Path) -> int:
 
 
 def register_once(models: Path, name: str, source: Path) -> int:
-    """The version that a finished run's model file has become, now or by an earlier call; torch is not needed for it.
+    """The version that a model file has become, now or by an earlier call; torch is not needed for it.
 
     Raises:
         ModelFileError: the source is not a model file.
@@ -175,8 +175,8 @@ def find_version(models: Path, name: str, source: Path) -> int | None:
 def register_shipped(models: Path) -> None:
     """Register the package's own models, so that there are some from the start; not where there is any already."""
     if not find_model_files(models):
-        register(models, SHIPPED.stem, SHIPPED)
-        register(models, SHIPPED_ALIGNER.stem, SHIPPED_ALIGNER)
+        for file in (SHIPPED, SHIPPED_ALIGNER):  # replicas that share the folder may start at once
+            register_once(models, file.stem, file)
         log.info("no model has been registered yet: serving %s, which comes with the package", SHIPPED.stem)
 
 

@@ -96,3 +96,12 @@ def test_it_is_registered_once_and_beside_no_other(tmp_path: Path) -> None:
     (other / "mine" / "1.safetensors").touch()
     register_shipped(other)
     assert not (other / "handwriting").exists()
+
+
+def test_replicas_that_start_at_once_register_what_is_shipped_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.models.folder.find_model_files", lambda _: {})  # neither sees what the other does
+    register_shipped(tmp_path)
+    register_shipped(tmp_path)
+    assert sorted(file.stem for file in tmp_path.glob("*/*.safetensors")) == ["1", "1"]

@@ -104,9 +104,15 @@ def test_the_files_that_prometheus_and_grafana_read_are_where_compose_puts_them(
     assert "/etc/prometheus/alerts.yml" in inside
     (scraped,) = config["scrape_configs"]
     (found,) = scraped["dns_sd_configs"]
-    assert (found["names"], found["type"], found["port"]) == (["serving"], "A", 8000)
-    for service in ("stn", "stn-gpu", "replica-1", "replica-2"):
-        assert SERVICES[service]["networks"]["default"]["aliases"] == found["names"]
+    assert (found["type"], found["port"]) == ("A", 8000)
+    assert set(found["names"]) == {
+        name for name, service in SERVICES.items() if "--no-run-jobs" in service.get("command", ())
+    }
+    assert set(found["names"]) == set(
+        re.findall(r"-(\S.*)}", SERVICES["stn"]["environment"]["STN_ALLOWED_HOSTS"])[0].split()
+    )
+    (renamed,) = scraped["relabel_configs"]
+    assert (renamed["source_labels"], renamed["target_label"]) == (["__meta_dns_name"], "__address__")
 
 
 def test_monitoring_starts_only_when_asked_for_and_reaches_this_machine_only() -> None:
