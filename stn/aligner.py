@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from stn.align_config import AlignerConfig
 from stn.align_features import Agreement, Encoder, Features, Trust, Weights
 from stn.align_search import SIDE, Found, Search
 from stn.align_step import Correction, carry
+from stn.coordinates import lattice
 from stn.finite import can_look
 from stn.grid import GridGenerator
 from stn.places import predicted
@@ -20,6 +21,14 @@ from stn.sampler import sample_at
 from stn.transforms import TRANSFORMS, ThinPlateSpline, Transform
 from stn.types import Grid, Images, Sampled, Theta
 
+_TRIED, _KEPT = 8, 2
+"""Times as many candidates for a second look, and how many of them, against the first look's, go on to the finest level."""
+_SURE = 1.0
+"""The logit of the confidence beyond which a second look counts."""
+_AGAIN = 16
+"""Pairs that are looked at again together, for the memory that they take."""
+_SHARED, _NEVER = 0.15, -20.0
+"""The least share of the fixed image that has to lie on the moving one, and the logit of a confidence where less does."""
 FLAT = 1e-3
 """Standard deviation of an image, of values in [0, 1], below which it shows nothing."""
 
@@ -114,24 +123,45 @@ class Aligner(nn.Module):
         return Aligned(images, theta, grid, logit.sigmoid())
 
     def locate(self, moving: Images, fixed: Images) -> tuple[Theta, Float[Tensor, " b"]]:
-        """theta, and the logit of the confidence, without the images."""
+        """theta, and the logit of the confidence, without the images.
+
+        A pair that it is not sure of is looked at again from more starts, which are told apart on the finest level; what
+        that finds counts where it is sure of it.
+        """
+        theta, logit = self.glance(moving, fixed)
+        if not can_look(logit) or bool((logit >= 0).all()):
+            return theta, logit
+        count = self.config.candidates
+        for some in (logit < 0).nonzero().flatten().split(_AGAIN):
+            other, sure = self._best(moving[some], fixed[some], _TRIED * count, _KEPT * count)
+            better = sure > _SURE
+            theta = theta.index_put((some[better],), other[better])
+            logit = logit.index_put((some[better],), sure[better])
+        return theta, logit
+
+    def glance(self, moving: Images, fixed: Images) -> tuple[Theta, Float[Tensor, " b"]]:
+        """What `locate` finds at the first look, in the same time for every pair."""
+        return self._best(moving, fixed, self.config.candidates, 1)
+
+    def _best(self, moving: Images, fixed: Images, tried: int, kept: int) -> tuple[Theta, Float[Tensor, " b"]]:
+        """theta and logit of the best of so many finds of the search, of which some are kept beyond the coarsest level."""
         views = self._views(moving, fixed)
         found = self.search(*self._view(moving, fixed, SIDE))
-        best = found.logits.topk(min(self.config.candidates, found.logits.shape[1]), dim=1).indices  # (B, K)
-        starts = found.matrices[best.flatten()]
-        theta = self._first.from_matrix(starts)
-        count = best.shape[1]
-        first = (views[0][0].repeat_interleave(count, 0), views[0][1].repeat_interleave(count, 0))
-        estimates, fixed_features = self._level(0, first, Estimate(self._first, theta))
-        logit = self._judge(0, first, fixed_features, estimates[-1])
-        chosen = logit.view(-1, count).argmax(1) + count * torch.arange(len(best), device=best.device)
-        estimate, logit = Estimate(estimates[-1].transform, estimates[-1].theta[chosen]), logit[chosen]
+        best = found.logits.topk(min(tried, found.logits.shape[1]), dim=1).indices  # (B, K)
+        start = Estimate(self._first, self._first.from_matrix(found.matrices[best.flatten()]))
+        both = _repeated(views[0], best.shape[1])
+        estimates, fixed_features = self._level(0, both, start)
+        logit = self._judge(0, both, fixed_features, estimates[-1]).view(best.shape)
+        estimate, logit = _chosen(estimates[-1], logit, kept)
         for level in range(1, len(views)):
-            estimates, fixed_features = self._level(level, views[level], estimate)
+            both = _repeated(views[level], logit.shape[1])
+            estimates, fixed_features = self._level(level, both, estimate)
             estimate = estimates[-1]
         if len(views) > 1:
-            logit = self._judge(len(views) - 1, views[-1], fixed_features, estimate)
-        return carry(estimate.transform, estimate.theta, self.transform), logit
+            logit = self._judge(len(views) - 1, both, fixed_features, estimate).view(logit.shape)
+        logit = logit.masked_fill(~_overlap(estimate).view(logit.shape), _NEVER)
+        estimate, logit = _chosen(estimate, logit, 1)
+        return carry(estimate.transform, estimate.theta, self.transform), logit.squeeze(1)
 
     def trace(self, moving: Images, fixed: Images, choose: Callable[[Tensor], Tensor]) -> Trace:
         """theta on the way.
@@ -206,6 +236,25 @@ class Aligner(nn.Module):
         transform = self.transforms[index]
         assert isinstance(transform, Transform)
         return transform
+
+
+def _repeated(view: tuple[Tensor, Tensor], count: int) -> tuple[Tensor, Tensor]:
+    """Both images of each pair so many times, one after the other."""
+    return view[0].repeat_interleave(count, 0), view[1].repeat_interleave(count, 0)
+
+
+def _overlap(estimate: Estimate) -> Bool[Tensor, " b"]:
+    """Whether enough of the fixed image lies on the moving one: the little that a torn one shows may agree by chance."""
+    points = lattice((8, 8), dtype=estimate.theta.dtype, device=estimate.theta.device)
+    placed: Tensor = estimate.transform(estimate.theta, points.expand(len(estimate.theta), -1, -1))
+    return (placed.detach().abs().amax(-1) <= 1).float().mean(1) >= _SHARED
+
+
+def _chosen(estimate: Estimate, logit: Float[Tensor, "b k"], count: int) -> tuple[Estimate, Float[Tensor, "b n"]]:
+    """The surest of each pair's estimates (B K, P), at most so many."""
+    best = logit.topk(min(count, logit.shape[1]), dim=1)
+    first = logit.shape[1] * torch.arange(len(logit), device=logit.device)
+    return estimate._replace(theta=estimate.theta[(best.indices + first[:, None]).flatten()]), best.values
 
 
 def check_pair(moving: Tensor, fixed: Tensor) -> None:

@@ -30,7 +30,7 @@ def describe_pairs(module: AlignmentModule, pairs: Pairs, drawn: DrawnPairs) -> 
     """Both on each other, and what of the moving view lies on the fixed one."""
     moving, fixed = pairs
     transform = module.model.transform
-    theta, logit = module.model.locate(moving, fixed)
+    theta, logit = module.model.glance(moving, fixed)
     warped, inside = laid(transform, theta, moving)
     truth = drawn.truth(points_like(moving).expand(len(moving), -1, -1))
     off = distances(transform, theta, truth).mean(1) * (max(fixed.shape[2:]) / 2)

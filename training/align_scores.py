@@ -35,8 +35,8 @@ class Scored(NamedTuple):
 
 @torch.no_grad()
 def score_pairs(aligner: Aligner, moving: Images, fixed: Images, drawn: DrawnPairs, config: PairConfig) -> Scored:
-    """What the aligner makes of these pairs, and what doing nothing does."""
-    theta, logit = aligner.locate(moving, fixed)
+    """What the aligner makes of these pairs at the first look, and what doing nothing does."""
+    theta, logit = aligner.glance(moving, fixed)
     transform = aligner.transform
     truth = drawn.truth(points_like(moving).expand(len(moving), -1, -1))
     off = distances(transform, theta, truth).mean(1) / 2

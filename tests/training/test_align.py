@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.datasets import load_sample_image
 
 import stn
-from training.align_loss import align_losses, points_like
+from service.models.folder import SHIPPED_ALIGNER
+from training.align_loss import align_losses, distances, points_like
 from training.align_scores import border, outline_overlap
 from training.config import DataConfig, DistortionConfig, OptimizerConfig, TrainerConfig, TrainingConfig
 from training.fit import fit
@@ -75,6 +77,29 @@ def test_the_loss_falls_and_the_truth_is_approached() -> None:
     assert losses[-1][0] < 0.9 * losses[0][0]
     assert losses[-1][1] < losses[0][1]
     assert points_like(pictures).shape == (64, 2)
+
+
+def test_a_pair_that_the_aligner_is_not_sure_of_is_looked_at_again_and_mostly_found() -> None:
+    aligner = stn.load_aligner(SHIPPED_ALIGNER)
+    far = dataclasses.replace(PLAIN, view=2 / 3, rotation=45.0, scale=(0.7, 1.4), shift=0.2, perspective=0.15)
+    chance = torch.Generator().manual_seed(1)
+    squares = []
+    for index in range(32):
+        photograph = torch.from_numpy(load_sample_image(("china.jpg", "flower.jpg")[index % 2]).copy())
+        y, x = (int(torch.randint(0, most, (1,), generator=chance)) for most in (236, 449))
+        squares.append(photograph[y : y + 192, x : x + 192].float().mean(2)[None] / 255)
+    pictures = F.interpolate(torch.stack(squares), (96, 96), mode="area")
+    drawn = draw_pairs(far, (96, 96), 32, torch.Generator().manual_seed(1))
+    moving, fixed = make_pairs(pictures, drawn, far)
+    truth = drawn.truth(points_like(moving).expand(32, -1, -1))
+    with torch.inference_mode():
+        (first, unsure), (second, sure) = aligner.glance(moving, fixed), aligner.locate(moving, fixed)
+        off = [distances(aligner.transform, theta, truth).mean(1) * 32 for theta in (first, second)]
+    doubtful = unsure < 0
+    assert torch.equal(first[~doubtful], second[~doubtful]) and torch.equal(unsure[~doubtful], sure[~doubtful])
+    assert (off[0][doubtful] > 5).all() and 1 <= doubtful.sum() <= 6
+    assert (off[1][doubtful] < 1).sum() * 2 > doubtful.sum()
+    assert (sure[doubtful & (off[1] < 1)] > 2).all()
 
 
 CONFIG = TrainingConfig(
