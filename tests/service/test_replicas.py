@@ -227,7 +227,7 @@ def test_three_replicas_are_replaced_under_load_without_a_failed_request(cluster
     assert len(jobs) == (asked + 1) // 2
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_one_key_sent_to_all_replicas_at_once_makes_one_job(cluster: Cluster) -> None:
     body = json.dumps({"preset": "digits", "name": "once"}).encode()
 
