@@ -2,7 +2,7 @@
 
 const LONGEST = 30; // seconds
 
-/** `later(act, seconds)` tries again after at least so long; `cancel()` does not; after `worked()` waits are short again. */
+/** `later(act, seconds)` tries again after at least so long; `cancel()` does not; after `worked()` there is none, and waits are short again. */
 export function createAgain() {
   let timer = 0;
   let times = 0;

@@ -97,7 +97,7 @@ def test_a_process_that_is_adopted_goes_on_and_one_that_is_not_publishes_nothing
         assert files(run) == before
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_processes_that_share_a_batch_are_paused_and_stopped_together(tmp_path: Path) -> None:
     run = create_run(tmp_path, small(10_000, devices=2))
     own(run, 1)

@@ -59,7 +59,7 @@ def test_without_a_transformer_the_picture_is_what_was_seen(tmp_path: Path) -> N
     assert items[0]["outline"] == [[0, 0], [42, 0], [42, 42], [0, 42]]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_that_goes_on_has_the_frames_of_one_that_was_not_cut(undisturbed: Path, tmp_path: Path) -> None:
     cut = create_run(tmp_path, restless())
     kill_when(lambda: step_of_checkpoint(cut / "checkpoints" / "last.ckpt") >= 12, cut)

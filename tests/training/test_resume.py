@@ -41,7 +41,7 @@ def read_events(run: Path) -> EventAccumulator:
     return events
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_killed_twice_before_its_first_checkpoint_begins_anew(undisturbed: Path, tmp_path: Path) -> None:
     cut = create_run(tmp_path, restless())
     for _ in range(2):
@@ -81,7 +81,10 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_reason_and_keeps_the_la
     assert all(values.isfinite().all() for name, values in last.items() if name.startswith("model."))
 
 
-@pytest.mark.parametrize("trainer", [{"checkpoint_every": 1, "validate_every": 7}, {"validate_every": 2}])
+@pytest.mark.parametrize(
+    "trainer",
+    [pytest.param({"checkpoint_every": 1, "validate_every": 7}, marks=pytest.mark.exhaustive), {"validate_every": 2}],
+)
 def test_what_diverges_says_so_wherever_that_is_found_and_leaves_nothing_that_is_not_finite(
     tmp_path: Path, trainer: dict[str, Any]
 ) -> None:

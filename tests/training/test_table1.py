@@ -141,7 +141,7 @@ def test_sigterm_ends_the_table_and_its_training_in_good_order(tmp_path: Path, a
         pass
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_cells_that_are_trained_at_a_time_share_a_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_mnist(tmp_path, 600, 60)
     arguments = ["--data", str(tmp_path), "--models", "fcn", "--distortions", "R", "E", "P", "--steps", "4"]

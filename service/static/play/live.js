@@ -34,11 +34,15 @@ export function createLive({ ask, show, fail }) {
   /** A service that is gone is asked again, until it is back or something else is wanted. */
   function failed(error, wish) {
     fail(error, wish);
-    if (error.retryAfter) again.later(() => wanted ?? want(wish), error.retryAfter);
+    if (error.retryAfter) again.later(() => wanted ?? begin(wish), error.retryAfter);
   }
 
   function want(wish) {
-    again.cancel();
+    again.worked(); // what somebody wants now is not waited for as what failed before
+    begin(wish);
+  }
+
+  function begin(wish) {
     wanted = wish;
     if (underWay && underWay.wish.subject === wish.subject) return;
     underWay?.control.abort();

@@ -51,7 +51,7 @@ def why(jobs: JobStore, job: Job) -> str | None:
     return jobs.waiting([jobs.get(job.id)]).get(job.id)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_jobs_of_a_cluster_end_as_those_of_a_machine(
     head: Head, whole: Path, jobs: JobStore, url: str, tmp_path: Path
 ) -> None:
@@ -78,7 +78,7 @@ def test_jobs_of_a_cluster_end_as_those_of_a_machine(
         assert [job.id for job in jobs.list() if job.state == "starting"] == []
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_job_outlives_its_worker_and_all_that_its_cluster_knew(
     head: Head, whole: Path, jobs: JobStore, url: str, tmp_path: Path
 ) -> None:
