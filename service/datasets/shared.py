@@ -21,7 +21,7 @@ from typing import Any
 from service.datasets.store import ARRAYS, PICTURES, REPORT, SHEET, Dataset, Datasets, is_name
 from service.settings import Settings
 from training.storage.cache import Cache, Kept
-from training.storage.places import open_storage
+from training.storage.places import NotExclusive, open_storage
 
 _ZIP = "pictures.zip"
 _PREFIX = "datasets/"
@@ -59,17 +59,24 @@ class SharedDatasets(Datasets):
             report = json.loads((folder / REPORT).read_bytes())
             told = {"kind": kind, "place": place, "bytes": packed.stat().st_size, "report": report}
             (Path(beside) / "set.json").write_text(json.dumps(told))
+            self.storage.put(f"{here}/{_ZIP}", packed)
+            self.storage.put(f"{here}/{SHEET}", folder / SHEET)
             try:
-                self.storage.put(f"{here}/{_ZIP}", packed)
-                self.storage.put(f"{here}/{SHEET}", folder / SHEET)
                 self.storage.put_new(_key(name), Path(beside) / "set.json")
             except FileExistsError:
+                if (self._tell(name) or {}).get("place") == place:  # ours: the answer was lost, and it was asked again
+                    return
+                self._forget(f"{here}/")
+                raise
+            except NotExclusive:
                 self._forget(f"{here}/")
                 raise
 
     def remove(self, dataset: Dataset, aside: Path) -> None:
+        told = self._tell(dataset.name)
         self.storage.delete(_key(dataset.name))
-        self._forget(f"{_PREFIX}{dataset.name}/")
+        if told is not None:  # nothing else below the name: somebody may just be posting another one
+            self._forget(f"{_PREFIX}{dataset.name}/{told['place']}/")
 
     @contextlib.contextmanager
     def hold(self, name: str) -> Iterator[Dataset | None]:

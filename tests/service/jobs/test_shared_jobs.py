@@ -22,7 +22,7 @@ from tests.service.models.test_store import serve
 from tests.training.jobs.workers import ended, submit, trainings, wait_for
 from tests.training.runs import restless, same_weights, step_of, trained_apart
 from training.jobs.store import JobStore
-from training.storage.places import StorageUnavailable, open_storage
+from training.storage.places import FolderStorage, NotExclusive, StorageUnavailable, open_storage
 from training.storage.runs import newest_state
 
 EPOCHS = 8
@@ -107,14 +107,19 @@ def test_a_run_goes_from_machine_to_machine_and_on_while_the_storage_is_gone(tmp
             assert not open_storage(store.url).list("runs/")
 
 
+def checked_set(folder: Path) -> Path:
+    """What a checked upload has become."""
+    (folder / "images" / "cat").mkdir(parents=True)
+    (folder / "images" / "cat" / "1.png").write_bytes(b"picture")
+    (folder / "sheet.png").write_bytes(b"sheet")
+    (folder / "dataset.json").write_text(json.dumps({"name": "pets"}))
+    return folder
+
+
 def test_a_data_set_is_whole_where_it_is_read(tmp_path: Path) -> None:
     one, other = (Settings(home=tmp_path / name, storage=str(tmp_path / "mounted")) for name in ("one", "other"))
     (tmp_path / "mounted").mkdir()
-    made = tmp_path / "one" / "fetched" / "uploads" / "set"
-    (made / "images" / "cat").mkdir(parents=True)
-    (made / "images" / "cat" / "1.png").write_bytes(b"picture")
-    (made / "sheet.png").write_bytes(b"sheet")
-    (made / "dataset.json").write_text(json.dumps({"name": "pets"}))
+    made = checked_set(tmp_path / "one" / "fetched" / "uploads" / "set")
     open_datasets(one).put(made, "pets")
     with pytest.raises(FileExistsError):
         open_datasets(one).put(made, "pets")
@@ -126,4 +131,55 @@ def test_a_data_set_is_whole_where_it_is_read(tmp_path: Path) -> None:
     assert kept.path in found.folder.parents
     there.remove(found, tmp_path / "aside")
     assert open_datasets(one).find("pets") is None
+    assert not [path for path in (tmp_path / "mounted").rglob("*") if path.is_file()]
+
+
+def test_a_data_set_whose_answer_was_lost_keeps_its_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store has written set.json, its answer is cut off, and the library asks again: that is refused then."""
+    (tmp_path / "mounted").mkdir()
+    sets = open_datasets(Settings(home=tmp_path / "one", storage=str(tmp_path / "mounted")))
+    put_new = FolderStorage.put_new
+
+    def twice(storage: FolderStorage, key: str, source: Path) -> None:
+        put_new(storage, key, source)
+        put_new(storage, key, source)
+
+    monkeypatch.setattr(FolderStorage, "put_new", twice)
+    sets.put(checked_set(tmp_path / "one" / "fetched" / "uploads" / "set"), "pets")
+    assert sets.keep("pets")[1].folder.is_dir()
+
+
+def test_what_is_put_while_a_data_set_of_its_name_is_deleted_stays_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mounted").mkdir()
+    sets = open_datasets(Settings(home=tmp_path / "one", storage=str(tmp_path / "mounted")))
+    made = checked_set(tmp_path / "one" / "fetched" / "uploads" / "set")
+    sets.put(made, "pets")
+    delete = FolderStorage.delete
+
+    def delete_and_put(storage: FolderStorage, key: str) -> None:
+        monkeypatch.setattr(FolderStorage, "delete", delete)
+        delete(storage, key)
+        sets.put(made, "pets")
+
+    monkeypatch.setattr(FolderStorage, "delete", delete_and_put)
+    found = sets.find("pets")
+    assert found is not None
+    sets.remove(found, tmp_path / "aside")
+    assert sets.keep("pets")[1].folder.is_dir()
+
+
+def test_a_store_without_conditions_keeps_nothing_of_a_data_set_that_it_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mounted").mkdir()
+    sets = open_datasets(Settings(home=tmp_path / "one", storage=str(tmp_path / "mounted")))
+
+    def refuse(storage: FolderStorage, key: str, source: Path) -> None:
+        raise NotExclusive("it does not refuse")
+
+    monkeypatch.setattr(FolderStorage, "put_new", refuse)
+    with pytest.raises(NotExclusive):
+        sets.put(checked_set(tmp_path / "one" / "fetched" / "uploads" / "set"), "pets")
     assert not [path for path in (tmp_path / "mounted").rglob("*") if path.is_file()]
