@@ -198,7 +198,7 @@ class Ray:
                 except Unanswered as error:
                     trouble = str(error)
                     break
-                except (OSError, ValueError, LookupError) as error:  # of this one alone, such as its run folder
+                except (OSError, ValueError, LookupError, TypeError) as error:  # of this one alone
                     placed.trouble = str(error)
             else:
                 self._dismiss()

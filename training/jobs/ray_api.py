@@ -3,6 +3,7 @@
 Source: Ray 2.60, "Ray Jobs REST API" and `ray.util.state`, and `ray.dashboard.modules.job.pydantic_models.JobDetails`.
 """
 
+import http.client
 import json
 import os
 import urllib.error
@@ -111,13 +112,21 @@ class Api:
             with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
                 return json.loads(answer.read())
         except urllib.error.HTTPError as error:
-            said = error.read().decode(errors="replace").strip().splitlines() or [error.reason]
-            raise Refused(f"Ray at {self.address} answers {error.code}: {said[-1][:200]}") from error
+            raise Refused(f"Ray at {self.address} answers {error.code}: {_said(error)}") from error
         except urllib.error.URLError as error:
             why = f"Ray at {self.address} does not answer: {error.reason}"
             raise (Unreached if isinstance(error.reason, ConnectionRefusedError) else Unanswered)(why) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:  # also one that breaks off
             raise Unanswered(f"Ray at {self.address} does not answer: {error}") from error
+
+
+def _said(error: urllib.error.HTTPError) -> str:
+    try:
+        with error:
+            said = error.read().decode(errors="replace").strip().splitlines()
+    except (OSError, http.client.HTTPException):
+        said = []
+    return (said or [str(error.reason)])[-1][:200]
 
 
 def _token(environment: Mapping[str, str]) -> str | None:

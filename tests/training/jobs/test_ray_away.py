@@ -1,6 +1,8 @@
 """A cluster that does not answer: what is decided without it, by the run folder alone."""
 
 import dataclasses
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from tests.training.jobs.workers import wait_for
 from training.attempts import Attempt, Fenced, own, owner
 from training.jobs.devices import Device
 from training.jobs.ray import Ray
+from training.jobs.ray_api import Api, Refused, Unanswered
 from training.jobs.store import JobStore
 from training.runs import hold
 
@@ -66,3 +69,21 @@ def test_a_process_is_found_again_by_its_attempt(
 ) -> None:
     job = dataclasses.replace(claimed(jobs), process=process, attempt=attempt)
     assert Ray(NOWHERE, slots=1).find(job, run) == found
+
+
+@pytest.mark.parametrize(("status", "error"), [("200 OK", Unanswered), ("500 Internal Server Error", Refused)])
+def test_an_answer_that_breaks_off_is_none(status: str, error: type[Exception]) -> None:
+    """The head is killed in the middle of it; what asks must live on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 100\r\n\r\n{{".encode())
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(error, match="Ray at http://127.0.0.1"):
+            Api(f"http://127.0.0.1:{server.getsockname()[1]}").get("job-1")
+        thread.join()
