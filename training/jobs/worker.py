@@ -274,6 +274,7 @@ class Worker:
     def _begin(self, charge: Charge, devices: Sequence[Device]) -> bool:
         """Whether its process was started; why not is written down."""
         job, run, sharing = charge.job, charge.run, charge.sharing
+        is_begun = False
         try:
             if sharing is not None and sharing.error is not None:
                 raise sharing.error
@@ -290,7 +291,8 @@ class Worker:
             self.ledger.fail(job, str(error), "resources")
         else:
             log.info("job %s, attempt %d: process %s", job.id, job.attempt, charge.process)
-            return True
-        if sharing is not None:
-            sharing.drop()
-        return False
+            is_begun = True
+        finally:  # also where the database does not answer: whoever finds the job again shares it anew
+            if sharing is not None and not is_begun:
+                sharing.drop()
+        return is_begun
