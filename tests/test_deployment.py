@@ -110,7 +110,24 @@ def test_nginx_knows_the_replicas_of_the_cluster_and_has_a_writable_folder() -> 
     replicas = {name for name in SERVICES if name.startswith("replica-")}
     assert set(re.findall(r"server ([\w-]+):8000 ", conf)) == replicas <= SERVICES["nginx"]["depends_on"].keys()
     assert {path.rsplit("/", 1)[0] for path in re.findall(r"(?:_path|pid) (\S+);", conf)} == {"/tmp"}
-    assert SERVICES["nginx"]["tmpfs"] == ["/tmp"]
+    (folder,) = SERVICES["nginx"]["tmpfs"]
+    assert int(re.fullmatch(r"/tmp:size=(\d+)m", folder)[1]) < int(SERVICES["nginx"]["mem_limit"].removesuffix("m"))
+
+
+def test_nginx_takes_every_body_that_the_service_does_and_no_endless_one_into_its_memory() -> None:
+    conf = (ROOT / "deploy" / "nginx.conf").read_text()
+    general = re.search(r"client_max_body_size (\d+)m;", conf)
+    assert general and int(general[1]) * 2**20 > Settings.model_fields["max_body_bytes"].default
+    for location in re.findall(r"location [^{]*\{[^}]*\}", conf):
+        assert ("client_max_body_size 0;" in location) == ("proxy_request_buffering off;" in location)
+
+
+def test_ray_sends_nothing_to_anybody_asks_for_its_token_and_lets_jobs_wait() -> None:
+    for name in ("ray-head", "ray-worker"):
+        given = SERVICES[name]["environment"]
+        assert given["RAY_AUTH_MODE"] == "token" and SERVICES[name]["secrets"] == ["ray_token"]
+        assert (given["RAY_USAGE_STATS_ENABLED"], given["RAY_JOB_START_TIMEOUT_SECONDS"]) == ("0", "86400")
+        assert "ports" not in SERVICES[name]
 
 
 def test_the_images_are_built_from_named_files_only() -> None:
