@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from stn.config import to_dict
-from tests.training.jobs.ray_cluster import ENVIRONMENT, PROGRAMS
+from tests.training.jobs.ray_cluster import ENVIRONMENT, PROGRAMS, environment
 from tests.training.jobs.workers import ended, trainings, wait_for, worker
 from tests.training.runs import numbers, restless, same_weights, small, trained_apart
 from training.config import TrainingConfig
@@ -113,13 +113,8 @@ class Cluster:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={
-                    **os.environ,
-                    **ENVIRONMENT,
-                    "PATH": f"{PROGRAMS}:{os.environ['PATH']}",
-                    "OMP_NUM_THREADS": "1",
-                    "GLOO_SOCKET_IFNAME": "eth0",  # the name of this machine is that of the loopback interface on all
-                },
+                # The name of this machine is that of the loopback interface on all.
+                env=environment(GLOO_SOCKET_IFNAME="eth0"),
                 start_new_session=True,
             )
 

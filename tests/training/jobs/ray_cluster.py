@@ -24,6 +24,12 @@ ENVIRONMENT = {
 PROGRAMS = Path(sys.executable).parent
 
 
+def environment(**more: str) -> dict[str, str]:
+    """Of Ray's programs, which find this Python's by their path."""
+    path = f"{PROGRAMS}:{os.environ['PATH']}"
+    return {**os.environ, **ENVIRONMENT, "PATH": path, "OMP_NUM_THREADS": "1", **more}
+
+
 class Head:
     """The head of a cluster, which is a machine of it, too.
 
@@ -45,13 +51,7 @@ class Head:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={
-                    **os.environ,
-                    **ENVIRONMENT,
-                    "PATH": f"{PROGRAMS}:{os.environ['PATH']}",
-                    "OMP_NUM_THREADS": "1",
-                    "STN_TEST_CLUSTER": str(self.folder),
-                },
+                env=environment(STN_TEST_CLUSTER=str(self.folder)),
                 start_new_session=True,
                 preexec_fn=end_with_parent,
             )
