@@ -16,16 +16,11 @@ const INCLUDED = "theta,outline,transformed,input";
 export function createAsking({ show, fail, beside, nothing }) {
   let results = new Map();
   const main = createLive({ ask, show: showMain, fail: (error, { state }) => fail(error, state) });
-  const others = {
-    own: createOther("The network’s own"),
-    off: createOther("Switched off (identity)"),
-    second: createOther(({ model }) => titleOf(model)),
-  };
+  const others = { own: createOther(), off: createOther(), second: createOther() };
 
-  function createOther(title) {
-    const tell = (wish, prediction, problem) => {
-      const named = typeof title === "string" ? title : title(wish);
-      results.set(wish.key, { title: named, prediction, info: wish.model.info, problem });
+  function createOther() {
+    const tell = ({ key, title, model }, prediction, problem) => {
+      results.set(key, { title, prediction, info: model.info, problem });
       beside([...results.values()]);
     };
     return createLive({
@@ -42,12 +37,17 @@ export function createAsking({ show, fail, beside, nothing }) {
       if (key in asked) other.want({ ...wish, key, details: [], ...asked[key], subject: `${wish.subject}|${key}` });
       else other.stop();
     }
-    const own = wish.state.second ? titleOf(wish.model) : "The network’s own";
-    const title = wish.theta === null ? own : "Theta by hand";
-    const first = { title, prediction: answer.prediction, info: wish.model.info };
-    const known = Object.keys(asked).filter((key) => results.has(key));
-    results = new Map([["main", first], ...known.map((key) => [key, results.get(key)])]);
+    const own = wish.state.second ? titleOf(wish.model) : OWN;
+    const first = { title: wish.theta === null ? own : "Theta by hand", prediction: answer.prediction, info: wish.model.info };
+    const places = Object.entries(asked).map(([key, { title, model }]) => [key, placeOf(key, title, model.info)]);
+    results = new Map([["main", first], ...places]); // each in its place, whichever is answered first
     beside(Object.keys(asked).length ? [...results.values()] : []);
+  }
+
+  /** What stands there of this model, or an empty place. */
+  function placeOf(key, title, info) {
+    const known = results.get(key);
+    return known?.info === info ? { ...known, title } : { title, prediction: null, info };
   }
 
   return {
@@ -68,15 +68,19 @@ export function createAsking({ show, fail, beside, nothing }) {
   };
 }
 
+const OWN = "The network’s own";
+
 const titleOf = ({ name, version }) => `${name}, version ${version}`;
 
-/** What is asked beside a wish: model and theta of each. */
+/** What is asked beside a wish: model, theta and title of each. */
 function othersOf({ state, model, theta }) {
   const asked = {};
   const second = state.second && served(state.second);
-  if (theta !== null) asked.own = { model, theta: null };
-  if (state.compare && model.info.transform && theta !== "identity") asked.off = { model, theta: "identity" };
-  if (second) asked.second = { model: second, theta: null };
+  if (theta !== null) asked.own = { model, theta: null, title: OWN };
+  if (state.compare && model.info.transform && theta !== "identity") {
+    asked.off = { model, theta: "identity", title: "Switched off (identity)" };
+  }
+  if (second) asked.second = { model: second, theta: null, title: titleOf(second) };
   return asked;
 }
 

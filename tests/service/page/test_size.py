@@ -55,7 +55,7 @@ def test_play_is_small_and_loads_the_rest_when_it_is_shown(loading: tuple[Page, 
     page.locator(".sight-handle.corner").first.press("ArrowUp")
     expect(page.get_by_role("button", name="Back to the network\N{RIGHT SINGLE QUOTATION MARK}s own")).to_be_enabled()
     page.locator("#compare").check()
-    expect(page.locator("#comparison li")).to_have_count(2)
+    expect(page.locator("#comparison li")).to_have_count(3)
     page.locator("#inside summary").click()
     expect(page.get_by_role("switch")).not_to_have_count(0)
     page.get_by_role("button", name="Move", exact=True).click()
