@@ -196,6 +196,7 @@ def test_arrow_keys_move_a_corner_and_shift_moves_it_far(page: Page) -> None:
     until_told(page)
     near = places(page)[2]
     page.keyboard.press("Shift+ArrowUp")
+    until_told(page)
     far = places(page)[2]
     np.testing.assert_allclose(near - here, [0.24, 0], atol=0.05)  # a hundredth of the picture
     np.testing.assert_allclose(far - near, [0, -2.4], atol=0.05)
@@ -335,6 +336,7 @@ def draw(page: Page, model: str) -> Any:
         "sight",
         """({ createSight }) => {
             window.thetas = [];
+            window.heard = 0;
             const told = { onTheta: (theta) => thetas.push(theta), onReset: () => thetas.push("reset") };
             window.sight = createSight(document.querySelector("#drawn"), told);
         }""",
@@ -345,8 +347,13 @@ def draw(page: Page, model: str) -> Any:
 
 
 def until_told(page: Page) -> None:
-    """Until theta by hand is wanted."""
-    page.evaluate("async () => { while (!thetas.length) await new Promise(requestAnimationFrame); }")
+    """Until theta by hand is wanted again."""
+    page.evaluate(
+        """async () => {
+            while (thetas.length === heard) await new Promise(requestAnimationFrame);
+            heard = thetas.length;
+        }"""
+    )
 
 
 def show(page: Page, answer: Any, model: str, **more: bool) -> None:
