@@ -66,6 +66,9 @@ class ObjectStorage(Storage):
         with explained(self.url), contextlib.suppress(FileNotFoundError):
             self._files.rm_file(self._path(key))
 
+    def remove_unfinished(self, before: float) -> None:
+        """Nothing: an object is there when it is whole, and a bucket's lifecycle rule deletes uploads that broke off."""
+
     def _download(self, key: str, target: Path) -> None:
         with explained(self.url):
             self._files.get_file(self._path(key), str(target))

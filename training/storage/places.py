@@ -7,6 +7,7 @@ against the size that the listing told, written beside its place and renamed.
 
 import abc
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -68,6 +69,10 @@ class Storage(abc.ABC):
         """Nothing where there is no such key."""
 
     @abc.abstractmethod
+    def remove_unfinished(self, before: float) -> None:
+        """Delete what killed writers left half written before this time (seconds since the epoch)."""
+
+    @abc.abstractmethod
     def _download(self, key: str, target: Path) -> None:
         """Write the bytes of a key to this file; FileNotFoundError where there is none."""
 
@@ -77,10 +82,16 @@ class Storage(abc.ABC):
         Raises:
             FileNotFoundError: there is none.
             StorageUnavailable: it has another size than it was said to have.
+            OSError: this machine's disk is full.
         """
         target.parent.mkdir(parents=True, exist_ok=True)
         with written_beside(target) as beside:
-            self._download(key, beside)
+            try:
+                self._download(key, beside)
+            except StorageUnavailable as error:
+                if isinstance(error.__cause__, OSError) and error.__cause__.errno in _FULL:
+                    raise OSError(error.__cause__.errno, error.__cause__.strerror) from error
+                raise
             if beside.stat().st_size != size:
                 raise StorageUnavailable(f"{key} came with {beside.stat().st_size} of {size} bytes")
 
@@ -150,10 +161,20 @@ class FolderStorage(Storage):
 
     def delete(self, key: str) -> None:
         with self._there():
-            (self.root / key).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # others lie in it
-                for folder in [*Path(key).parents][:-1]:
-                    (self.root / folder).rmdir()
+            self._remove(self.root / key)
+
+    def remove_unfinished(self, before: float) -> None:
+        with self._there():
+            for path in self.root.rglob(f"{_BESIDE}*"):
+                with contextlib.suppress(FileNotFoundError):
+                    if path.stat().st_mtime < before:
+                        self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # others lie in it
+            for folder in path.relative_to(self.root).parents[:-1]:
+                (self.root / folder).rmdir()
 
     def _download(self, key: str, target: Path) -> None:
         with self._there():
@@ -164,8 +185,7 @@ class FolderStorage(Storage):
         """A copy of the source on the storage's disk, on its way to the key's path."""
         path = self.root / key
         with self._there():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=_BESIDE)
+            handle, name = _new_file(path.parent)
             try:
                 with os.fdopen(handle, "wb") as beside, source.open("rb") as file:
                     shutil.copyfileobj(file, beside, _CHUNK)
@@ -191,6 +211,20 @@ class FolderStorage(Storage):
 
 _BESIDE = ".beside."
 """How files begin that are on their way to their place."""
+_TIMES = 100
+"""That a folder is made again which is removed meanwhile."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _new_file(folder: Path) -> tuple[int, str]:
+    """Handle and name of a new file on its way, in a folder that others remove whenever its last key is deleted."""
+    for _ in range(_TIMES):
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            folder.mkdir(parents=True, exist_ok=True)
+            return tempfile.mkstemp(dir=folder, prefix=_BESIDE)
+    raise StorageUnavailable(f"{folder} is removed all the time")
+
+
 _EXISTS = ("PreconditionFailed", "ConditionalRequestConflict", "412")
 """What S3 says where a key is there that must not be, or is just being written by another."""
 
