@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from service.datasets.leftovers import sweep
 from service.datasets.store import ARRAYS, PICTURES, REPORT, SHEET, Dataset, Datasets, is_name
 from service.settings import Settings
 from training.storage.cache import Cache, Kept
@@ -77,6 +78,9 @@ class SharedDatasets(Datasets):
         self.storage.delete(_key(dataset.name))
         if told is not None:  # nothing else below the name: somebody may just be posting another one
             self._forget(f"{_PREFIX}{dataset.name}/{told['place']}/")
+
+    def sweep(self) -> None:
+        sweep(self.storage)
 
     @contextlib.contextmanager
     def hold(self, name: str) -> Iterator[Dataset | None]:

@@ -3,7 +3,7 @@
 NAME/dataset.json     what was taken and what was refused: `service.datasets.schemas`
 NAME/sheet.png        some pictures of each class
 NAME/images/CLASS/    the pictures, or NAME/data.npz
-.upload.XXXXXXXX/     on its way, see `service.datasets.places`; nothing reads hidden folders
+.upload.XXXXXXXX/     on its way, see `training.hidden`; nothing reads hidden folders
 """
 
 import abc
@@ -25,6 +25,9 @@ NAME_PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 """What a data set may be called, unless training knows that name already."""
 KNOWN: tuple[str, ...] = get_args(get_type_hints(DataConfig)["name"])
 """Names that mean something else in a training config."""
+
+UPLOAD, DELETED = ".upload.", ".deleted."
+"""How hidden folders begin."""
 
 REPORT, SHEET, PICTURES, ARRAYS = "dataset.json", "sheet.png", "images", "data.npz"
 
@@ -81,6 +84,10 @@ class Datasets(abc.ABC):
         """Delete a data set: its folder is renamed to `aside`, for the caller to delete, where it is on this disk."""
 
     @abc.abstractmethod
+    def sweep(self) -> None:
+        """Delete what killed processes left elsewhere than on this disk, where that is surely nobody's any more."""
+
+    @abc.abstractmethod
     def hold(self, name: str) -> contextlib.AbstractContextManager[Dataset | None]:
         """The data set, which is not deleted before the end of the block: to create a job that uses it.
 
@@ -123,6 +130,9 @@ class DatasetStore(Datasets):
 
     def remove(self, dataset: Dataset, aside: Path) -> None:
         os.rename(dataset.place, aside)
+
+    def sweep(self) -> None:
+        """Nothing: all is on this disk."""
 
     @contextlib.contextmanager
     def hold(self, name: str) -> Iterator[Dataset | None]:

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stn.whole_file import written_beside
-from training.attempts import Fenced
-from training.jobs.folders import HIDDEN
+from training.attempts import Fenced, owner
+from training.hidden import new_place
+from training.jobs.folders import BROUGHT
 from training.storage.places import Storage
 
 CONTENT = ".content"
@@ -122,6 +123,7 @@ def restore(storage: Storage, job_id: str, run: Path, attempt: int) -> None:
     """Bring a run folder to the last state that an earlier attempt has published, unless it has it, and make it this one's.
 
     Raises:
+        Fenced: a later attempt has it.
         StorageUnavailable: that cannot be known; nothing is changed.
     """
     here = content(run)
@@ -130,7 +132,7 @@ def restore(storage: Storage, job_id: str, run: Path, attempt: int) -> None:
         if state is None or here >= state.attempt:
             break
         with contextlib.suppress(FileNotFoundError):  # it was published anew meanwhile
-            _bring(storage, state, run)
+            _bring(storage, state, run, attempt)
             break
     own_content(run, attempt)
 
@@ -179,20 +181,19 @@ def forget(storage: Storage, job_id: str) -> None:
         storage.delete(key)
 
 
-def _bring(storage: Storage, state: State, run: Path) -> None:
+def _bring(storage: Storage, state: State, run: Path, attempt: int) -> None:
     """The whole state beside, then in the place of what was there."""
-    run.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=run.parent, prefix=HIDDEN))
-    try:
+    with new_place(run.parent, BROUGHT) as place:
+        beside = place / "run"
         for path, (key, size) in state.files.items():
             storage.fetch(key, beside / path, size)
         own_content(beside, state.attempt)
-        beside.chmod(run.parent.stat().st_mode)
+        found = owner(run)
+        if found is not None and found.attempt > attempt:  # this worker stood still meanwhile
+            raise Fenced(f"attempt {found.attempt} has the run folder {run}, this is attempt {attempt}")
         with contextlib.suppress(FileNotFoundError):
-            run.rename(Path(tempfile.mkdtemp(dir=run.parent, prefix=HIDDEN)) / run.name)
+            run.rename(place / "before")
         beside.rename(run)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _paths(run: Path, whole: bool) -> list[str]:
