@@ -68,9 +68,16 @@ def _sweep(store: JobStore, settings: Settings) -> None:
 def _executor(settings: Settings) -> Executor:
     if settings.executor == "local":
         return this_machine(settings.home, settings.slots, gives_way=settings.give_way)
+    from training.hosted import Far
     from training.jobs.ray import Ray
 
-    return Ray(settings.ray_address, slots=settings.ray_slots, cpus=settings.ray_cpus, grace=settings.stop_seconds)
+    return Ray(
+        settings.ray_address,
+        slots=settings.ray_slots,
+        cpus=settings.ray_cpus,
+        grace=settings.stop_seconds,
+        far=Far(settings.storage, settings.ray_home, settings.max_cache_bytes) if settings.storage else None,
+    )
 
 
 def _opened(url: str) -> JobStore | None:

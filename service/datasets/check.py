@@ -22,12 +22,13 @@ from service.datasets.pictures import take_pictures
 from service.datasets.refusals import RefusedUpload
 from service.datasets.schemas import DatasetReport
 from service.datasets.sheet import contact_sheet
-from service.datasets.store import ARRAYS, PICTURES, REPORT, SHEET
+from service.datasets.store import REPORT, SHEET
 from service.datasets.task import NO_ROOM, REFUSED, Task
 from service.datasets.unpacking import check_sizes
 from service.datasets.zip_directory import Entry, read_directory
 from service.disk_problems import FULL
 from training.hidden import shared
+from training.storage.datasets import ARRAYS, PICTURES
 
 MEMORY = 4 * 2**30
 """Bytes that the process may write to."""

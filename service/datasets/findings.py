@@ -8,7 +8,7 @@ from PIL import Image
 
 from service.datasets.refusals import Refused, RefusedUpload
 from service.datasets.schemas import DatasetReport, RefusedPicture
-from service.datasets.store import Kind
+from training.storage.datasets import Kind
 
 SHEET_CLASSES, SHEET_PICTURES = 40, 10
 """Rows and columns of a contact sheet, at most."""

@@ -14,12 +14,11 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args, get_type_hints
+from typing import NamedTuple, get_args, get_type_hints
 
 from service.settings import Settings
 from training.config import DataConfig
-
-Kind = Literal["folder", "npz"]
+from training.storage.datasets import ARRAYS, PICTURES, Kind
 
 NAME_PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 """What a data set may be called, unless training knows that name already."""
@@ -29,7 +28,7 @@ KNOWN: tuple[str, ...] = get_args(get_type_hints(DataConfig)["name"])
 UPLOAD, DELETED = ".upload.", ".deleted."
 """How hidden folders begin."""
 
-REPORT, SHEET, PICTURES, ARRAYS = "dataset.json", "sheet.png", "images", "data.npz"
+REPORT, SHEET = "dataset.json", "sheet.png"
 
 _NAME = re.compile(NAME_PATTERN)
 
