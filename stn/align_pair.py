@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stn.align_step import Correction
-from stn.aligner import Aligner, check_pair, laid, view
+from stn.align_views import check_pair, laid, view
+from stn.aligner import Aligner
 from stn.grid import sampling_grid
 from stn.sampler import sample
 from stn.transforms import MatrixTransform, Transform
@@ -62,7 +63,7 @@ def align(aligner: Aligner, moving: Picture, fixed: Other, *, seconds: float = 0
     >>> found.image.shape, found.theta.shape
     (torch.Size([3, 40, 40]), torch.Size([8]))
     >>> found.notes
-    ('moving was stretched from 60x80 to 40x40', 'moving was turned grey to be compared')
+    ('moving was stretched from 80 x 60 to 40 x 40 (width x height)', 'moving was turned grey to be compared')
     """
     require_seconds(seconds)
     for name, picture in (("moving", moving), ("fixed", fixed)):
@@ -93,7 +94,7 @@ def bring_together(moving: Picture, fixed: Other) -> tuple[tuple[Tensor, Tensor]
     (h, w), size = moving.shape[1:], (fixed.shape[1], fixed.shape[2])
     grey = [picture.mean(0)[None, None] for picture in (moving, fixed)]
     if (h, w) != size:
-        notes.append(f"moving was stretched from {h}x{w} to {size[0]}x{size[1]}")
+        notes.append(f"moving was stretched from {w} x {h} to {size[1]} x {size[0]} (width x height)")
         grey[0] = F.interpolate(grey[0], size, mode="bilinear", antialias=True, align_corners=False)
     if moving.shape[0] != fixed.shape[0]:
         which = "moving" if moving.shape[0] == 3 else "fixed"

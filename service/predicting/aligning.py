@@ -18,7 +18,7 @@ from service.predicting.outputs import Outputs, to_bytes
 from service.problems import Problem
 from stn import Aligner, outline, sample, sampling_grid
 from stn.align_pair import bring_together, inverse, refine
-from stn.aligner import check_pair
+from stn.align_views import check_pair
 from stn.transforms import MatrixTransform, Transform
 
 SIDE = 128

@@ -140,7 +140,10 @@ def test_pictures_of_other_sizes_and_colours_are_brought_together(trained: stn.A
     moving = F.interpolate(fixed[None], (100, 90), mode="bicubic").clamp(0, 1)[0].expand(3, -1, -1)
     found = stn.align(trained, moving, fixed)
     assert found.image.shape == (3, 64, 64)
-    assert found.notes == ("moving was stretched from 100x90 to 64x64", "moving was turned grey to be compared")
+    assert found.notes == (
+        "moving was stretched from 90 x 100 to 64 x 64 (width x height)",
+        "moving was turned grey to be compared",
+    )
     assert pixels_off(trained, found.theta[None], STILL).max() < 0.3
     assert found.inverse is not None
     back = trained.transform.compose(found.theta[None], found.inverse[None])  # type: ignore[operator]
