@@ -19,6 +19,8 @@ from stn.types import Theta
 Picture = Float[Tensor, "c h w"]
 Other = Float[Tensor, "c2 h2 w2"]
 """A picture of another size and colour."""
+LONGEST = 600
+"""Seconds of refinement."""
 
 
 class Alignment(NamedTuple):
@@ -67,8 +69,9 @@ def align(aligner: Aligner, moving: Picture, fixed: Other, *, seconds: float = 0
     """
     require_seconds(seconds)
     for name, picture in (("moving", moving), ("fixed", fixed)):
-        if picture.ndim != 3 or picture.shape[0] not in (1, 3):
-            raise ValueError(f"{name} must have shape (1, H, W) or (3, H, W), got {tuple(picture.shape)}")
+        if picture.ndim != 3 or picture.shape[0] not in (1, 3) or min(picture.shape[1:]) < 8:
+            rule = "shape (1, H, W) or (3, H, W) with sides of at least 8"
+            raise ValueError(f"{name} must have {rule}, got {tuple(picture.shape)}")
     size = (fixed.shape[1], fixed.shape[2])
     pair, notes = bring_together(moving, fixed)
     check_pair(*pair)
@@ -171,5 +174,5 @@ def _matched(warped: Tensor, fixed: Tensor, inside: Tensor) -> Tensor:
 
 
 def require_seconds(seconds: float) -> None:
-    if not 0 <= seconds <= 600:
-        raise ValueError(f"seconds must be in [0, 600], got {seconds}")
+    if not 0 <= seconds <= LONGEST:
+        raise ValueError(f"seconds must be in [0, {LONGEST}], got {seconds}")

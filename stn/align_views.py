@@ -33,7 +33,8 @@ def check_pair(moving: Tensor, fixed: Tensor) -> None:
             flat = ~(images.mean(1).flatten(1).std(1) >= FLAT)
             if flat.any():
                 rule = "show something: it is flat, and nothing on it says where it lies"
-                raise ValueError(f"{name} must {rule}, got one colour for image {int(flat.nonzero()[0])}")
+                which = f" for image {int(flat.nonzero()[0])}" if len(images) > 1 else ""
+                raise ValueError(f"{name} must {rule}, got one colour{which}")
 
 
 def view(images: Images, side: int) -> Float[Tensor, "b 1 s s"]:

@@ -60,7 +60,7 @@ def read_pair(moving: bytes, fixed: bytes, max_pixels: int) -> Pair:
     try:
         check_pair(*pair)
     except ValueError as error:
-        raise Problem(422, str(error).removesuffix(" for image 0")) from None
+        raise Problem(422, str(error)) from None
     return Pair(pictures[0], pictures[1], _seen(torch.cat(pair)), notes)
 
 

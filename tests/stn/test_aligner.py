@@ -118,6 +118,8 @@ def test_what_cannot_be_aligned_is_refused_with_the_reason() -> None:
         aligner(images, flat)
     with pytest.raises(ValueError, match=r"must have the same shape, got \(2, 1, 64, 64\) and \(2, 1, 64, 60\)"):
         aligner(images, images[..., :60])
+    with pytest.raises(ValueError, match="fixed must have shape .* with sides of at least 8, got .1, 64, 7"):
+        stn.align(aligner, images[0], images[1, :, :, :7])
     with pytest.raises(ValueError, match="levels must be 1 to 6 ascending sides"):
         stn.AlignerConfig(levels=(32, 16), steps=(1, 1))
 
