@@ -2,7 +2,7 @@
 
 datasets/NAME/set.json               made last, and only where there is none: kind, place, bytes, and the report
 datasets/NAME/PLACE/sheet.png        some pictures of each class
-datasets/NAME/PLACE/pictures.zip     the folder of class folders or the npz file; not compressed, since pictures are
+datasets/NAME/PLACE/pictures.zip     the folder of pictures or the npz file; not compressed, since pictures are
 
 `training.storage.datasets` reads them; a copy that it reads lies in STN_HOME/fetched/datasets for as long as there is room.
 """

@@ -40,7 +40,7 @@ class Dataset(NamedTuple):
     kind: Kind
     """`DataConfig.name` for it."""
     folder: Path
-    """`DataConfig.root` for it: the folder of class folders, or the npz file."""
+    """`DataConfig.root` for it: the folder of pictures, or the npz file."""
 
     @property
     def place(self) -> Path:

@@ -305,7 +305,9 @@ def test_answers_stand_side_by_side(page: Page) -> None:
     for item, answer in zip(page.locator(".comparison li").all()[:2], (own, off), strict=True):
         best = sorted(answer["probabilities"].items(), key=lambda pair: -pair[1])[:2]
         assert item.locator(".name").all_inner_texts() == [name for name, _ in best]
-        assert item.locator(".value").all_inner_texts() == [f"{100 * value:.1f}%" for _, value in best]
+        assert item.locator(".value").all_inner_texts() == [
+            f"{100 * value:.1f}\N{NO-BREAK SPACE}%" for _, value in best
+        ]
         assert item.locator("img").get_attribute("src") == answer["transformed"]
     assert own["transformed"] != off["transformed"]
     expect(page.locator(".comparison li").nth(2).locator("img")).to_be_hidden()
