@@ -11,7 +11,7 @@ from service.observing import logs
 from service.settings import Settings, taken_over
 from training.jobs.executor import Executor
 from training.jobs.local import this_machine
-from training.jobs.moments import ended_by_signals
+from training.jobs.moments import Pulse, ended_by_signals
 from training.jobs.store import Job, JobStore, StoreUnavailable
 from training.jobs.worker import Worker
 
@@ -33,7 +33,8 @@ def worker(settings: Settings) -> int:
         """The version that a finished run's model has become."""
         return shelf.register_once(job.name, run / "model.safetensors")
 
-    store = _opened(settings.job_database)
+    pulse = Pulse(settings.pulse)
+    store = _opened(settings.job_database, pulse)
     if store is None:
         return 0
     return Worker(
@@ -45,6 +46,7 @@ def worker(settings: Settings) -> int:
         stall=settings.stall_seconds,
         register=registered,
         shared=shared_jobs(settings, shelf),
+        pulse=pulse,
     ).run()
 
 
@@ -56,11 +58,12 @@ def _executor(settings: Settings) -> Executor:
     return Ray(settings.ray_address, slots=settings.ray_slots, cpus=settings.ray_cpus, grace=settings.stop_seconds)
 
 
-def _opened(url: str) -> JobStore | None:
+def _opened(url: str, pulse: Pulse) -> JobStore | None:
     """The jobs, once their database answers; None where a signal comes first."""
     end, is_told = threading.Event(), False
     with ended_by_signals(end):
         while not end.is_set():
+            pulse.beat()
             try:
                 return JobStore(url)
             except StoreUnavailable as error:
