@@ -90,12 +90,13 @@ def test_containers_have_no_rights_that_they_do_not_need_and_a_limit_of_memory_a
 
 def test_no_password_is_in_the_file() -> None:
     needed = {"${STN_SECRETS:-./secrets}/" + name for name in ("postgres_password", "ray_token")}
-    without = {f"${{STN_{name}_FILE:-/dev/null}}" for name in ("AWS_CREDENTIALS", "GRAFANA_PASSWORD")}
+    without = {f"${{STN_{name}_FILE:-./deploy/none}}" for name in ("AWS_CREDENTIALS", "GRAFANA_PASSWORD")}
     assert {secret["file"] for secret in FILE["secrets"].values()} == needed | without
     for name, service in SERVICES.items():
         for variable, value in (service.get("environment") or {}).items():
             if re.search("PASSWORD|TOKEN|KEY", variable) and value is not None:
                 assert value.startswith(("/run/secrets/", "${")), (name, variable)
+    assert (ROOT / "deploy" / "none").read_bytes() == b""
     assert "secrets/" in (ROOT / ".gitignore").read_text().split()
 
 

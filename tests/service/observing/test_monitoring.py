@@ -130,15 +130,16 @@ def test_whoever_reaches_grafana_may_look_and_nobody_is_administrator_by_a_known
     assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
     secret = f"/run/secrets/{SERVICES['grafana']['secrets'][0]}"
 
-    def started(file: Path) -> subprocess.CompletedProcess[str]:
+    def started(file: Path, setting: str = "named") -> subprocess.CompletedProcess[str]:
         """With `env` in Grafana's place."""
         assert secret in script and script.endswith("exec /run.sh\n")
         here = script.replace("$$", "$").replace(secret, str(file)).replace("exec /run.sh", "exec env")
-        with_path = {**environment, "PATH": os.environ["PATH"]}
+        assert environment["STN_GRAFANA_PASSWORD_FILE"] == "${STN_GRAFANA_PASSWORD_FILE:-}"
+        with_path = {**environment, "STN_GRAFANA_PASSWORD_FILE": setting, "PATH": os.environ["PATH"]}
         return subprocess.run([shell, options, here], env=with_path, capture_output=True, text=True)
 
-    nobody = started(Path("/dev/null"))
-    assert nobody.returncode == 0 and "ADMIN_PASSWORD" not in nobody.stdout
+    nobody = started(ROOT / "deploy" / "none", setting="")
+    assert nobody.returncode == 0 and "ADMIN_PASSWORD=" not in nobody.stdout
     assert "GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION=true" in nobody.stdout.splitlines()
     (file := tmp_path / "password").write_text("of my own\n")
     somebody = started(file)
