@@ -106,6 +106,8 @@ class Settings(BaseSettings):
     give_way: bool = True
     """Without GPUs, trainings let everybody else on the machine go first: where all processors are busy, they get a tenth
     of what others get."""
+    pulse: Path | None = None
+    """File that a worker touches every second as long as its loop goes round, for who looks whether it does."""
     data: Path = Path("")
     """Folder of torchvision's data sets, which jobs download to; STN_HOME/data by default."""
     max_dataset_bytes: int = Field(default=2**30, ge=1)

@@ -19,7 +19,7 @@ FILE = yaml.safe_load(COMPOSE.read_text())
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 SERVICE = SERVICES["stn"]
 SERVING, TRAINING = ("stn", "stn-gpu", "replica-1", "replica-2"), ("worker", "worker-gpu", "cluster-worker")
-OWN = {"STN_HOME", "STN_HOST", "STN_PORT", "STN_DRAIN_SECONDS", "STN_CACHE", "STN_RUN_JOBS"}
+OWN = {"STN_HOME", "STN_HOST", "STN_PORT", "STN_PULSE", "STN_DRAIN_SECONDS", "STN_CACHE", "STN_RUN_JOBS"}
 """Settings that the image makes, or that nobody needs to change in a container."""
 OF_THE_CLUSTER = {"STN_EXECUTOR", "STN_RAY_ADDRESS"}
 
@@ -89,12 +89,14 @@ def test_containers_have_no_rights_that_they_do_not_need_and_a_limit_of_memory_a
 
 
 def test_no_password_is_in_the_file() -> None:
-    for secret in FILE["secrets"].values():
-        assert secret["file"].startswith("${STN_SECRETS:-./secrets}/")
+    needed = {"${STN_SECRETS:-./secrets}/" + name for name in ("postgres_password", "ray_token")}
+    without = {f"${{STN_{name}_FILE:-./deploy/none}}" for name in ("AWS_CREDENTIALS", "GRAFANA_PASSWORD")}
+    assert {secret["file"] for secret in FILE["secrets"].values()} == needed | without
     for name, service in SERVICES.items():
         for variable, value in (service.get("environment") or {}).items():
             if re.search("PASSWORD|TOKEN|KEY", variable) and value is not None:
                 assert value.startswith(("/run/secrets/", "${")), (name, variable)
+    assert (ROOT / "deploy" / "none").read_bytes() == b""
     assert "secrets/" in (ROOT / ".gitignore").read_text().split()
 
 
@@ -122,6 +124,32 @@ def test_nginx_takes_every_body_that_the_service_does_and_no_endless_one_into_it
         assert ("client_max_body_size 0;" in location) == ("proxy_request_buffering off;" in location)
 
 
+def test_every_container_has_a_health_check_that_takes_no_curl() -> None:
+    for name, service in SERVICES.items():
+        if name in SERVING:
+            assert "healthcheck" not in service and "HEALTHCHECK" in DOCKERFILE
+        else:
+            assert "curl" not in str(service["healthcheck"]["test"]), name
+    assert all("$$STN_PULSE" in SERVICES[name]["healthcheck"]["test"][-1] for name in TRAINING)
+    assert "STN_PULSE=/tmp/pulse" in DOCKERFILE
+
+
+def test_all_that_may_use_a_store_get_its_credentials_and_nobody_else() -> None:
+    for name, service in SERVICES.items():
+        given = (service.get("environment") or {}).get("AWS_SHARED_CREDENTIALS_FILE")
+        assert ("aws_credentials" in service.get("secrets", ())) == (name in (*SERVING, *TRAINING)), name
+        assert given == ("/run/secrets/aws_credentials" if name in (*SERVING, *TRAINING) else None)
+
+
+def test_only_the_worker_that_hands_jobs_to_ray_reaches_it() -> None:
+    assert {name for name, service in SERVICES.items() if "ray" in service.get("networks", ())} == {
+        *("ray-head", "ray-worker"),
+        "cluster-worker",
+    }
+    for name in ("ray-head", "ray-worker"):
+        assert SERVICES[name]["networks"] == ["ray"]
+
+
 def test_ray_sends_nothing_to_anybody_asks_for_its_token_and_lets_jobs_wait() -> None:
     for name in ("ray-head", "ray-worker"):
         given = SERVICES[name]["environment"]
@@ -144,7 +172,7 @@ def test_the_images_have_what_every_setting_may_ask_for_and_that_of_the_service_
         stage.split()[0]: set(re.findall(r'\*e(?:\.get\(|\[)"(\w+)"', stage))
         for stage in re.split(r"FROM \S+ AS ", DOCKERFILE)[1:]
     }
-    assert extras["serving"] == {"service", "telemetry", "postgresql"}
+    assert extras["serving"] == {"service", "telemetry", "postgresql", "storage"}
     assert extras["training"] == {"training", "cluster"}
     assert extras["serve"] == set()
     assert "AS serve-venv" in DOCKERFILE.split("FROM serving", 2)[2].partition("\n")[0]

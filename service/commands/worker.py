@@ -13,7 +13,7 @@ from service.settings import Settings, taken_over
 from training.jobs.executor import Executor
 from training.jobs.job import NewerDatabase
 from training.jobs.local import this_machine
-from training.jobs.moments import ended_by_signals
+from training.jobs.moments import Pulse, ended_by_signals
 from training.jobs.store import Job, JobStore, StoreUnavailable
 from training.jobs.worker import Worker
 from training.storage.places import StorageUnavailable
@@ -37,7 +37,8 @@ def worker(settings: Settings) -> int:
         """The version that a finished run's model has become."""
         return shelf.register_once(job.name, run / "model.safetensors")
 
-    store = _opened(settings.job_database)
+    pulse = Pulse(settings.pulse)
+    store = _opened(settings.job_database, pulse)
     if store is None:
         return 0
     if settings.storage:
@@ -52,6 +53,7 @@ def worker(settings: Settings) -> int:
             stall=settings.stall_seconds,
             register=registered,
             shared=shared_jobs(settings, shelf),
+            pulse=pulse,
         ).run()
     except NewerDatabase as error:
         log.error("%s; what is trained goes on", error)
@@ -80,11 +82,12 @@ def _executor(settings: Settings) -> Executor:
     )
 
 
-def _opened(url: str) -> JobStore | None:
+def _opened(url: str, pulse: Pulse) -> JobStore | None:
     """The jobs, once their database answers; None where a signal comes first."""
     end, is_told = threading.Event(), False
     with ended_by_signals(end):
         while not end.is_set():
+            pulse.beat()
             try:
                 return JobStore(url)
             except StoreUnavailable as error:

@@ -1,9 +1,12 @@
-"""When the worker's loop does what, and how it ends."""
+"""When the worker's loop does what, who sees that it goes round, and how it ends."""
 
+import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class Every:
@@ -18,6 +21,24 @@ class Every:
             return False
         self._last = now
         return True
+
+
+class Pulse:
+    """A file whose time of change says when its process last came round.
+
+    Args:
+        file: None for none.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self.file = file
+        self._second = Every(1.0)
+
+    def beat(self) -> None:
+        """At most once a second; where that fails, the file grows old, as it does where nobody beats."""
+        if self.file is not None and self._second.is_due(time.monotonic()):
+            with contextlib.suppress(OSError):
+                self.file.touch()
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from training.jobs.identity import new_worker, place
 from training.jobs.job import Job, LeaseLost, NewerDatabase, StoreUnavailable
 from training.jobs.leases import Leases
 from training.jobs.ledger import Ledger, Register
-from training.jobs.moments import Every, ended_by_signals
+from training.jobs.moments import Every, Pulse, ended_by_signals
 from training.jobs.outcome import UNBEGUN
 from training.jobs.sharing import Shared, Sharing, adopted
 from training.jobs.store import JobStore
@@ -54,6 +54,7 @@ class Worker:
         stall: seconds without a sign of life after which a training counts as one that hangs; see `Silence`.
         register: makes the model of a run folder one that is served, and returns its version.
         shared: storage where other machines find the run folders, and this one what jobs read; see `Sharing`.
+        pulse: beats as long as the loop goes round, whether or not the database answers.
     """
 
     def __init__(
@@ -69,9 +70,9 @@ class Worker:
         stall: float = 300.0,
         register: Register | None = None,
         shared: Shared | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
-        self.store = store
-        self.shared = shared
+        self.store, self.shared, self.pulse = store, shared, pulse or Pulse(None)
         self.runs = home.absolute() / "runs"
         self.grace, self.stall = grace, stall
         self.name, self.place = new_worker(), place()
@@ -92,6 +93,7 @@ class Worker:
             sweep(self.store, self.runs)
         with ended_by_signals(self._end):
             while not self._end.wait(TICK):
+                self.pulse.beat()
                 self._tick()
             self._pause_all()
         with contextlib.suppress(StoreUnavailable):

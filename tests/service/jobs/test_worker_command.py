@@ -40,19 +40,22 @@ def said(home: Path) -> str:
 def test_a_worker_waits_for_a_database_that_does_not_answer_yet_and_says_so_once(
     tmp_path: Path, postgresql: PostgreSQL
 ) -> None:
-    url = postgresql.database()
+    url, pulse = postgresql.database(), tmp_path / "pulse"
     postgresql.stop()
     try:
-        with working(tmp_path, STN_DATABASE=url) as process:
+        with working(tmp_path, STN_DATABASE=url, STN_PULSE=str(pulse)) as process:
             wait_for(lambda: "the worker waits for it" in said(tmp_path) or process.poll() is not None)
             time.sleep(3)  # and tries again
             assert process.poll() is None
+            assert pulse.stat().st_mtime > time.time() - 3
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
-        with working(tmp_path, STN_DATABASE=url) as process:
+        with working(tmp_path, STN_DATABASE=url, STN_PULSE=str(pulse)) as process:
             wait_for(lambda: "the worker waits for it" in said(tmp_path) or process.poll() is not None)
             postgresql.start()
             wait_for(lambda: "runs the jobs" in said(tmp_path) or process.poll() is not None)
+            began = pulse.stat().st_mtime_ns
+            wait_for(lambda: pulse.stat().st_mtime_ns > began or process.poll() is not None)
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
     finally:

@@ -125,11 +125,32 @@ def test_monitoring_starts_only_when_asked_for_and_reaches_this_machine_only() -
     assert "profiles" not in SERVICES["stn"]
 
 
-def test_whoever_reaches_grafana_may_look_and_nobody_is_administrator_by_a_known_password() -> None:
-    environment = SERVICES["grafana"]["environment"]
+def test_whoever_reaches_grafana_may_look_and_nobody_is_administrator_by_a_known_password(tmp_path: Path) -> None:
+    environment, (shell, options, script) = SERVICES["grafana"]["environment"], SERVICES["grafana"]["entrypoint"]
     assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
-    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "${STN_GRAFANA_NO_ADMIN:-true}"
-    assert environment["GF_SECURITY_ADMIN_PASSWORD"] == "${STN_GRAFANA_PASSWORD:-}"
+    secret = f"/run/secrets/{SERVICES['grafana']['secrets'][0]}"
+
+    def started(file: Path, setting: str = "named") -> subprocess.CompletedProcess[str]:
+        """With `env` in Grafana's place."""
+        assert secret in script and script.endswith("exec /run.sh\n")
+        here = script.replace("$$", "$").replace(secret, str(file)).replace("exec /run.sh", "exec env")
+        assert environment["STN_GRAFANA_PASSWORD_FILE"] == "${STN_GRAFANA_PASSWORD_FILE:-}"
+        with_path = {**environment, "STN_GRAFANA_PASSWORD_FILE": setting, "PATH": os.environ["PATH"]}
+        return subprocess.run([shell, options, here], env=with_path, capture_output=True, text=True)
+
+    nobody = started(ROOT / "deploy" / "none", setting="")
+    assert nobody.returncode == 0 and "ADMIN_PASSWORD=" not in nobody.stdout
+    assert "GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION=true" in nobody.stdout.splitlines()
+    (file := tmp_path / "password").write_text("of my own\n")
+    somebody = started(file)
+    assert somebody.returncode == 0
+    assert {"GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION=false", "GF_SECURITY_ADMIN_PASSWORD=of my own"} <= {
+        *somebody.stdout.splitlines()
+    }
+    file.write_text("")
+    for mistake in (file, tmp_path, tmp_path / "none"):
+        refused = started(mistake)
+        assert refused.returncode != 0 and not refused.stdout, mistake
 
 
 def promtool(*arguments: str | Path, text: str | None = None) -> str:
