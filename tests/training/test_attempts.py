@@ -44,7 +44,7 @@ def files(run: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.name not in ("log.txt", ".lock")}
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_that_was_paused_and_stopped_ends_as_one_that_was_not(undisturbed: Path, tmp_path: Path) -> None:
     run = create_run(tmp_path, restless())
     own(run, 1)
