@@ -67,7 +67,7 @@ class Cluster:
                 for host in HOSTS:
                     self._join(host)
                     self.start(host)
-                wait_for(lambda: len(self.machines()) == len(HOSTS))
+                wait_for(lambda: len(self.machines()) == len(HOSTS), 600)
                 yield
         finally:
             for host in HOSTS:
@@ -272,7 +272,7 @@ def main(names: list[str], has_store: bool) -> int:
 def trial_of(fault: Callable[[Trial], None], trial: Trial, whole: Path) -> dict[str, Any]:
     store, job = trial.store, trial.job
     began = time.monotonic()
-    wait_for(lambda: trial.trains(1, 20))
+    wait_for(lambda: trial.trains(1, 20), 600)
     first = time.monotonic() - began
     attempt, began = store.get(job.id).attempt, time.monotonic()
     most, seconds = 1, None
