@@ -136,9 +136,29 @@ def restore(storage: Storage, job_id: str, run: Path, attempt: int) -> None:
         if state is None or here >= state.attempt:
             break
         with contextlib.suppress(FileNotFoundError):  # it was published anew meanwhile
-            _bring(storage, state, run)
+            bring(storage, state, run)
             break
     own_content(run, attempt)
+
+
+def bring(storage: Storage, state: State, run: Path) -> None:
+    """Make a run folder one of this state: beside, then in the place of what was there.
+
+    Raises:
+        FileNotFoundError: a later state has come.
+    """
+    run.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(dir=run.parent, prefix=HIDDEN))
+    try:
+        for path, (key, size) in state.files.items():
+            storage.fetch(key, beside / path, size)
+        own_content(beside, state.attempt)
+        beside.chmod(run.parent.stat().st_mode)
+        with contextlib.suppress(FileNotFoundError):
+            run.rename(Path(tempfile.mkdtemp(dir=run.parent, prefix=HIDDEN)) / run.name)
+        beside.rename(run)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def content(run: Path) -> int:
@@ -206,22 +226,6 @@ def forget(storage: Storage, job_id: str) -> None:
     """Delete all that was published of a job."""
     for key in storage.list(f"runs/{job_id}/"):
         storage.delete(key)
-
-
-def _bring(storage: Storage, state: State, run: Path) -> None:
-    """The whole state beside, then in the place of what was there."""
-    run.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=run.parent, prefix=HIDDEN))
-    try:
-        for path, (key, size) in state.files.items():
-            storage.fetch(key, beside / path, size)
-        own_content(beside, state.attempt)
-        beside.chmod(run.parent.stat().st_mode)
-        with contextlib.suppress(FileNotFoundError):
-            run.rename(Path(tempfile.mkdtemp(dir=run.parent, prefix=HIDDEN)) / run.name)
-        beside.rename(run)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _paths(run: Path, whole: bool) -> list[str]:
