@@ -141,7 +141,10 @@ def _interruptible() -> Iterator[None]:
 
 
 def _test_best(trainer: pl.Trainer, module: pl.LightningModule, data: DataModule, best: Path) -> dict[str, float]:
-    module.load_state_dict(torch.load(best, weights_only=True, map_location="cpu")["state_dict"])
+    # Of several processes the first has written it, and perhaps to a disk of its own.
+    first = trainer.is_global_zero
+    weights: Any = torch.load(best, weights_only=True, map_location="cpu")["state_dict"] if first else None
+    module.load_state_dict(trainer.strategy.broadcast(weights))
     with _interruptible():
         trainer.test(module, datamodule=data, verbose=False)
     scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}

@@ -4,6 +4,7 @@ What the job needs is brought here, to a run folder that is this attempt's alone
 what the worker writes for it (`training.storage.orders`) is brought to it. While the storage does not answer, it trains on.
 """
 
+import argparse
 import contextlib
 import dataclasses
 import logging
@@ -20,7 +21,7 @@ from training.storage import datasets
 from training.storage.cache import Cache, Kept, keep, removed
 from training.storage.orders import Order, newest_order, write_files
 from training.storage.places import StorageUnavailable, open_storage
-from training.storage.runs import Publisher, restore
+from training.storage.runs import Publisher, bring, newest_state, restore
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,10 @@ class Hosted:
         """
         self.until_it_answers(self._bring, PATIENCE)
 
+    def join(self) -> None:
+        """Make the run folder what the first of several processes has begun with; raises as `bring` does."""
+        self.until_it_answers(self._join, PATIENCE)
+
     def exchange(self) -> None:
         """Hear what the worker says, and publish what is new, as far as the storage answers.
 
@@ -111,6 +116,19 @@ class Hosted:
         self.run.mkdir(exist_ok=True)
         self._obey(order)
         restore(self.storage, self.job_id, self.run, self.attempt)
+        place_run(self.run, self._placed(order))
+        self._obey(order)
+
+    def _join(self) -> None:
+        while (state := newest_state(self.storage, self.job_id)) is None or state.attempt < self.attempt:
+            if self.told.wait(LOOK):
+                raise Told
+        order = newest_order(self.storage, self.job_id, self.attempt)
+        assert order is not None, "the first process has seen it"
+        try:
+            bring(self.storage, state, self.run, self.attempt)
+        except FileNotFoundError as error:
+            raise StorageUnavailable("it was published anew meanwhile") from error
         place_run(self.run, self._placed(order))
         self._obey(order)
 
@@ -177,6 +195,13 @@ def hosted(far: Far, job_id: str, attempt: int, told: threading.Event, rank: int
     finally:
         kept.release()
         removed(folder)
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told of `Far`."""
+    parser.add_argument("--storage", metavar="URL", help="where all machines find what they share")
+    parser.add_argument("--home", default="~/.cache/stn", help="folder of each for run folders, data sets and copies")
+    parser.add_argument("--most-bytes", type=int, default=20 * 2**30, metavar="N", help="bytes of the copies, about")
 
 
 def _home(far: Far) -> Path:

@@ -13,16 +13,20 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
-from training.attempts import Fenced
+from training.attempts import Attempt, Fenced
 from training.child import ended, kill_group, start_module
-from training.failures import exit_code
-from training.hosted import LOOK, Far, Hosted, Told, hosted
+from training.failures import exit_code, leave_word
+from training.hosted import LOOK, Far, Hosted, Told, add_places, hosted
 from training.jobs.environment import clean
 from training.jobs.ray import NO_STORAGE
 from training.storage.places import StorageUnavailable
 
 log = logging.getLogger("training.ray_host")
+
+FENCED = 4
+"""Exit code of a training whose run folder is another attempt's: it publishes no more."""
 
 GRACE = 20.0
 """Seconds that a training may take to end that is not wanted any more, and a storage to answer that is told of a mistake."""
@@ -35,15 +39,20 @@ def main(arguments: list[str] | None = None) -> int:
     told = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: told.set())
     with hosted(Far(options.storage, options.home, options.most_bytes), options.job, options.attempt, told) as here:
-        return train(here)
+        return finished(here, trained_apart)
 
 
-def train(here: Hosted) -> int:
-    """The exit code of the training, once all that it wrote is published."""
+def finished(here: Hosted, train: Callable[[Hosted], int]) -> int:
+    """The exit code of the training in a run folder that was brought here, once all that it wrote is published.
+
+    Args:
+        train: the exit code of the training, during which the storage is asked and told.
+    """
     try:
         here.bring()
-        code = _watch(here)
-        here.finish()
+        code = train(here)
+        if code != FENCED:
+            here.finish()
         return code
     except StorageUnavailable:
         return NO_STORAGE
@@ -51,19 +60,20 @@ def train(here: Hosted) -> int:
         return 130
     except Fenced as error:
         log.warning("%s", error)
-        return 4
+        return FENCED
     except (ValueError, OSError) as error:
         log.warning("%s", error)
         with contextlib.suppress(OSError, Told, Fenced):
             here.run.mkdir(exist_ok=True)
             with (here.run / "console.txt").open("a") as console:
                 console.write(f"error: {error}\n")
+            leave_word(Attempt(here.run, here.attempt), exit_code(error, here.run), str(error))
             here.until_it_answers(here.publisher.publish, GRACE)
         return exit_code(error, here.run)
 
 
-def _watch(here: Hosted) -> int:
-    """The exit code of the training process, for which until then the storage is asked and told."""
+def trained_apart(here: Hosted) -> int:
+    """The exit code of the training in a process of its own."""
     if here.told.is_set():
         raise Told
     with (here.run / "console.txt").open("ab") as console:
@@ -101,11 +111,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m training.ray_host", description="Go on with a job whose run lies on shared storage."
     )
-    parser.add_argument("--storage", required=True, metavar="URL", help="where all machines find what they share")
     parser.add_argument("--job", required=True, metavar="ID", help="the job")
     parser.add_argument("--attempt", type=int, required=True, metavar="N", help="the number of this start of the job")
-    parser.add_argument("--home", required=True, help="folder of this machine for run folders, data sets and copies")
-    parser.add_argument("--most-bytes", type=int, required=True, metavar="N", help="bytes of all copies, about")
+    add_places(parser)
     return parser.parse_args(arguments)
 
 

@@ -41,7 +41,7 @@ class Host:
     def train(self, job: Job) -> int:
         """The exit code of the job's first attempt."""
         with hosted(self.far, job.id, 1, self.told) as here:
-            return ray_host.train(here)
+            return ray_host.finished(here, ray_host.trained_apart)
 
     @contextlib.contextmanager
     def training(self, job: Job) -> Iterator["Future[int]"]:
@@ -151,3 +151,20 @@ def test_what_is_not_there_is_said_and_told_apart(
     storage.root.rename(tmp_path / "away")
     monkeypatch.setattr("training.hosted.PATIENCE", 0.2)
     assert host.train(job) == 73
+
+
+def test_further_processes_begin_with_what_the_first_has_published(
+    storage: FolderStorage, host: Host, job: Job, tmp_path: Path
+) -> None:
+    sharing = shared(storage, job, tmp_path / "one")
+    own(tmp_path / "one" / job.id, 1)
+    with hosted(host.far, job.id, 1, host.told) as first, hosted(host.far, job.id, 1, host.told, rank=1) as second:
+        first.bring()
+        (first.run / "checkpoints").mkdir()
+        (first.run / "checkpoints" / "last.ckpt").write_text("3")
+        first.publisher.publish()
+        second.join()
+        assert first.run != second.run
+        for path in ("checkpoints/last.ckpt", "config.json", "attempt.json"):
+            assert (first.run / path).read_bytes() == (second.run / path).read_bytes(), path
+    sharing.drop()

@@ -256,17 +256,16 @@ class Ray:
         machines = self.api.machines()
         gpus = placed.devices if _takes_gpus(placed, machines) else 0
         cpus = self.cpus * placed.devices
-        program = PROGRAM
+        program = PROGRAM if self.far is None else HOST
         if placed.devices > 1 and not any(machine.cpus >= cpus and machine.gpus >= gpus for machine in machines):
-            if self.far is not None:
-                raise ValueError(f"no machine has {placed.devices} devices, and those that share a storage train alone")
             program = f"{SPREAD} --cpus {self.cpus:g} --gpus {int(gpus > 0)}"
+            program += "" if self.far is None else f" --devices {placed.devices}"
             cpus, gpus = DRIVER, 0
         placed.is_sent = True
         try:
             self.api.submit(
                 name,
-                _command(program, placed) if self.far is None else _far_command(self.far, placed),
+                _command(program, placed) if self.far is None else _far_command(program, self.far, placed),
                 environment={
                     "OMP_NUM_THREADS": str(max(1, int(self.cpus))),
                     "RAY_JOB_STOP_WAIT_TIME_S": str(math.ceil(self.grace)),
@@ -295,12 +294,12 @@ def _number(name: str, run: Path) -> int | None:
     return int(number) if job == run.name and number.isdigit() else None
 
 
-def _far_command(far: Far, placed: Placed) -> str:
+def _far_command(program: str, far: Far, placed: Placed) -> str:
     words = (
         *("--storage", far.storage, "--home", far.home, "--most-bytes", str(far.most_bytes)),
         *("--job", placed.run.name, "--attempt", str(placed.began)),
     )
-    return f"exec {HOST} {shlex.join(words)}"
+    return f"exec {program} {shlex.join(words)}"
 
 
 def _command(program: str, placed: Placed) -> str:

@@ -138,9 +138,29 @@ def restore(storage: Storage, job_id: str, run: Path, attempt: int) -> None:
         if state is None or here >= state.attempt:
             break
         with contextlib.suppress(FileNotFoundError):  # it was published anew meanwhile
-            _bring(storage, state, run, attempt)
+            bring(storage, state, run, attempt)
             break
     own_content(run, attempt)
+
+
+def bring(storage: Storage, state: State, run: Path, attempt: int) -> None:
+    """Make a run folder of this attempt one of this state: beside, then in the place of what was there.
+
+    Raises:
+        Fenced: a later attempt has the folder.
+        FileNotFoundError: a later state has come.
+    """
+    with new_place(run.parent, BROUGHT) as place:
+        beside = place / "run"
+        for path, (key, size) in state.files.items():
+            storage.fetch(key, beside / path, size)
+        own_content(beside, state.attempt)
+        found = owner(run)
+        if found is not None and found.attempt > attempt:  # this worker stood still meanwhile
+            raise Fenced(f"attempt {found.attempt} has the run folder {run}, this is attempt {attempt}")
+        with contextlib.suppress(FileNotFoundError):
+            run.rename(place / "before")
+        beside.rename(run)
 
 
 def content(run: Path) -> int:
@@ -208,21 +228,6 @@ def forget(storage: Storage, job_id: str) -> None:
     """Delete all that was published of a job."""
     for key in storage.list(f"runs/{job_id}/"):
         storage.delete(key)
-
-
-def _bring(storage: Storage, state: State, run: Path, attempt: int) -> None:
-    """The whole state beside, then in the place of what was there."""
-    with new_place(run.parent, BROUGHT) as place:
-        beside = place / "run"
-        for path, (key, size) in state.files.items():
-            storage.fetch(key, beside / path, size)
-        own_content(beside, state.attempt)
-        found = owner(run)
-        if found is not None and found.attempt > attempt:  # this worker stood still meanwhile
-            raise Fenced(f"attempt {found.attempt} has the run folder {run}, this is attempt {attempt}")
-        with contextlib.suppress(FileNotFoundError):
-            run.rename(place / "before")
-        beside.rename(run)
 
 
 def _paths(run: Path, whole: bool) -> list[str]:
