@@ -22,7 +22,6 @@ from service.access.rate_exchange import RateExchange
 from service.access.rate_limit import RateLimit
 from service.access.security_headers import with_security_headers
 from service.datasets.changes import DatasetChanges
-from service.datasets.places import remove_abandoned
 from service.jobs.database import JobDatabase
 from service.jobs.feed import Feed
 from service.models.store import ModelStore
@@ -75,7 +74,7 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
         app.state.publish = lambda: metrics.publish(store.waiting, store.loaded)
         app.state.predict = predict.PredictService(store, settings)
         store.start()
-        await to_thread.run_sync(remove_abandoned, app.state.datasets.store.root)
+        await app.state.datasets.start()
         await app.state.jobs.open()
         if wait_for_models:
             await store.wait_until_ready()

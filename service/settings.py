@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     """Devices, GPUs or trainings on the CPU, that a worker asks of the Ray cluster at a time."""
     ray_cpus: float = Field(default=1.0, gt=0, le=1024)
     """Processors that a job asks of the Ray cluster for each device, and threads that it has."""
+    ray_home: str = Field(default="~/.cache/stn", min_length=1)
+    """With STN_STORAGE, folder of each machine of the Ray cluster for run folders of its trainings, data sets and copies."""
     slots: int = Field(default=1, ge=1, le=1024)
     """Jobs that a worker runs at a time on a machine without GPUs."""
     retries: int = Field(default=5, ge=0, le=1000)
@@ -159,13 +161,6 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"max_held_bytes must be at least max_body_bytes ({self.max_body_bytes}), got {self.max_held_bytes}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _one_way_of_sharing(self) -> "Settings":
-        if self.executor == "ray" and self.storage:
-            rule = "empty with executor ray, whose machines have home at the same path"
-            raise ValueError(f"storage must be {rule}, got {self.storage!r}")
         return self
 
     @property

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stn.align_step import Correction
-from stn.aligner import Aligner, check_pair, laid, view
+from stn.align_views import check_pair, laid, view
+from stn.aligner import Aligner
 from stn.grid import sampling_grid
 from stn.sampler import sample
 from stn.transforms import MatrixTransform, Transform
@@ -18,6 +19,8 @@ from stn.types import Theta
 Picture = Float[Tensor, "c h w"]
 Other = Float[Tensor, "c2 h2 w2"]
 """A picture of another size and colour."""
+LONGEST = 600
+"""Seconds of refinement."""
 
 
 class Alignment(NamedTuple):
@@ -62,12 +65,13 @@ def align(aligner: Aligner, moving: Picture, fixed: Other, *, seconds: float = 0
     >>> found.image.shape, found.theta.shape
     (torch.Size([3, 40, 40]), torch.Size([8]))
     >>> found.notes
-    ('moving was stretched from 60x80 to 40x40', 'moving was turned grey to be compared')
+    ('moving was stretched from 80 x 60 to 40 x 40 (width x height)', 'moving was turned grey to be compared')
     """
     require_seconds(seconds)
     for name, picture in (("moving", moving), ("fixed", fixed)):
-        if picture.ndim != 3 or picture.shape[0] not in (1, 3):
-            raise ValueError(f"{name} must have shape (1, H, W) or (3, H, W), got {tuple(picture.shape)}")
+        if picture.ndim != 3 or picture.shape[0] not in (1, 3) or min(picture.shape[1:]) < 8:
+            rule = "shape (1, H, W) or (3, H, W) with sides of at least 8"
+            raise ValueError(f"{name} must have {rule}, got {tuple(picture.shape)}")
     size = (fixed.shape[1], fixed.shape[2])
     pair, notes = bring_together(moving, fixed)
     check_pair(*pair)
@@ -93,7 +97,7 @@ def bring_together(moving: Picture, fixed: Other) -> tuple[tuple[Tensor, Tensor]
     (h, w), size = moving.shape[1:], (fixed.shape[1], fixed.shape[2])
     grey = [picture.mean(0)[None, None] for picture in (moving, fixed)]
     if (h, w) != size:
-        notes.append(f"moving was stretched from {h}x{w} to {size[0]}x{size[1]}")
+        notes.append(f"moving was stretched from {w} x {h} to {size[1]} x {size[0]} (width x height)")
         grey[0] = F.interpolate(grey[0], size, mode="bilinear", antialias=True, align_corners=False)
     if moving.shape[0] != fixed.shape[0]:
         which = "moving" if moving.shape[0] == 3 else "fixed"
@@ -170,5 +174,5 @@ def _matched(warped: Tensor, fixed: Tensor, inside: Tensor) -> Tensor:
 
 
 def require_seconds(seconds: float) -> None:
-    if not 0 <= seconds <= 600:
-        raise ValueError(f"seconds must be in [0, 600], got {seconds}")
+    if not 0 <= seconds <= LONGEST:
+        raise ValueError(f"seconds must be in [0, {LONGEST}], got {seconds}")

@@ -1,7 +1,6 @@
 """The network that lays one picture on another: search, then corrections from coarse to fine."""
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -13,6 +12,7 @@ from stn.align_config import AlignerConfig
 from stn.align_features import Agreement, Encoder, Features, Trust, Weights
 from stn.align_search import SIDE, Found, Search
 from stn.align_step import Correction, carry
+from stn.align_views import check_pair, generator_of, view
 from stn.coordinates import lattice
 from stn.finite import can_look
 from stn.grid import GridGenerator
@@ -29,8 +29,6 @@ _AGAIN = 16
 """Pairs that are looked at again together, for the memory that they take."""
 _SHARED, _NEVER = 0.15, -20.0
 """The least share of the fixed image that has to lie on the moving one, and the logit of a confidence where less does."""
-FLAT = 1e-3
-"""Standard deviation of an image, of values in [0, 1], below which it shows nothing."""
 
 
 class Aligned(NamedTuple):
@@ -117,7 +115,7 @@ class Aligner(nn.Module):
         """
         check_pair(moving, fixed)
         theta, logit = self.locate(moving, fixed)
-        generator = _generator(self.transform, (fixed.shape[2], fixed.shape[3]), theta.device)
+        generator = generator_of(self.transform, (fixed.shape[2], fixed.shape[3]), theta.device)
         grid = generator(theta)
         images = sample_at(moving, predicted(generator, theta, grid), "bilinear", "zeros", None, 1)
         return Aligned(images, theta, grid, logit.sigmoid())
@@ -175,8 +173,8 @@ class Aligner(nn.Module):
         found = self.search(*self._view(moving, fixed, SIDE))
         start = found.matrices[choose(found.logits.detach())]
         all_estimates = [Estimate(self._first, self._first.from_matrix(start))]
-        for level, view in enumerate(views):
-            estimates, fixed_features = self._level(level, view, all_estimates[-1])
+        for level, both in enumerate(views):
+            estimates, fixed_features = self._level(level, both, all_estimates[-1])
             all_estimates += estimates
         logit = self._judge(len(views) - 1, views[-1], fixed_features, all_estimates[-1])
         return Trace(found, all_estimates, logit)
@@ -257,51 +255,5 @@ def _chosen(estimate: Estimate, logit: Float[Tensor, "b k"], count: int) -> tupl
     return estimate._replace(theta=estimate.theta[(best.indices + first[:, None]).flatten()]), best.values
 
 
-def check_pair(moving: Tensor, fixed: Tensor) -> None:
-    """A ValueError that says why these cannot be laid on each other."""
-    for name, images in (("moving", moving), ("fixed", fixed)):
-        if images.ndim != 4 or 0 in images.shape or min(images.shape[2:]) < 8:
-            rule = "shape (B, C, H, W) with sides of at least 8"
-            raise ValueError(f"{name} must have {rule}, got {tuple(images.shape)}")
-        if not images.is_floating_point():
-            raise ValueError(f"{name} must be floating point, got {images.dtype}")
-    if moving.shape != fixed.shape:
-        raise ValueError(
-            f"moving and fixed must have the same shape, got {tuple(moving.shape)} and {tuple(fixed.shape)}"
-        )
-    for name, images in (("moving", moving), ("fixed", fixed)):
-        if can_look(images):
-            flat = ~(images.mean(1).flatten(1).std(1) >= FLAT)
-            if flat.any():
-                rule = "show something: it is flat, and nothing on it says where it lies"
-                raise ValueError(f"{name} must {rule}, got one colour for image {int(flat.nonzero()[0])}")
-
-
-def view(images: Images, side: int) -> Float[Tensor, "b 1 s s"]:
-    """The grey image in a square, with mean 0 and deviation 1."""
-    grey = images.mean(1, keepdim=True)
-    if tuple(grey.shape[2:]) != (side, side):
-        shrinks = min(grey.shape[2:]) >= side
-        grey = (
-            F.interpolate(grey, (side, side), mode="area")
-            if shrinks
-            else F.interpolate(grey, (side, side), mode="bilinear", align_corners=False)
-        )
-    mean, deviation = grey.mean((2, 3), keepdim=True), grey.std((2, 3), keepdim=True)
-    return (grey - mean) / deviation.clamp(min=FLAT)
-
-
 def _transform(name: str, lattice: tuple[int, int]) -> Transform:
     return ThinPlateSpline(lattice) if name == "thin_plate_spline" else TRANSFORMS[name]()
-
-
-@lru_cache(maxsize=16)
-def _generator(transform: Transform, size: tuple[int, int], device: torch.device) -> GridGenerator:
-    return GridGenerator(transform, size).to(device)
-
-
-def laid(transform: Transform, theta: Theta, moving: Float[Tensor, "b 1 s s"]) -> tuple[Tensor, Tensor]:
-    """A square view under theta, and where it reaches: (B, 1, S, S) each."""
-    grid = _generator(transform, (moving.shape[2], moving.shape[3]), theta.device)(theta)
-    warped = F.grid_sample(moving, grid, padding_mode="border", align_corners=False)
-    return warped, (grid.detach().abs().amax(-1) <= 1).to(warped.dtype).unsqueeze(1)

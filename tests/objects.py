@@ -23,10 +23,10 @@ needs_store = pytest.mark.skipif(
 
 
 class Door:
-    """A port that leads to another one, or, while it is shut, refuses."""
+    """A port of an address of this machine that leads to another one, or, while it is shut, refuses."""
 
-    def __init__(self, to: int) -> None:
-        self._to = to
+    def __init__(self, to: int, host: str) -> None:
+        self._to, self._host = to, host
         self.port = free_port()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -34,7 +34,7 @@ class Door:
 
     def open(self) -> None:
         self._stop = threading.Event()
-        listener = socket.create_server(("127.0.0.1", self.port))
+        listener = socket.create_server((self._host, self.port))
         self._start(self._listen, listener, self._stop)
 
     def shut(self) -> None:
@@ -85,8 +85,8 @@ class Store:
 
 
 @contextmanager
-def object_store() -> Iterator[Store]:
-    """A store of its own, empty but for a bucket; the environment of this process names it."""
+def object_store(host: str = "127.0.0.1") -> Iterator[Store]:
+    """A store of its own at this address, empty but for a bucket; the environment of this process names it."""
     from s3fs import S3FileSystem
 
     port = free_port()
@@ -95,9 +95,9 @@ def object_store() -> Iterator[Store]:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             _wait_for(port, process)
-            door = Door(port)
+            door = Door(port, host)
             environment = {
-                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{door.port}",
+                "AWS_ENDPOINT_URL": f"http://{host}:{door.port}",
                 "AWS_ACCESS_KEY_ID": "one",
                 "AWS_SECRET_ACCESS_KEY": "two",
                 "AWS_DEFAULT_REGION": "us-east-1",

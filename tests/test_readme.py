@@ -55,7 +55,8 @@ def test_the_tour_from_own_pictures_to_a_prediction_runs_as_it_is_written(tmp_pa
             (draw.ellipse if kind == "circle" else draw.rectangle)(place, fill=200 + index)
             image.save(photos / kind / f"{index}.png")
     shutil.copy(photos / "square" / "3.png", tmp_path / "PHOTO")
-    with serving(tmp_path / "home", log=tmp_path / "log", verb="up") as service:
+    patient = {"deadline_seconds": "300"}  # the model is prepared while other tests have the processors
+    with serving(tmp_path / "home", log=tmp_path / "log", verb="up", **patient) as service:
         service.wait_until_ready()
         script = tour.replace("$PWD/.venv/bin", str(Path(sys.executable).parent))
         script = script.replace("http://127.0.0.1:8000", service.url)

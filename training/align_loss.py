@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from stn.aligner import Aligner, Trace, laid, view
+from stn.align_views import laid, view
+from stn.aligner import Aligner, Trace
 from stn.coordinates import lattice
 from stn.transforms import Transform
 from stn.types import Images, Points, Theta

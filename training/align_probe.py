@@ -5,7 +5,7 @@ from functools import partial
 import torch
 
 from stn import outline
-from stn.aligner import laid
+from stn.align_views import laid
 from training.align_loss import distances, points_like
 from training.align_module import AlignmentModule
 from training.align_report import on_each_other

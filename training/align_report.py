@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from stn.aligner import Aligner, laid
+from stn.align_views import laid
+from stn.aligner import Aligner
 from stn.types import Images
 from stn.whole_file import written_beside
 from training.align_module import AlignmentModule

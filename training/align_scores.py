@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.aggregation import CatMetric
 
-from stn.aligner import Aligner, laid, view
+from stn.align_views import laid, view
+from stn.aligner import Aligner
 from stn.transforms import Projective
 from stn.types import Images, Points
 from training.align_loss import CLOSE, FAR, SIDE, distances, local_correlation, points_like

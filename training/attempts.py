@@ -8,15 +8,21 @@ failure.json    {"attempt": 3, "code": 2, "reason": "..."}: why the process ende
 progress.json   how far it is; see `training.progress`
 """
 
+import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 from training.runs import write_json
 
 Ask = Literal["stop", "pause"]
+
+_PATIENCE = 1.0
+"""Seconds for whoever writes to whom a run folder belongs."""
 
 
 class Fenced(Exception):
@@ -110,10 +116,11 @@ def own(run: Path, attempt: int, adopted: int | None = None, checkpoint: str | N
     Raises:
         Fenced: it belongs to a later attempt.
     """
-    before = owner(run)
-    if before is not None and before.attempt > attempt:
-        raise Fenced(f"attempt {before.attempt} has the run folder {run}, this is attempt {attempt}")
-    _write(run, Owner(attempt, adopted, checkpoint))
+    with _alone(run):
+        before = owner(run)
+        if before is not None and before.attempt > attempt:
+            raise Fenced(f"attempt {before.attempt} has the run folder {run}, this is attempt {attempt}")
+        _write(run, Owner(attempt, adopted, checkpoint))
 
 
 def owner(run: Path) -> Owner | None:
@@ -127,9 +134,31 @@ def owner(run: Path) -> Owner | None:
 def withdraw(run: Path, began: int) -> None:
     """See to it that the process that was started with this number publishes nothing more, wherever it runs and whether or
     not a signal reaches it; nothing, where a later one has the run folder."""
-    found = owner(run)
-    if found is None or found.began <= began:
-        _write(run, (found or Owner(began, None, None))._replace(withdrawn=True))
+    with _alone(run):
+        found = owner(run)
+        if found is None or found.began <= began:
+            _write(run, (found or Owner(began, None, None))._replace(withdrawn=True))
+
+
+@contextlib.contextmanager
+def _alone(run: Path) -> Iterator[None]:
+    """Nobody else writes to whom the run folder belongs between what is read and what is written of it here; unless whoever
+    does so stands still, or the file system knows no locks."""
+    with (run / ".owner").open("ab") as file:
+        until = time.monotonic() + _PATIENCE
+        while not _locked(file) and time.monotonic() < until:
+            time.sleep(0.01)
+        yield
+
+
+def _locked(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _write(run: Path, values: Owner) -> None:

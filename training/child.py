@@ -1,5 +1,6 @@
 """A module in a process of its own, which ends when this one does."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -13,20 +14,38 @@ PR_SET_PDEATHSIG = 1
 
 
 def start_module(
-    *arguments: str, stderr: IO[Any] | None = None, env: Mapping[str, str] | None = None, gives_way: bool = False
+    *arguments: str,
+    stdout: IO[Any] | None = None,
+    stderr: IO[Any] | None = None,
+    env: Mapping[str, str] | None = None,
+    gives_way: bool = False,
 ) -> "subprocess.Popen[bytes]":
     """`python -m ARGUMENTS`, which is interrupted, on Linux, when this process is gone, however that came.
 
     It has a session of its own, so that a terminal's Ctrl-C reaches this process alone.
 
     Args:
-        stderr: as of `subprocess.Popen`.
-        env: likewise.
+        stdout, stderr, env: as of `subprocess.Popen`.
         gives_way: let everybody else go first, where all processors are busy.
     """
     command = [sys.executable, "-P", "-m", *arguments]  # -P: nothing is imported from the current folder
     prepare = _give_way if gives_way else _end_with_parent
-    return subprocess.Popen(command, stderr=stderr, env=env, start_new_session=True, preexec_fn=prepare)
+    return subprocess.Popen(command, stdout=stdout, stderr=stderr, env=env, start_new_session=True, preexec_fn=prepare)
+
+
+def ended(child: "subprocess.Popen[bytes]") -> int | None:
+    """The exit code of a child with a session of its own, once it and all that it started has ended; None before."""
+    # Seen, but not taken note of: until then nobody else gets its number, by which those that it started are found.
+    if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        return None
+    kill_group(child.pid)
+    return child.wait()
+
+
+def kill_group(pid: int) -> None:
+    """The process, which leads its group, and whatever is left of those it has started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def run_module(*arguments: str) -> int:

@@ -12,6 +12,9 @@ from training.decoding import FORMATS, UnreadablePicture, convert, decode
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 """Of the files that are taken for pictures, in capitals too."""
 
+ALONE = "pictures"
+"""The class of pictures that lie in no class folder."""
+
 OWN_FORMATS = (*FORMATS, "TIFF")
 """Pillow's names of the decoders that are tried."""
 

@@ -238,7 +238,8 @@ class Client:
 
         Args:
             name: of the new data set.
-            path: a zip file of class folders, an npz file, or a folder of class folders, which is zipped as it is sent.
+            path: a folder of class folders or of pictures alone, which is zipped as it is sent, a zip file of such a one,
+                or an npz file.
             progress: called with the bytes that were sent, and how many there are.
             timeout: seconds for all of it.
 

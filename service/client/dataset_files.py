@@ -32,9 +32,7 @@ class DatasetBody:
         self.path.stat()  # an OSError says that there is none
         if self.path.is_dir():
             if next(_pictures(self.path), None) is None:
-                raise ValueError(
-                    f"path must be a folder of class folders with pictures in them, got {str(self.path)!r}"
-                )
+                raise ValueError(f"path must be a folder with pictures in it, got {str(self.path)!r}")
         elif self.path.suffix.lower() not in (".zip", ".npz"):
             raise ValueError(f"path must be a .zip file, an .npz file or a folder, got {str(self.path)!r}")
 
@@ -76,13 +74,23 @@ def _reported(path: Path, total: int, done: int, progress: Progress | None) -> I
 
 
 def _pictures(folder: Path) -> Iterator[Path]:
-    """The files that may be pictures of a class; links are followed, hidden files and folders left out."""
+    """The files that may be pictures; links are followed, hidden files and folders left out.
+
+    Those beside class folders are of no class; where no folder holds a picture they are all that there is.
+    """
+    beside = []
+    is_alone = True
     for place, folders, files in os.walk(folder, followlinks=True):
         depth = len(Path(place).relative_to(folder).parts)
         folders[:] = [name for name in folders if not name.startswith(".")] if depth < _DEEPEST else []
-        for name in files if depth else ():
-            if not name.startswith(".") and name.lower().endswith(SUFFIXES):
-                yield Path(place, name)
+        pictures = [Path(place, name) for name in files if not name.startswith(".") and name.lower().endswith(SUFFIXES)]
+        if not depth:
+            beside = pictures
+        elif pictures:
+            is_alone = False
+            yield from pictures
+    if is_alone:
+        yield from beside
 
 
 class _Sink(io.RawIOBase):

@@ -15,6 +15,8 @@ from service.models.shelf import open_shelf
 from service.predicting.images import png
 from service.predicting.outputs import to_bytes
 from service.settings import Settings
+from stn.align_pair import LONGEST
+from stn.config import require
 from stn.model_info import DOES, OtherTask
 from stn.whole_file import written_beside
 from training.decoding import UnreadablePicture, convert
@@ -51,6 +53,7 @@ def align(
         raise ValueError(f"output must end in .png, got {output.name!r}")
     if output is not None and output.exists():
         raise ValueError(f"output must be a new file, got {str(output)!r}")
+    require(0 <= seconds <= LONGEST, "refine", f"seconds in [0, {LONGEST}]", seconds)
     pair = _bytes("moving", moving), _bytes("fixed", fixed)
     found = _ask(pair, model, url, key, seconds) if url else _align_here(pair, model, seconds, settings)
     if output is not None:

@@ -16,13 +16,13 @@ from service.commands.job_arguments import Address
 from service.commands.jobs import jobs_commands
 from service.commands.keys import keys_commands
 from service.commands.models import models_commands
+from service.commands.train_presets import train_commands
 from service.problems import Problem
 from service.settings import Settings
 from stn.config import to_dict
-from training.config import DataConfig, DistortionConfig, TrainingConfig
+from training.config import DataConfig, DistortionConfig
 from training.experiments.cells import COLUMNS, MODELS, Column, Model, Recipe
 from training.invariance_config import InvarianceConfig
-from training.presets import PRESETS
 
 ExportTarget = Literal["flux", "onnx"]
 Part = Literal["test", "train", "validation", "all"]
@@ -135,7 +135,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
         return partial(later, "align", "align", moving, fixed, output, model, url, key, refine, json, defaults)
 
     app.command(
-        _train_commands(defaults), name="train", help="Train a model, with progress, and register it to be served."
+        train_commands(defaults), name="train", help="Train a model, with progress, and register it to be served."
     )
 
     @app.command
@@ -285,27 +285,6 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
     app.command(keys_commands(defaults), name="keys", help="Say who may ask the service: stn keys create NAME.")
     app.command(datasets_commands(defaults), name="datasets", help="Add, list and delete pictures to train on.")
     app.command(models_commands(defaults), name="models", help="List, choose, delete and import models.")
-    return app
-
-
-def _train_commands(defaults: Settings) -> SubcommandApp:
-    app = SubcommandApp()
-
-    @app.command(name="resume", is_default=True, help="Go on with an interrupted run: stn train --resume RUN.")
-    def resume(resume: Path) -> Run:
-        """Go on with an interrupted run.
-
-        Args:
-            resume: Its run folder; it goes on from checkpoints/last.ckpt.
-        """
-        return partial(later, "train", "resume", resume, defaults)
-
-    for name, preset in PRESETS.items():
-
-        def train(config: Annotated[TrainingConfig, arg(name="")] = preset()) -> Run:  # noqa: B008
-            return partial(later, "train", "train", config, defaults)
-
-        app.command(name=name, help=preset.__doc__)(train)
     return app
 
 

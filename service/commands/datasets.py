@@ -27,8 +27,8 @@ def datasets_commands(defaults: Settings) -> SubcommandApp:
         """Add pictures to train on: every one is opened, and those that cannot be read are named and left out.
 
         Args:
-            path: A folder with a folder of pictures for each class, a zip file of such a one, or an .npz file with the
-                arrays `images` and `labels`.
+            path: A folder with a folder of pictures for each class, or of pictures alone, which is enough for an aligner;
+                a zip file of such a one; or an .npz file with the arrays `images` and `labels`.
             json: Print the answer of `POST /v1/datasets`.
         """
         return partial(later, "kept_datasets", "add", name, path, json, (url, key), defaults)

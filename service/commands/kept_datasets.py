@@ -103,7 +103,7 @@ def _line(about: DatasetSummary | DatasetReport) -> str:
     (least, narrow), (most, wide) = about.smallest, about.largest
     sizes = f"{least}x{narrow}" if about.smallest == about.largest else f"{least}x{narrow} to {most}x{wide}"
     shape = "arrays" if about.kind == "npz" else "pictures"
-    classes = f"{len(about.classes):,} classes"
+    classes = f"{len(about.classes):,} class{'es' * (len(about.classes) != 1)}"
     return (
         f"{about.name}  {about.images:,} {shape}  {classes}  {sizes}  {about.channels}  {about.bytes / 2**20:.1f} MiB"
     )

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from service.commands.job_arguments import Launch
 from service.jobs.console import NAME, start_of_tail
+from service.jobs.deleting import delete
 from service.jobs.resuming import resume
 from service.jobs.schemas import Job, JobEvent, Jobs
 from service.jobs.shown import shown_event, shown_job, shown_jobs
-from service.jobs.views import forget_shared, view
+from service.jobs.views import view
 from service.jobs.wanted import resolved
 from service.settings import Settings
 from stn.config import to_dict
-from training.jobs.deletion import delete_job
+from training.jobs.folders import remove_run
 from training.jobs.job import Job as Row
 from training.jobs.job import JobNotFound
 from training.jobs.states import ENDED, State
@@ -35,6 +36,9 @@ class LocalJobs:
     def create(self, launch: Launch) -> Job:
         values = to_dict(launch.config)
         posted = [to_dict(launch.config), launch.dataset]
+        made = None if launch.idempotency_key is None else self._store.known(None, launch.idempotency_key, posted)
+        if made is not None:  # also where its data set is gone
+            return self._shown(made)
         folders = {name: os.path.abspath(values["data"].pop(name) or ".") for name in ("root", "cache")}
         if launch.folders and launch.dataset is None:  # of this machine, which whoever is at it may name
             values["data"] |= {name: folders[name] for name in launch.folders}
@@ -56,10 +60,10 @@ class LocalJobs:
         return self._shown(self._row(job))
 
     def change(self, verb: str, job: str) -> Job | None:
-        row = self._row(job)
+        self._row(job)
         if verb == "delete":
-            forget_shared(self._settings, row)
-            delete_job(self._store, self._settings.runs, job)
+            delete(self._store, job, self._settings)
+            remove_run(self._settings.runs, job)
             return None
         if verb == "resume":
             return self._shown(resume(self._store, job, self._settings))

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from PIL import Image
 
-from service.datasets.findings import SHEET_PICTURES, Findings, check_classes, check_counts
+from service.datasets.findings import SHEET_PICTURES, Findings, check_classes, check_counts, least_to_train
 from service.datasets.refusals import Refused, RefusedFile, RefusedUpload
 from service.datasets.sheet import tile_of
 from service.datasets.unpacking import unpacked
@@ -61,7 +61,11 @@ def _read(path: Path, most_images: int) -> Findings:
         raise RefusedUpload(f"it holds {len(labels):,} images; {most_images:,} may be")
     refused = Refused()
     check_classes(list(class_names), refused)
-    for part, least, purpose in ((npz.parts.train, 2, "training and validation"), (npz.parts.test, 1, "the test")):
+    to_train = least_to_train(class_names)
+    for part, least, purpose in (
+        (npz.parts.train, to_train, "training and validation"),
+        (npz.parts.test, 1, "the test"),
+    ):
         counts = np.bincount(labels[part.numpy()], minlength=len(class_names)).tolist()
         check_counts(dict(zip(class_names, counts, strict=True)), least, purpose, refused)
     findings = Findings(class_names, refused)

@@ -11,15 +11,15 @@ from anyio import CancelScope, to_thread
 from starlette.requests import ClientDisconnect
 
 from service.datasets.checking import Checking
-from service.datasets.places import DELETED, UPLOAD, new_place
 from service.datasets.schemas import DatasetReport
-from service.datasets.store import KNOWN, Dataset, Datasets, open_datasets
+from service.datasets.store import DELETED, KNOWN, UPLOAD, Dataset, Datasets, open_datasets
 from service.datasets.task import Task
 from service.disk_problems import explained
 from service.jobs.database import JobDatabase
 from service.models.own_thread import in_own_thread
 from service.problems import Problem
 from service.settings import Settings
+from training.hidden import new_place, remove_abandoned
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,12 @@ class DatasetChanges:
         self._settings = settings
         self._jobs = jobs
         self._checking = asyncio.Lock()
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Delete what killed processes left: on this disk now, on shared storage while requests are answered."""
+        await to_thread.run_sync(remove_abandoned, self.store.root, UPLOAD, DELETED)
+        self._sweeping = asyncio.create_task(in_own_thread(self.store.sweep))
 
     async def add(self, name: str, fill: Fill, is_unwanted: Callable[[], Awaitable[bool]]) -> DatasetReport:
         """The report on a new data set, which is there when this returns.

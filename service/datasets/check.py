@@ -19,15 +19,16 @@ from service.datasets.arrays import check_arrays, is_npz
 from service.datasets.findings import Findings
 from service.datasets.names import is_litter, parts_of
 from service.datasets.pictures import take_pictures
-from service.datasets.places import shared
 from service.datasets.refusals import RefusedUpload
 from service.datasets.schemas import DatasetReport
 from service.datasets.sheet import contact_sheet
-from service.datasets.store import ARRAYS, PICTURES, REPORT, SHEET
+from service.datasets.store import REPORT, SHEET
 from service.datasets.task import NO_ROOM, REFUSED, Task
 from service.datasets.unpacking import check_sizes
 from service.datasets.zip_directory import Entry, read_directory
 from service.disk_problems import FULL
+from training.hidden import shared
+from training.storage.datasets import ARRAYS, PICTURES
 
 MEMORY = 4 * 2**30
 """Bytes that the process may write to."""

@@ -2,13 +2,14 @@
 
 import threading
 from collections import Counter
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from PIL import Image
 
 from service.datasets.refusals import Refused, RefusedUpload
 from service.datasets.schemas import DatasetReport, RefusedPicture
-from service.datasets.store import Kind
+from training.storage.datasets import Kind
 
 SHEET_CLASSES, SHEET_PICTURES = 40, 10
 """Rows and columns of a contact sheet, at most."""
@@ -76,13 +77,16 @@ class Findings:
 
 
 def check_classes(class_names: list[str], refused: Refused) -> None:
-    """Refuse an upload that has not two classes at least, and not more than a model takes."""
+    """Refuse an upload without pictures, or with more classes than a model takes; for an aligner one is enough."""
     if not class_names:
-        raise RefusedUpload(f"it holds no pictures in class folders, such as cat/1.png and dog/1.png{refused}")
-    if len(class_names) == 1:
-        raise RefusedUpload(f"it has one class alone, {class_names[0]!r}; at least 2 are needed{refused}")
+        raise RefusedUpload(f"it holds no pictures, such as cat/1.png and dog/1.png{refused}")
     if len(class_names) > 65_536:
         raise RefusedUpload(f"it has {len(class_names):,} classes; 65,536 may be")
+
+
+def least_to_train(counts: Collection[str]) -> int:
+    """How many pictures of each of these classes training and validation take; one class alone is for an aligner."""
+    return 2 if len(counts) > 1 else 3
 
 
 def check_counts(counts: dict[str, int], least: int, purpose: str, refused: Refused) -> None:

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from service.datasets.names import check_file, check_folder, folded
 from service.datasets.refusals import Refused, RefusedFile, RefusedUpload
-from training.own_pictures import SUFFIXES, natural
+from training.own_pictures import ALONE, SUFFIXES, natural
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst", ".jar", ".npz")
 _PARTS = ("train", "test")
 
 Place = tuple[str, ...]
-"""CLASS, FILE; or PART, CLASS, FILE, the part being train or test."""
+"""CLASS, FILE; or PART, CLASS, FILE, the part being train or test; or FILE alone."""
 
 
 class Named(NamedTuple):
@@ -23,14 +23,14 @@ class Named(NamedTuple):
 
     @property
     def class_name(self) -> str:
-        return self.place[-2]
+        return self.place[-2] if len(self.place) > 1 else ALONE
 
 
 def find_pictures(names: Sequence[tuple[str, ...]], refused: Refused) -> list[Named]:
     """The files that lie in class folders and have the suffix of a picture, class by class in natural order.
 
-    One folder around all of them is taken off. There are parts where all lie in folders `train` and `test` of class
-    folders, as training reads them.
+    Folders around all of them are taken off. There are parts where all lie in folders `train` and `test` of class
+    folders, and one class where no picture lies in a folder, as training reads them.
 
     Args:
         names: the folders and the file, for each file.
@@ -42,7 +42,8 @@ def find_pictures(names: Sequence[tuple[str, ...]], refused: Refused) -> list[Na
     outer = _outer(names)
     inner = [name[outer:] for name in names]
     has_parts = {name[0] for name in inner if len(name) > 1} == {*_PARTS} and any(len(name) > 2 for name in inner)
-    depth = 3 if has_parts else 2
+    has_folders = any(len(name) > 1 and _suffix(name) in SUFFIXES for name in inner)
+    depth = 3 if has_parts else 2 if has_folders else 1
     found = []
     taken: dict[str, str] = {}
     for number, (name, place) in enumerate(zip(names, inner, strict=True)):
@@ -54,7 +55,7 @@ def find_pictures(names: Sequence[tuple[str, ...]], refused: Refused) -> list[Na
             refused.add(whole, str(refusal))
         else:
             found.append(Named(number, place))
-    _check_folders({picture.place[:-1] for picture in found})
+    _check_folders({picture.place[:-1] for picture in found if len(picture.place) > 1})
     return sorted(found, key=lambda picture: [natural(part) for part in picture.place])
 
 
@@ -69,7 +70,7 @@ def _outer(names: Sequence[tuple[str, ...]]) -> int:
 
 
 def _check(place: Place, depth: int) -> None:
-    suffix = place[-1][place[-1].rfind(".") :].lower()
+    suffix = _suffix(place)
     if suffix in _ARCHIVES:
         raise RefusedFile("it is an archive inside of the archive, which is not opened")
     if suffix not in SUFFIXES:
@@ -79,6 +80,10 @@ def _check(place: Place, depth: int) -> None:
     if len(place) > depth:
         raise RefusedFile("it lies in a folder inside of a class folder")
     check_file(place[-1])
+
+
+def _suffix(place: Place) -> str:
+    return place[-1][place[-1].rfind(".") :].lower()
 
 
 def _check_new(taken: dict[str, str], key: str, name: str) -> None:

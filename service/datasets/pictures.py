@@ -13,7 +13,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from PIL import Image
 
-from service.datasets.findings import SHEET_PICTURES, Findings, check_classes, check_counts
+from service.datasets.findings import SHEET_PICTURES, Findings, check_classes, check_counts, least_to_train
 from service.datasets.layout import Named, Place, find_pictures
 from service.datasets.refusals import Refused, RefusedFile
 from service.datasets.sheet import tile_of
@@ -48,7 +48,7 @@ def take_pictures(
         file: the zip file.
         entries: its files.
         names: their names, in parts.
-        folder: is made, with the class folders in it.
+        folder: is made, with the class folders in it, where there are any.
 
     Raises:
         RefusedUpload: it cannot be trained on, or is an attack.
@@ -78,10 +78,11 @@ def _shown(found: Sequence[Named]) -> set[Named]:
 
 
 def _check_parts(places: list[Place], has_parts: bool, findings: Findings) -> None:
+    to_train = least_to_train(findings.counts)
     if not has_parts:
-        check_counts(findings.counts, 3, "training, validation and the test", findings.refused)
+        check_counts(findings.counts, to_train + 1, "training, validation and the test", findings.refused)
         return
-    for part, least, purpose in (("train", 2, "training and validation"), ("test", 1, "the test")):
+    for part, least, purpose in (("train", to_train, "training and validation"), ("test", 1, "the test")):
         counts = dict.fromkeys(findings.counts, 0)
         for place in places:
             counts[place[1]] += place[0] == part

@@ -38,12 +38,13 @@ class _Described(BaseModel):
     name: str
     """What a job names it by: `{"data": {"name": ...}}`."""
     kind: Literal["folder", "npz"]
-    """Pictures in class folders, or arrays."""
+    """Pictures, or arrays."""
     created: datetime
     images: int
     """Pictures that were taken."""
     classes: dict[str, int]
-    """Pictures of each class by its name, in the order that a model trained on them gives the classes."""
+    """Pictures of each class by its name, in the order that a model trained on them gives the classes; of pictures without
+    class folders one class, `pictures`."""
     bytes: int
     """Of the pictures, as they are kept."""
     channels: Literal["grey", "colour"]

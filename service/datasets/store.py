@@ -3,7 +3,7 @@
 NAME/dataset.json     what was taken and what was refused: `service.datasets.schemas`
 NAME/sheet.png        some pictures of each class
 NAME/images/CLASS/    the pictures, or NAME/data.npz
-.upload.XXXXXXXX/     on its way, see `service.datasets.places`; nothing reads hidden folders
+.upload.XXXXXXXX/     on its way, see `training.hidden`; nothing reads hidden folders
 """
 
 import abc
@@ -14,19 +14,21 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args, get_type_hints
+from typing import NamedTuple, get_args, get_type_hints
 
 from service.settings import Settings
 from training.config import DataConfig
-
-Kind = Literal["folder", "npz"]
+from training.storage.datasets import ARRAYS, PICTURES, Kind
 
 NAME_PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 """What a data set may be called, unless training knows that name already."""
 KNOWN: tuple[str, ...] = get_args(get_type_hints(DataConfig)["name"])
 """Names that mean something else in a training config."""
 
-REPORT, SHEET, PICTURES, ARRAYS = "dataset.json", "sheet.png", "images", "data.npz"
+UPLOAD, DELETED = ".upload.", ".deleted."
+"""How hidden folders begin."""
+
+REPORT, SHEET = "dataset.json", "sheet.png"
 
 _NAME = re.compile(NAME_PATTERN)
 
@@ -38,7 +40,7 @@ class Dataset(NamedTuple):
     kind: Kind
     """`DataConfig.name` for it."""
     folder: Path
-    """`DataConfig.root` for it: the folder of class folders, or the npz file."""
+    """`DataConfig.root` for it: the folder of pictures, or the npz file."""
 
     @property
     def place(self) -> Path:
@@ -79,6 +81,10 @@ class Datasets(abc.ABC):
     @abc.abstractmethod
     def remove(self, dataset: Dataset, aside: Path) -> None:
         """Delete a data set: its folder is renamed to `aside`, for the caller to delete, where it is on this disk."""
+
+    @abc.abstractmethod
+    def sweep(self) -> None:
+        """Delete what killed processes left elsewhere than on this disk, where that is surely nobody's any more."""
 
     @abc.abstractmethod
     def hold(self, name: str) -> contextlib.AbstractContextManager[Dataset | None]:
@@ -123,6 +129,9 @@ class DatasetStore(Datasets):
 
     def remove(self, dataset: Dataset, aside: Path) -> None:
         os.rename(dataset.place, aside)
+
+    def sweep(self) -> None:
+        """Nothing: all is on this disk."""
 
     @contextlib.contextmanager
     def hold(self, name: str) -> Iterator[Dataset | None]:

@@ -94,7 +94,11 @@ class JobDatabase:
             self._store.close()
 
     def _do(self, function: "Callable[[JobStore], T]") -> T:
-        return function(self._store or self._open())
+        try:
+            return function(self._store or self._open())
+        except NewerDatabase as error:  # which was one of this version when it was opened
+            log.error("the database of jobs cannot be used: %s", error)
+            raise _Unusable(error) from None
 
     def _open(self) -> "JobStore":
         with self._opening:

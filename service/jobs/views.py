@@ -4,12 +4,13 @@ published."""
 import time
 from pathlib import Path
 
+from service.jobs.checkpoints import list_checkpoints, published_checkpoints
+from service.jobs.schemas import Checkpoint
 from service.settings import Settings
-from training.jobs import states
 from training.jobs.folders import run_folder
 from training.jobs.job import Job
 from training.storage.places import StorageUnavailable, open_storage
-from training.storage.runs import content, forget, look
+from training.storage.runs import content, look
 
 _LOOKED = ".looked"
 _FRESH = 1.0
@@ -17,7 +18,7 @@ _FRESH = 1.0
 
 
 def view(settings: Settings, job: Job) -> Path:
-    """The folder, which need not be there; of a copy, checkpoints are not there.
+    """The folder, which need not be there; of a copy, checkpoints are not there, see `checkpoints_of`.
 
     Raises:
         StorageUnavailable: it lies elsewhere, and nothing of it was ever copied.
@@ -29,13 +30,23 @@ def view(settings: Settings, job: Job) -> Path:
     if _is_due(copy / _LOOKED, job):
         try:
             look(open_storage(settings.storage), job.id, copy)
-        except StorageUnavailable:
-            if not copy.is_dir():
-                raise
-        else:
             copy.mkdir(parents=True, exist_ok=True)
             (copy / _LOOKED).write_text(_final(job))
+        except OSError as error:  # the storage is silent, or the disk of this machine full
+            if not copy.is_dir():
+                raise StorageUnavailable(str(error)) from error
     return copy
+
+
+def checkpoints_of(settings: Settings, job: Job) -> list[Checkpoint]:
+    """The checkpoints of a job, wherever its run folder is.
+
+    Raises:
+        StorageUnavailable: it lies elsewhere.
+    """
+    here = run_folder(settings.runs, job.id)
+    is_here = not settings.storage or content(here) >= job.attempt
+    return list_checkpoints(here) if is_here else published_checkpoints(settings.storage, job.id)
 
 
 def _is_due(looked: Path, job: Job) -> bool:
@@ -49,14 +60,3 @@ def _is_due(looked: Path, job: Job) -> bool:
 def _final(job: Job) -> str:
     """What is remembered of a look after which nothing more comes; something else before."""
     return str(job.attempt) if job.ended else ""
-
-
-def forget_shared(settings: Settings, job: Job) -> None:
-    """Delete what was published of a job that has ended, before the job itself is deleted.
-
-    Raises:
-        Forbidden: it has not ended.
-    """
-    if settings.storage:
-        states.delete(job.standing)
-        forget(open_storage(settings.storage), job.id)

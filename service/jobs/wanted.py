@@ -72,6 +72,8 @@ def resolved(values: Mapping[str, Any], settings: Settings) -> Iterator[Wanted]:
                 values = {**values, "data": {**values["data"], **root}}
             config = from_dict(TrainingConfig, values)
             require(config.trainer.nodes == 1, "trainer.nodes", "1: a job runs on one machine", config.trainer.nodes)
+            if own and config.task == "classify":
+                _require_classes(own, settings)
         yield Wanted(to_dict(config), own)
 
 
@@ -109,6 +111,19 @@ def version_of(values: Mapping[str, Any]) -> int | None:
     if version is not None and (type(version) is not int or not 1 <= version <= LARGEST_VERSION):
         raise Problem(422, f"version must be a whole number from 1 to {LARGEST_VERSION}, got {str(version)[:100]!r}")
     return version
+
+
+def _require_classes(name: str, settings: Settings) -> None:
+    store = open_datasets(settings)
+    found = store.find(name)
+    report = b"{}"
+    if found is not None:
+        with contextlib.suppress(FileNotFoundError):  # deleted meanwhile, which the job will say
+            report = store.report(found)
+    classes = orjson.loads(report).get("classes", ())
+    if len(classes) == 1:
+        rule = "a set of 2 classes at least for task classify (align needs none)"
+        raise ValueError(f"data.name must be {rule}, got {name!r} with {next(iter(classes))!r} alone")
 
 
 @contextlib.contextmanager

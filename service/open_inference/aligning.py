@@ -104,7 +104,7 @@ def _grey(tensor: RequestInput, binary: bytes) -> np.ndarray:
 def _check(pairs: np.ndarray) -> None:
     import torch
 
-    from stn.aligner import check_pair  # the model has brought torch
+    from stn.align_views import check_pair  # the model has brought torch
 
     both = torch.from_numpy(pairs)
     try:

@@ -25,8 +25,9 @@ def _file(kind: str) -> dict[str, Any]:
 
 REQUEST: dict[str, Any] = {
     "required": True,
-    "description": "A zip file with a folder for each class, which may lie in one folder more, or an `.npz` file with the "
-    "arrays `images` and `labels`; as it is, or in a form with one file.",
+    "description": "A zip file with a folder for each class, which may lie in one folder more, or with pictures alone, "
+    "which are enough for an aligner; or an `.npz` file with the arrays `images` and `labels`; as it is, or in a form with "
+    "one file.",
     "content": {
         "application/zip": {
             "schema": _file("application/zip"),

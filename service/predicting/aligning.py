@@ -18,7 +18,7 @@ from service.predicting.outputs import Outputs, to_bytes
 from service.problems import Problem
 from stn import Aligner, outline, sample, sampling_grid
 from stn.align_pair import bring_together, inverse, refine
-from stn.aligner import check_pair
+from stn.align_views import check_pair
 from stn.transforms import MatrixTransform, Transform
 
 SIDE = 128
@@ -60,7 +60,7 @@ def read_pair(moving: bytes, fixed: bytes, max_pixels: int) -> Pair:
     try:
         check_pair(*pair)
     except ValueError as error:
-        raise Problem(422, str(error).removesuffix(" for image 0")) from None
+        raise Problem(422, str(error)) from None
     return Pair(pictures[0], pictures[1], _seen(torch.cat(pair)), notes)
 
 

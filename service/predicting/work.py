@@ -175,10 +175,10 @@ def settle(batch: Sequence[Work], answers: Sequence[Any]) -> None:
             work.reply.set_result(answer)
 
 
-def too_late() -> Problem:
+def too_late(why: str = "before the prediction was made") -> Problem:
     """What a request is answered whose deadline has passed, which is counted."""
     metrics.refused("deadline")
-    return Problem(504, "the deadline passed before the prediction was made")
+    return Problem(504, f"the deadline passed {why}")
 
 
 def gather(images: Sequence[np.ndarray]) -> Float32[np.ndarray, "b c h w"]:

@@ -6,9 +6,9 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Request, Response
 
 from service.jobs import files, schemas
-from service.jobs.checkpoints import list_checkpoints
-from service.jobs.parameters import AWAY, UNKNOWN, WRONG, JobId, root_of, run_of
+from service.jobs.parameters import AWAY, UNKNOWN, WRONG, JobId, database_of, root_of, run_of
 from service.jobs.stream import Streamed
+from service.jobs.views import checkpoints_of
 from service.openapi.jobs import FILE
 from service.openapi.problems import document_problems
 from service.problems import Problem
@@ -26,8 +26,9 @@ _PAGE_POLICY = (
 @router.get("/{id}/checkpoints", responses=_PROBLEMS)
 async def get_checkpoints(request: Request, id: JobId) -> schemas.Checkpoints:
     """The states of the training that are kept: `last.ckpt`, to go on from, and `best.ckpt`, by the validation loss."""
-    run = await run_of(request, id)
-    return schemas.Checkpoints(checkpoints=await to_thread.run_sync(list_checkpoints, run))
+    job = await database_of(request).ask(lambda store: store.get(id))
+    found = await to_thread.run_sync(checkpoints_of, request.app.state.settings, job)
+    return schemas.Checkpoints(checkpoints=found)
 
 
 @router.get("/{id}/artifacts", responses=_PROBLEMS)

@@ -7,6 +7,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 
 from service.jobs import schemas
+from service.jobs.deleting import delete
 from service.jobs.parameters import (
     AWAY,
     UNKNOWN,
@@ -22,12 +23,10 @@ from service.jobs.parameters import (
 )
 from service.jobs.resuming import resume
 from service.jobs.shown import shown_jobs
-from service.jobs.views import forget_shared
 from service.jobs.wanted import resolved
 from service.openapi.jobs import CONFIG, LOCATION
 from service.openapi.problems import document_problems
 from service.settings import Settings
-from training.jobs.deletion import delete_row
 from training.jobs.folders import remove_run
 from training.jobs.job import Job
 from training.jobs.states import State
@@ -145,10 +144,6 @@ async def delete_job(request: Request, id: JobId) -> Response:
     """Delete a job that has ended, with its events and its run folder; the version of the model that it made stays."""
     runs, settings = runs_of(request), request.app.state.settings
 
-    def delete(store: "JobStore") -> None:
-        forget_shared(settings, store.get(id))
-        delete_row(store, runs, id)
-
-    await database_of(request).ask(delete)
+    await database_of(request).ask(lambda store: delete(store, id, settings))
     await to_thread.run_sync(remove_run, runs, id)
     return Response(status_code=204)

@@ -38,6 +38,8 @@ Decoded = TypeVar("Decoded")
 SMALL_BYTES = 16 * 2**10
 """Small pictures in a request of at most so many bytes are decoded where it was read: a thread would cost more."""
 
+_LOADING = "while the model was being loaded, which goes on: ask again"
+
 _ANSWERS = {"application/json": json_answer, "image/png": png_answer, "application/x-npz": npz_answer}
 
 
@@ -129,7 +131,7 @@ class PredictService:
     async def held(self, name: str | None, version: int | None, deadline: float) -> Held:
         """The same, whatever it does."""
         found = self.models.find(name, version)
-        return await within(deadline, self.models.get(name, version)) if found is None else found
+        return await within(deadline, self.models.get(name, version), _LOADING) if found is None else found
 
     async def in_thread(self, decode: Callable[[], Decoded], deadline: float) -> Decoded:
         """What this gives, in one of the threads for it; a Problem 504 where none is free in time."""
@@ -172,13 +174,13 @@ async def predict(request: Request, options: Annotated[PredictOptions, Query()])
     return Response(answer.body, answer.status, headers, answer.kind)
 
 
-async def within(deadline: float, work: Awaitable[Answered]) -> Answered:
-    """What this gives, or a Problem 504 at the deadline, on `time.monotonic`."""
+async def within(deadline: float, work: Awaitable[Answered], *late: str) -> Answered:
+    """What this gives, or a Problem 504 at the deadline, on `time.monotonic`, that says how `late` it is."""
     try:
         async with asyncio.timeout(deadline - time.monotonic()):
             return await work
     except TimeoutError:
-        raise too_late() from None
+        raise too_late(*late) from None
 
 
 class MustWait(Exception):

@@ -54,6 +54,13 @@ function decoded(text) {
   }
 }
 
+for (const kind of ["dragover", "drop"]) {
+  addEventListener(kind, (event) => {
+    if (event.defaultPrevented || !event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault(); // a file let go beside its place would be opened instead of the page
+    event.dataTransfer.dropEffect = "none";
+  });
+}
 addEventListener("hashchange", route);
 for (const link of document.querySelectorAll("nav a")) {
   // A view that did not come is asked for again, although the address says it already.

@@ -2,7 +2,8 @@
 
 Three namespaces of network and processes, joined by a bridge, stand for hosts: one has Ray's head, the two others train.
 Each starts its Ray again when that ends, as systemd does. They share the folder of runs, also while the network between
-them is cut: whatever is lost can still write, and must be kept from it by its fencing number alone.
+them is cut: whatever is lost can still write, and must be kept from it by its fencing number alone. With `--storage` each
+has a disk of its own, which it loses with its processes, and shares with the worker an object store alone.
 
 Of each fault it is written down how long it took until the job's next attempt had taken a step, and checked that the weights
 are, to the bit, those of an undisturbed run, that no step was told twice, and that nothing trains afterwards.
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from stn.config import to_dict
+from tests.objects import Store, object_store
 from tests.training.jobs.ray_cluster import ENVIRONMENT, PROGRAMS, environment
 from tests.training.jobs.workers import ended, trainings, wait_for, worker
 from tests.training.runs import numbers, restless, same_weights, small, trained_apart
@@ -41,10 +43,17 @@ CPUS = 0.9
 
 
 class Cluster:
-    """The hosts."""
+    """The hosts.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        folder: of this machine.
+        runs: has the run folders of what trains on them.
+        has_store: they share a store and no folder.
+    """
+
+    def __init__(self, folder: Path, runs: Path, has_store: bool) -> None:
+        self.folder, self.runs, self.has_store = folder, runs, has_store
+        self.store: Store | None = None
         self.address = f"http://{_ip('head')}:8265"
         self._keepers: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -54,11 +63,12 @@ class Cluster:
             _run("ip", "link", "add", BRIDGE, "type", "bridge")
             _run("ip", "addr", "add", f"{NETWORK}.1/24", "dev", BRIDGE)
             _run("ip", "link", "set", BRIDGE, "up")
-            for host in HOSTS:
-                self._join(host)
-                self.start(host)
-            wait_for(lambda: len(self.machines()) == len(HOSTS))
-            yield
+            with object_store(f"{NETWORK}.1") if self.has_store else contextlib.nullcontext() as self.store:
+                for host in HOSTS:
+                    self._join(host)
+                    self.start(host)
+                wait_for(lambda: len(self.machines()) == len(HOSTS))
+                yield
         finally:
             for host in HOSTS:
                 self.kill(host)
@@ -94,6 +104,7 @@ class Cluster:
             *("--object-store-memory", str(80 * 2**20), "--temp-dir", str(self.folder / host)),
             *("--include-log-monitor", "False"),
         ]
+        disk = f"mkdir -p {self.runs}; mount -t tmpfs none {self.runs};" if self.has_store else ""
         with (self.folder / f"{host}.txt").open("ab") as log:
             self._keepers[host] = subprocess.Popen(
                 [
@@ -108,7 +119,7 @@ class Cluster:
                         "--kill-child",
                         "--mount-proc",
                     ),
-                    *("sh", "-c", 'while true; do "$@"; sleep 1; done', "sh", *command),
+                    *("sh", "-c", f'{disk} while true; do "$@"; sleep 1; done', "sh", *command),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -149,6 +160,8 @@ class Trial:
         self.cluster, self.store = cluster, store
         self.job: Job = store.create(to_dict(config))[0]
         self.run = home / "runs" / self.job.id
+        self.reached: int | None = None
+        """The step that was known when the fault was over, where the same attempt goes on."""
 
     def progress(self) -> dict[str, Any]:
         with contextlib.suppress(OSError, ValueError):
@@ -161,7 +174,8 @@ class Trial:
         return found.get("attempt", 0) >= attempt and (found.get("step") or 0) >= step
 
     def pids(self) -> list[int]:
-        return [pid for pid in trainings(self.run.parent.parent) if _names(pid, str(self.run))]
+        """Of the processes that train for it."""
+        return [pid for pid in trainings(self.cluster.runs.parent) if _names(pid, self.job.id)]
 
 
 def head_restarted(trial: Trial) -> None:
@@ -202,6 +216,15 @@ def rank_killed(trial: Trial) -> None:
     os.kill(ranks[-1], signal.SIGKILL)
 
 
+def store_gone(trial: Trial) -> None:
+    """For all: the worker and the hosts."""
+    assert trial.cluster.store is not None
+    trial.cluster.store.door.shut()
+    time.sleep(30)
+    trial.reached = trial.progress()["step"]
+    trial.cluster.store.door.open()
+
+
 FAULTS: dict[str, Callable[[Trial], None]] = {
     "process-killed": process_killed,
     "head-restarted": head_restarted,
@@ -209,22 +232,30 @@ FAULTS: dict[str, Callable[[Trial], None]] = {
     "network-cut": network_cut,
     "network-cut-for-long": network_cut_for_long,
     "rank-killed": rank_killed,
+    "store-gone": store_gone,
 }
+OF_STORES = ("store-gone",)
+"""Where there is one alone."""
+OF_FOLDERS = ("rank-killed",)
+"""Where there is none."""
 
 
-def main(names: list[str]) -> int:
+def main(names: list[str], has_store: bool) -> int:
     os.environ.update(ENVIRONMENT)
     folder = Path(tempfile.mkdtemp(prefix="stn-f-", dir="/tmp"))
     store = JobStore(store_url(folder))
-    cluster, home = Cluster(folder), folder / "home"
+    home = folder / "home"
+    cluster = Cluster(folder, (folder / "host" if has_store else home) / "runs", has_store)
     single = restless(EPOCHS)
     both = small(EPOCHS // 3, devices=2, checkpoint_every=3)
     whole: dict[int, Path] = {}
     try:
-        with (
-            cluster.up(),
-            worker(store_url(folder), home, ray={"address": cluster.address, "slots": 8, "cpus": CPUS}) as running,
-        ):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(cluster.up())
+            options: dict[str, Any] = {"ray": {"address": cluster.address, "slots": 8, "cpus": CPUS}}
+            if cluster.store is not None:
+                options["far"] = cluster.store.url, str(cluster.runs.parent), 2**30
+            running = stack.enter_context(worker(store_url(folder), home, **options))
             for name in names:
                 config = both if name == "rank-killed" else single
                 if config.trainer.devices not in whole:
@@ -249,7 +280,8 @@ def trial_of(fault: Callable[[Trial], None], trial: Trial, whole: Path) -> dict[
     def look() -> None:
         nonlocal most, seconds
         most = max(most, len(trial.pids()))
-        if seconds is None and trial.trains(attempt + 1):
+        next_one = (attempt + 1, 1) if trial.reached is None else (attempt, trial.reached + 1)
+        if seconds is None and trial.trains(*next_one):
             seconds = time.monotonic() - began
 
     doing = threading.Thread(target=fault, args=(trial,))
@@ -302,14 +334,20 @@ def _processes(matches: Callable[[Path], bool]) -> list[int]:
     return found
 
 
-def _names(pid: int, word: str) -> bool:
+def _names(pid: int, job_id: str) -> bool:
+    """Whether a training is of this job, in whose run folder it is."""
     with contextlib.suppress(OSError):
-        return word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return any(
+            word.endswith(f"/{job_id}".encode()) for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        )
     return False
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Faults of a real Ray cluster; see docs/cluster.md.")
     parser.add_argument("faults", nargs="*", choices=[[], *FAULTS], help="default: all")
+    parser.add_argument("--storage", action="store_true", help="the hosts share an object store and no folder")
     parser.add_argument("--log", action="store_true", help="also what the worker has logged")
-    sys.exit(main(parser.parse_args().faults or [*FAULTS]))
+    options = parser.parse_args()
+    known = [name for name in FAULTS if name not in (OF_FOLDERS if options.storage else OF_STORES)]
+    sys.exit(main(options.faults or known, options.storage))

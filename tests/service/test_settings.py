@@ -35,8 +35,3 @@ def test_a_password_without_a_user_or_a_file_is_an_error(
     (tmp_path / "password").write_text("secret")
     with pytest.raises(ValueError, match=message):
         Settings(database=database, database_password_file=tmp_path / name)
-
-
-def test_a_ray_cluster_shares_a_folder_and_no_other_storage() -> None:
-    with pytest.raises(ValueError, match="storage must be empty with executor ray, .*, got 's3://stn'"):
-        Settings(executor="ray", storage="s3://stn")

@@ -118,6 +118,8 @@ def test_what_cannot_be_aligned_is_refused_with_the_reason() -> None:
         aligner(images, flat)
     with pytest.raises(ValueError, match=r"must have the same shape, got \(2, 1, 64, 64\) and \(2, 1, 64, 60\)"):
         aligner(images, images[..., :60])
+    with pytest.raises(ValueError, match="fixed must have shape .* with sides of at least 8, got .1, 64, 7"):
+        stn.align(aligner, images[0], images[1, :, :, :7])
     with pytest.raises(ValueError, match="levels must be 1 to 6 ascending sides"):
         stn.AlignerConfig(levels=(32, 16), steps=(1, 1))
 
@@ -140,7 +142,10 @@ def test_pictures_of_other_sizes_and_colours_are_brought_together(trained: stn.A
     moving = F.interpolate(fixed[None], (100, 90), mode="bicubic").clamp(0, 1)[0].expand(3, -1, -1)
     found = stn.align(trained, moving, fixed)
     assert found.image.shape == (3, 64, 64)
-    assert found.notes == ("moving was stretched from 100x90 to 64x64", "moving was turned grey to be compared")
+    assert found.notes == (
+        "moving was stretched from 90 x 100 to 64 x 64 (width x height)",
+        "moving was turned grey to be compared",
+    )
     assert pixels_off(trained, found.theta[None], STILL).max() < 0.3
     assert found.inverse is not None
     back = trained.transform.compose(found.theta[None], found.inverse[None])  # type: ignore[operator]

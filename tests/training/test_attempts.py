@@ -1,11 +1,14 @@
 """Runs that a worker started: they are paused, stopped and superseded, and nothing of that shows in what they learn."""
 
 import contextlib
+import fcntl
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +155,26 @@ def test_what_was_withdrawn_is_closed_to_all_until_a_later_attempt_begins(tmp_pa
     Attempt(tmp_path, 3).check()
     with pytest.raises(Fenced, match="attempt 3 has the run folder"):
         first.check()
+
+
+def test_a_withdrawal_and_an_attempt_that_begins_at_that_moment_do_not_undo_each_other(tmp_path: Path) -> None:
+    for number in range(1, 30, 2):
+        own(tmp_path, number)
+        both = [
+            threading.Thread(target=work)
+            for work in (partial(own, tmp_path, number + 1), partial(withdraw, tmp_path, number))
+        ]
+        for thread in both:
+            thread.start()
+        for thread in both:
+            thread.join()
+        Attempt(tmp_path, number + 1).check()
+        with pytest.raises(Fenced, match=f"attempt {number + 1} has the run folder"):
+            Attempt(tmp_path, number).check()
+
+
+def test_whoever_stands_still_while_it_writes_holds_up_nobody_for_long(tmp_path: Path) -> None:
+    with (tmp_path / ".owner").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        own(tmp_path, 1)
+    Attempt(tmp_path, 1).check()

@@ -10,13 +10,9 @@ from training.config import DataConfig
 from training.data.labelled import DataSet
 from training.data.labelled_files import LabelledFiles, read_labelled_files
 from training.data.picture_files import PictureFiles
-from training.own_pictures import OWN_FORMATS, SUFFIXES, natural
+from training.own_pictures import ALONE, OWN_FORMATS, SUFFIXES, natural
 
 log = logging.getLogger(__name__)
-
-
-ALONE = "pictures"
-"""The class of pictures that lie in no class folder."""
 
 
 class _Listing(NamedTuple):

@@ -14,6 +14,7 @@ from training.jobs.news import News
 from training.jobs.outcome import GONE, MOVED, UNBEGUN, Code, Outcome, closing, judge, last_words, word
 from training.jobs.sharing import Sharing
 from training.jobs.silence import Silence
+from training.storage.runs import seen_checkpoint
 
 MOMENT = 1.0
 """Seconds that everybody has to hear of a signal that ends all."""
@@ -72,7 +73,7 @@ class Charge:
             Fenced: a later attempt has the run folder.
         """
         ask_nothing(self.run)
-        self.checkpoint = known(self._last)
+        self.checkpoint = known(self.run)
         self._silence = Silence(self.run / "progress.json", self.executor.logs(self.run), self.stall)
         own(self.run, self.job.attempt, checkpoint=self.checkpoint)
         self.process = self.executor.submit(self.run, self.job.attempt, devices)
@@ -124,14 +125,18 @@ class Charge:
         if self.sharing is not None:
             self.sharing.drop()
         give_back(self.devices)
+        if self.process is None or self.code is not None:
+            return
         found = owner(self.run)
-        if self.process is not None and self.code is None and (found is None or found.attempt <= self.job.attempt):
+        if self.sharing is not None and self.sharing.is_far:  # found from everywhere
+            self.executor.forget(self.process)
+        elif found is None or found.attempt <= self.job.attempt:
             self.executor.stop(self.process, "kill")
 
     @property
     def has_progressed(self) -> bool:
         """There is another checkpoint than the one that the process began with."""
-        return known(self._last) not in (None, self.checkpoint)
+        return known(self.run) not in (None, self.checkpoint)
 
     def outcome(self) -> Outcome:
         """What becomes of the job, once its process has ended."""
@@ -149,11 +154,7 @@ class Charge:
 
     @property
     def has_checkpoint(self) -> bool:
-        return self._last.exists()
-
-    @property
-    def _last(self) -> Path:
-        return self.run / "checkpoints" / "last.ckpt"
+        return known(self.run) is not None
 
     def _urge(self, now: float) -> None:
         """First a word, then an interrupt, then the end; a stop takes as long as its test does, if it gets on."""
@@ -163,7 +164,8 @@ class Charge:
             self._ask("pause")
         elif self.job.asked == "stop":
             self._ask("stop")
-        if self.hangs is None and self._silence.is_due(now):
+        is_seen = self.sharing is None or not self.sharing.is_blind
+        if self.hangs is None and is_seen and self._silence.is_due(now):
             self.hangs = self._silence.look(now, self.executor.used(self.process), self.began)
         if not (self.is_paused or cancels or self.hangs) or self._is_superseded():
             return
@@ -188,10 +190,11 @@ class Charge:
         return self.is_lost
 
 
-def known(checkpoint: Path) -> str | None:
-    """By what a checkpoint is known: another one in its place has another inode or time."""
+def known(run: Path) -> str | None:
+    """By what the checkpoint to go on from is known: another one in its place has another inode or time or, where it lies on
+    the storage, key. None where there is none."""
     try:
-        status = checkpoint.stat()
+        status = (run / "checkpoints" / "last.ckpt").stat()
     except FileNotFoundError:
-        return None
+        return seen_checkpoint(run)
     return f"{status.st_ino}-{status.st_mtime_ns}"

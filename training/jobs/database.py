@@ -5,7 +5,7 @@ import json
 import math
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,23 +21,28 @@ PATIENCE = 5.0
 class Database:
     """Transactions on one database; any thread may use it, a forked process may not."""
 
-    def __init__(self, url: str | URL, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, url: str | URL, patience: float = PATIENCE, check: Callable[[Connection], None] | None = None
+    ) -> None:
         """Connects to nothing yet.
 
         Args:
             patience: seconds for a lock, a free connection or a new one; a whole statement has twice as long, and after
                 three times as long without an answer a connection is given up.
+            check: called where a statement does not fit the tables, which another program may have changed; what it raises
+                is what the transaction raises then.
 
         Raises:
             ValueError: the URL names no database of these two kinds.
         """
         self.url = _known(url)
         self.engine = _engine(self.url, patience)
+        self._check = check
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database, or StoreUnavailable."""
-        with _answering(self.url), self.engine.connect() as connection:
+        with _answering(self.url), self._fitting(), self.engine.connect() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -49,10 +54,21 @@ class Database:
         """
         with (
             _answering(self.url),
+            self._fitting(),
             self.engine.connect().execution_options(writes=True) as connection,
             connection.begin(),
         ):
             yield connection
+
+    @contextlib.contextmanager
+    def _fitting(self) -> Iterator[None]:
+        try:
+            yield
+        except (exc.ProgrammingError, exc.OperationalError) as error:
+            if self._check is not None and _is_of_tables(error):
+                with self.engine.connect() as connection:
+                    self._check(connection)
+            raise
 
     def close(self) -> None:
         self.engine.dispose()
@@ -168,6 +184,13 @@ def prepare_sqlite(url: URL, patience: float) -> None:
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.02)
+
+
+def _is_of_tables(error: exc.DBAPIError) -> bool:
+    """Whether a statement names a table or a column that there is not; SQLite says it as it says everything."""
+    return (
+        isinstance(error, exc.ProgrammingError) or "no such " in str(error.orig) or "has no column" in str(error.orig)
+    )
 
 
 @contextlib.contextmanager

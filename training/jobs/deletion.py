@@ -7,8 +7,9 @@ that was cut short in between; one with a row belongs to a job that is still the
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from training.hidden import remove_abandoned
 from training.jobs import states
-from training.jobs.folders import mark, marked, remove_run
+from training.jobs.folders import BROUGHT, mark, marked, remove_run
 from training.jobs.job import JobNotFound
 
 if TYPE_CHECKING:
@@ -27,17 +28,12 @@ def delete_row(store: "JobStore", runs: Path, job_id: str) -> None:
     store.delete(job_id)
 
 
-def delete_job(store: "JobStore", runs: Path, job_id: str) -> None:
-    """Delete a job and its run folder; raises what `delete_row` does."""
-    delete_row(store, runs, job_id)
-    remove_run(runs, job_id)
-
-
 def sweep(store: "JobStore", runs: Path) -> None:
-    """Remove the run folders of deletions that were cut short."""
+    """Remove the run folders of deletions that were cut short, and what was on its way here when a process was killed."""
     for job_id in marked(runs):
         try:
             store.get(job_id)
         except JobNotFound:
             remove_run(runs, job_id)
     remove_run(runs)
+    remove_abandoned(runs, BROUGHT)

@@ -48,6 +48,9 @@ class Executor(Protocol):
     def stop(self, process: str, how: How) -> None:
         """Ask it to end, or kill it with all that it has started; nothing where it has ended."""
 
+    def forget(self, process: str) -> None:
+        """Another worker has it: it is not watched over here any more."""
+
     def used(self, process: str) -> float | None:
         """Seconds of processor time that it has used; None where nobody here can know it."""
 

@@ -7,6 +7,9 @@ from pathlib import Path
 HIDDEN = ".deleted."
 """How the names of folders begin that are being removed; nothing reads hidden folders."""
 
+BROUGHT = ".brought."
+"""How those begin that are on their way here from a storage; see `training.hidden`."""
+
 MARK = ".deleting"
 """The file in a run folder whose job is being deleted."""
 

@@ -50,15 +50,15 @@ class Ledger:
             raise LeaseLost(str(charge.sharing.error))
         if charge.job.state == "starting" and (reason := charge.waits()) not in (None, charge.job.reason):
             charge.job = self.store.wait(charge.job, reason)
-        has_ended = charge.has_ended(now)
-        charge.news.look(charge.began, charge.job.attempt, at_once=has_ended)
+        is_over = has_ended = charge.has_ended(now)
+        if is_over and charge.sharing is not None:
+            has_ended = charge.sharing.close(lambda: self._last(charge))
+        charge.news.look(charge.began, charge.job.attempt, at_once=is_over)
         if charge.news.events:
             progress = charge.news.progress or {}
             numbers = {name: progress.get(name) for name in ("step", "steps", "eta_seconds")}
             charge.job = self.store.record(charge.job, charge.news.events, **numbers, state="running")
             charge.news.events.clear()
-        if has_ended and charge.sharing is not None:
-            has_ended = charge.sharing.close(lambda: self._last(charge))
         if has_ended:
             self._settle(charge)
         elif now >= charge.beaten + self.beat:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from training.child import STEPS_BACK
+from training.child import STEPS_BACK, ended, kill_group
 from training.jobs.adoption import find_process
 from training.jobs.devices import Device, Devices, find_gpus
 from training.jobs.environment import clean
@@ -75,14 +75,12 @@ class Local:
             if found is not None and is_alive(found):
                 return None
             if found is not None:
-                _kill_group(found.pid)
+                kill_group(found.pid)
             return "gone"
-        # Seen, but not taken note of: until then nobody else gets its number, by which those that it started are found.
-        if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
-            return None
-        _kill_group(child.pid)
-        del self._children[process]
-        return child.wait()
+        code = ended(child)
+        if code is not None:
+            del self._children[process]
+        return code
 
     def waits(self, process: str) -> None:
         return None
@@ -92,10 +90,13 @@ class Local:
         if found is None or (process not in self._children and not is_alive(found)):
             return
         if how == "kill":
-            _kill_group(found.pid)
+            kill_group(found.pid)
         else:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(found.pid, signal.SIGTERM)  # the others of its group are told by it
+
+    def forget(self, process: str) -> None:
+        return None  # nobody else can see it end
 
     def used(self, process: str) -> float | None:
         found = named(process)
@@ -116,12 +117,6 @@ def this_machine(home: Path, slots: int, program: Sequence[str] = PROGRAM, gives
     """
     devices = Devices(home.absolute() / "devices", place(), find_gpus(os.environ), slots)
     return Local(devices, program, gives_way and not devices.gpus)
-
-
-def _kill_group(pid: int) -> None:
-    """The process, which leads its group, and whatever is left of those it has started."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
 
 
 def _give_way(pid: int) -> None:

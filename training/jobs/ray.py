@@ -1,5 +1,5 @@
 """Training processes in a Ray cluster: an attempt of a job is a job of Ray's, which runs `python -m training` in the run
-folder, a path that every machine has.
+folder, a path that every machine has, or, where they share a storage instead, in one of its machine's own (`Far`).
 
 Ray places and starts; what it says is believed only as far as it goes. It forgets all jobs with its head, and lets what runs
 on a machine that it lost run on. So a process that it no longer knows counts as running for as long as it shows signs of
@@ -17,18 +17,24 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.attempts import owner, withdraw
+from training.attempts import own, owner, withdraw
+from training.failures import UNREACHABLE
+from training.hosted import Far
 from training.jobs.adoption import holder
 from training.jobs.devices import Device
 from training.jobs.executor import How, Unseen
 from training.jobs.job import Job
 from training.jobs.ray_api import Api, Machine, Refused, Submission, Unanswered, Unreached
 from training.jobs.waiting import FOR_CLUSTER
+from training.storage.runs import SEEN
 
 log = logging.getLogger(__name__)
 
 PROGRAM, SPREAD = "python -P -m training", "python -P -m training.ray_train"
 """By the PATH of the machine that runs it; for a job that takes more devices than any machine has."""
+
+HOST = "python -P -m training.ray_host"
+"""Around it, on a machine that has what lies on storage."""
 
 DRIVER = 0.01
 """Processors of what only watches over others. With none it would run on the cluster's head."""
@@ -42,8 +48,8 @@ MOMENT = 5.0
 QUIET = 20.0
 """Seconds without a sign of life after which a process that the cluster no longer knows is given up for lost."""
 
-NOT_THERE = 72
-"""Exit code of a machine that has no such run folder."""
+NOT_THERE, NO_STORAGE = 72, 73
+"""Exit codes of a machine that has no such run folder, or does not reach the storage."""
 
 
 @dataclasses.dataclass
@@ -90,14 +96,14 @@ class Ray:
         slots: devices that are asked of the cluster at a time, by all jobs of this worker together.
         cpus: processors for each device of a job.
         grace: seconds that a training may take to end before it is killed.
-        program: a command, which is started with `--resume RUN --attempt N`.
+        far: where the machines of the cluster do not have the run folders.
     """
 
     def __init__(
-        self, address: str, *, slots: int, cpus: float = 1.0, grace: float = 20.0, program: str = PROGRAM
+        self, address: str, *, slots: int, cpus: float = 1.0, grace: float = 20.0, far: Far | None = None
     ) -> None:
         self.api = Api(address)
-        self.slots, self.cpus, self.grace, self.program = slots, cpus, grace, program
+        self.slots, self.cpus, self.grace, self.far = slots, cpus, grace, far
         self._placed: dict[str, Placed] = {}
         self._unwanted: list[str] = []  # they are given up, and the cluster is yet to be told
         self._trouble: str | None = None
@@ -123,17 +129,28 @@ class Ray:
         return name
 
     def find(self, job: Job, run: Path) -> str | None:
-        found = owner(run)
-        if found is None:
+        began = self._began(job, run)
+        if began is None:
             return None
-        # Its worker may have been gone before it could write it down.
-        was_begun = job.process is None and found.attempt == job.attempt - 1
-        name = _name(run, found.began)
-        if job.process != name and not was_begun:
-            return None
-        self._placed.setdefault(name, Placed(run, found.began, job.devices, is_sent=True))
+        name = _name(run, began)
+        self._placed.setdefault(name, Placed(run, began, job.devices, is_sent=True))
         self._wake.set()
         return name
+
+    def _began(self, job: Job, run: Path) -> int | None:
+        """With which number the process was started that may train this job. Where that is not known, its worker may have
+        been gone before it could write it down."""
+        found = owner(run)
+        if self.far is None:
+            if found is None:
+                return None
+            was_begun = job.process is None and found.attempt == job.attempt - 1
+            return found.began if was_begun or job.process == _name(run, found.began) else None
+        began = job.attempt - 1 if job.process is None else _number(job.process, run)
+        if began and (found is None or found.began != began):  # who began it had another home
+            run.mkdir(parents=True, exist_ok=True)
+            own(run, job.attempt, adopted=began)
+        return began or None
 
     def poll(self, process: str) -> int | Unseen | None:
         placed = self._placed.get(process)
@@ -179,6 +196,9 @@ class Ray:
             with contextlib.suppress(OSError):  # a full disk; it is tried again
                 withdraw(placed.run, placed.began)
                 placed.is_withdrawn = True
+
+    def forget(self, process: str) -> None:
+        self._placed.pop(process, None)
 
     def used(self, process: str) -> None:
         return None
@@ -236,15 +256,17 @@ class Ray:
         machines = self.api.machines()
         gpus = placed.devices if _takes_gpus(placed, machines) else 0
         cpus = self.cpus * placed.devices
-        program = self.program
+        program = PROGRAM
         if placed.devices > 1 and not any(machine.cpus >= cpus and machine.gpus >= gpus for machine in machines):
+            if self.far is not None:
+                raise ValueError(f"no machine has {placed.devices} devices, and those that share a storage train alone")
             program = f"{SPREAD} --cpus {self.cpus:g} --gpus {int(gpus > 0)}"
             cpus, gpus = DRIVER, 0
         placed.is_sent = True
         try:
             self.api.submit(
                 name,
-                _command(program, placed),
+                _command(program, placed) if self.far is None else _far_command(self.far, placed),
                 environment={
                     "OMP_NUM_THREADS": str(max(1, int(self.cpus))),
                     "RAY_JOB_STOP_WAIT_TIME_S": str(math.ceil(self.grace)),
@@ -267,6 +289,20 @@ def _name(run: Path, attempt: int) -> str:
     return f"{run.name}-{attempt}"
 
 
+def _number(name: str, run: Path) -> int | None:
+    """The attempt of a process of this name; None where it is another run's, or another executor's."""
+    job, _, number = name.rpartition("-")
+    return int(number) if job == run.name and number.isdigit() else None
+
+
+def _far_command(far: Far, placed: Placed) -> str:
+    words = (
+        *("--storage", far.storage, "--home", far.home, "--most-bytes", str(far.most_bytes)),
+        *("--job", placed.run.name, "--attempt", str(placed.began)),
+    )
+    return f"exec {HOST} {shlex.join(words)}"
+
+
 def _command(program: str, placed: Placed) -> str:
     """In its run folder, where all that it prints goes, too."""
     run = shlex.quote(str(placed.run))
@@ -280,6 +316,9 @@ def _code(placed: Placed, found: Submission) -> int | Unseen:
     """How a process ended of which the cluster knows it, with its reason in what the process has printed."""
     if found.code == NOT_THERE:
         _say(placed, f"the machine has no folder {placed.run}, or may not write there")
+    if found.code == NO_STORAGE:
+        _say(placed, "the machine does not reach the storage; its log of the job there says why")
+        return UNREACHABLE
     if found.code is not None:
         return found.code
     if found.status == "FAILED":
@@ -299,7 +338,7 @@ def _lives(placed: Placed) -> bool:
         return True
     if placed.is_holder:
         return False
-    shown = tuple(_seen(placed.run / name) for name in ("progress.json", "console.txt"))
+    shown = tuple(_seen(placed.run / name) for name in ("progress.json", "console.txt", SEEN))
     if shown != placed.shown:
         placed.shown, placed.since = shown, time.monotonic()
     return time.monotonic() < placed.since + QUIET

@@ -55,7 +55,7 @@ class Machine(NamedTuple):
 
 
 class Api:
-    """The dashboard of a Ray cluster.
+    """The dashboard of a Ray cluster. The token goes to its address alone: by no proxy, and to nowhere it refers to.
 
     Args:
         address: http://HOST:8265.
@@ -63,6 +63,7 @@ class Api:
 
     def __init__(self, address: str) -> None:
         self.address = address.rstrip("/")
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Here())
 
     def submit(self, name: str, command: str, *, environment: Mapping[str, str], cpus: float, gpus: int) -> None:
         """Have the command run once, on one machine that has so much to give; one of this name is not submitted again.
@@ -109,7 +110,7 @@ class Api:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.address + path, data, headers, method=method)  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
+            with self._opener.open(request, timeout=PATIENCE) as answer:
                 return json.loads(answer.read())
         except urllib.error.HTTPError as error:
             raise Refused(f"Ray at {self.address} answers {error.code}: {_said(error)}") from error
@@ -118,6 +119,13 @@ class Api:
             raise (Unreached if isinstance(error.reason, ConnectionRefusedError) else Unanswered)(why) from error
         except (OSError, ValueError, http.client.HTTPException) as error:  # also one that breaks off
             raise Unanswered(f"Ray at {self.address} does not answer: {error}") from error
+
+
+class _Here(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer like another one that is none of success."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
 
 
 def _said(error: urllib.error.HTTPError) -> str:

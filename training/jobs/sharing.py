@@ -3,6 +3,9 @@
 First the run folder is brought to its last state and what the training reads to this machine; while the process runs, the
 run folder is published every few seconds; once it has ended, for the last time, and then its model is registered. Whatever
 the storage does not answer is tried again.
+
+Where the process is on another machine, which publishes (`training.ray_host`), the worker's run folder is one to look at: it
+is brought to what was published, and what the worker writes into it goes the other way, as an order.
 """
 
 import logging
@@ -14,8 +17,9 @@ from typing import NamedTuple
 from training.attempts import Fenced
 from training.jobs.job import Job
 from training.runs import Work
+from training.storage.orders import Order, put_order, read_files
 from training.storage.places import Storage, StorageUnavailable
-from training.storage.runs import Publisher, content, own_content, restore
+from training.storage.runs import Publisher, content, look, own_content, restore
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +41,8 @@ class Shared(NamedTuple):
     """The storage that workers of several machines share."""
 
     storage: Storage
-    place: Callable[[Job], Placed]
-    """Brings what a job reads to this machine."""
+    place: Callable[[Job], Placed] | None
+    """Brings what a job reads to this machine; None where jobs are trained on others, which bring it to themselves."""
 
 
 class Sharing:
@@ -58,16 +62,27 @@ class Sharing:
         self.is_closed = False
         self.error: Exception | None = None
         self._version: int | None = None
+        self._order: Order | None = None
         self._trouble = ""
         self._last: Callable[[], tuple[bool, Callable[[], int | None]]] | None = None
         self._going, self._dropped = threading.Event(), threading.Event()
         threading.Thread(target=self._work, name=f"sharing {job.id}", daemon=True).start()
 
+    @property
+    def is_far(self) -> bool:
+        """The process is on another machine."""
+        return self.shared.place is None
+
+    @property
+    def is_blind(self) -> bool:
+        """Nothing can be seen of the process now."""
+        return self.is_far and bool(self._trouble)
+
     def close(self, last: Callable[[], tuple[bool, Callable[[], int | None]]]) -> bool:
-        """Publish for the last time, then do this; whether both are done.
+        """Share for the last time, then do this; whether both are done.
 
         Args:
-            last: called in the thread, after the process has ended: whether it must be published, however long the storage
+            last: called in the thread, after the process has ended: whether that must be shared, however long the storage
                 does not answer, and what gives the version that the run's model becomes.
         """
         self._last = last
@@ -90,15 +105,13 @@ class Sharing:
             if not self.is_brought:
                 self._until_it_answers(self._bring)
                 self.is_brought = True
-            publisher = Publisher(self.shared.storage, self.job.id, self.run, self.job.attempt)
+            share = self._look if self.is_far else self._publisher().publish
             while not self._going.wait(PERIOD):
-                self._publish(publisher)
+                self._once(share)
             if self._last is not None and not self._dropped.is_set():
-                must, register = self._last()
-                if must:
-                    self._until_it_answers(lambda: publisher.publish(whole=True))
-                else:
-                    self._publish(publisher, whole=True)
+                must, _ = self._last()
+                (self._until_it_answers if must else self._once)(lambda: share(whole=True))
+                _, register = self._last()  # by what has come
                 self._until_it_answers(lambda: self._register(register))
         except (Fenced, OSError, ValueError) as error:
             self.error = error
@@ -108,16 +121,29 @@ class Sharing:
         self.is_brought = self.is_closed = True
 
     def _bring(self) -> None:
-        restore(self.shared.storage, self.job.id, self.run, self.job.attempt)
-        self.placed = self.shared.place(self.job)
+        if self.shared.place is None:
+            look(self.shared.storage, self.job.id, self.run)
+        else:
+            restore(self.shared.storage, self.job.id, self.run, self.job.attempt)
+            self.placed = self.shared.place(self.job)
+
+    def _publisher(self) -> Publisher:
+        return Publisher(self.shared.storage, self.job.id, self.run, self.job.attempt)
+
+    def _look(self, whole: bool = False) -> None:
+        order = Order(self.job.config, self.job.dataset, read_files(self.run))
+        if order.files and order != self._order:
+            put_order(self.shared.storage, self.job.id, self.job.attempt, order)
+            self._order = order
+        look(self.shared.storage, self.job.id, self.run)
 
     def _register(self, register: Callable[[], int | None]) -> None:
         self._version = register()
 
-    def _publish(self, publisher: Publisher, whole: bool = False) -> None:
-        """Once; of what does not work the next time has all."""
+    def _once(self, work: Callable[[], None]) -> None:
+        """Of what does not work the next time has all."""
         try:
-            publisher.publish(whole)
+            work()
             self._say("")
         except OSError as error:
             self._say(str(error))
@@ -141,6 +167,8 @@ class Sharing:
 
 def adopted(shared: Shared, job: Job, run: Path, is_running: bool) -> Sharing | None:
     """For a job that was taken over: where its process runs here, or the last one did. None where neither is so."""
+    if shared.place is None:
+        return Sharing(shared, job, run, is_here=True)
     if not is_running and content(run) < job.attempt - 1:
         return None
     own_content(run, job.attempt)

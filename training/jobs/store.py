@@ -1,6 +1,7 @@
 """The jobs, in SQLite or PostgreSQL: what users ask for, and what a worker does with the jobs that it has.
 
-Every method is one transaction and may raise StoreUnavailable; the same call may work later. Any thread may call them.
+Every method is one transaction and may raise StoreUnavailable; the same call may work later. It raises NewerDatabase where
+a newer program has changed the tables meanwhile. Any thread may call them.
 """
 
 import builtins
@@ -19,7 +20,7 @@ from training.jobs.identity import place
 from training.jobs.job import Event, Job, JobNotFound, KeyReused, Kind, LeaseLost, StoreUnavailable
 from training.jobs.states import ENDED, HELD, STATES, Change, Ended, Failure, State
 from training.jobs.tables import events, jobs
-from training.jobs.upgrade import upgrade
+from training.jobs.upgrade import check, upgrade
 
 __all__ = ["Event", "Job", "JobNotFound", "JobStore", "KeyReused", "LeaseLost", "StoreUnavailable"]
 
@@ -37,7 +38,7 @@ class JobStore:
         Raises:
             ValueError: the URL is of neither kind, or the database is of a newer version than this program.
         """
-        self._database = Database(url, patience)
+        self._database = Database(url, patience, check)
         self.url = self._database.url
         with contextlib.ExitStack() as stack:
             stack.callback(self.close)

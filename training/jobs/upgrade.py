@@ -32,9 +32,7 @@ def upgrade(database: Database, version: str = "head") -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every opening; what changes is told below
     if database.url.drivername == "sqlite":
         prepare_sqlite(database.url, PATIENCE)
-    config = Config()
-    config.set_main_option("script_location", "training.jobs:migrations")
-    script = ScriptDirectory.from_config(config)
+    config, script = _migrations()
     with database.read() as connection:
         if version_of(connection) == script.get_current_head():
             return
@@ -42,7 +40,7 @@ def upgrade(database: Database, version: str = "head") -> None:
     with contextlib.closing(patient), _ONE_AT_A_TIME, patient.write() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        _check(connection, script)
+        check(connection)
         config.attributes.update(connection=connection, version_table=VERSION_TABLE)
         before = version_of(connection)
         command.upgrade(config, version)
@@ -54,7 +52,15 @@ def version_of(connection: Connection) -> str | None:
     return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 
-def _check(connection: Connection, script: ScriptDirectory) -> None:
+def _migrations() -> tuple[Config, ScriptDirectory]:
+    config = Config()
+    config.set_main_option("script_location", "training.jobs:migrations")
+    return config, ScriptDirectory.from_config(config)
+
+
+def check(connection: Connection) -> None:
+    """Nothing, or NewerDatabase."""
+    _, script = _migrations()
     current = version_of(connection)
     known = [revision.revision for revision in script.walk_revisions()]
     if current is not None and current not in known:

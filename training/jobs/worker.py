@@ -18,7 +18,7 @@ from training.jobs.devices import Device, give_back
 from training.jobs.executor import Executor
 from training.jobs.folders import run_folder
 from training.jobs.identity import new_worker, place
-from training.jobs.job import Job, LeaseLost, StoreUnavailable
+from training.jobs.job import Job, LeaseLost, NewerDatabase, StoreUnavailable
 from training.jobs.leases import Leases
 from training.jobs.ledger import Ledger, Register
 from training.jobs.moments import Every, Pulse, ended_by_signals
@@ -162,6 +162,8 @@ class Worker:
             charge.let_go()
             self._left += [] if charge.process is None else [charge.process]
             del self.charges[charge.job.id]
+        except NewerDatabase:
+            raise
         except (OSError, ValueError) as error:  # of its run folder; the other jobs go on
             if str(error) != charge.trouble:
                 charge.trouble = str(error)

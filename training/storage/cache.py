@@ -50,7 +50,7 @@ class Cache:
             bring: makes it at this path, whole or not at all, where it is missing.
         """
         path = self.root / place
-        while (kept := _kept(path)) is None:
+        while (kept := keep(path)) is None:
             self._make_room(size)
             path.parent.mkdir(parents=True, exist_ok=True)
             bring(path)
@@ -62,7 +62,7 @@ class Cache:
         for path, _, bytes_ in copies:
             if total <= self.most_bytes:
                 return
-            if _removed(path):
+            if removed(path):
                 total -= bytes_
 
     def _copies(self) -> Iterator[tuple[Path, float, int]]:
@@ -72,8 +72,8 @@ class Cache:
                 yield path, path.stat().st_mtime, _bytes(path)
 
 
-def _kept(path: Path) -> Kept | None:
-    """None where it is not there, or is just being removed."""
+def keep(path: Path) -> Kept | None:
+    """A file or folder, kept; None where it is not there, or is just being removed."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -89,8 +89,8 @@ def _kept(path: Path) -> Kept | None:
     return None
 
 
-def _removed(path: Path) -> bool:
-    """Whether a copy is gone: not where anybody keeps it. A folder goes as a whole, by its name, and then from the disk."""
+def removed(path: Path) -> bool:
+    """Whether it is gone: not where anybody keeps it. A folder goes as a whole, by its name, and then from the disk."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -7,13 +7,13 @@ against the size that the listing told, written beside its place and renamed.
 
 import abc
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from stn.whole_file import written_beside
 
@@ -69,6 +69,10 @@ class Storage(abc.ABC):
         """Nothing where there is no such key."""
 
     @abc.abstractmethod
+    def remove_unfinished(self, before: float) -> None:
+        """Delete what killed writers left half written before this time (seconds since the epoch)."""
+
+    @abc.abstractmethod
     def _download(self, key: str, target: Path) -> None:
         """Write the bytes of a key to this file; FileNotFoundError where there is none."""
 
@@ -78,10 +82,16 @@ class Storage(abc.ABC):
         Raises:
             FileNotFoundError: there is none.
             StorageUnavailable: it has another size than it was said to have.
+            OSError: this machine's disk is full.
         """
         target.parent.mkdir(parents=True, exist_ok=True)
         with written_beside(target) as beside:
-            self._download(key, beside)
+            try:
+                self._download(key, beside)
+            except StorageUnavailable as error:
+                if isinstance(error.__cause__, OSError) and error.__cause__.errno in _FULL:
+                    raise OSError(error.__cause__.errno, error.__cause__.strerror) from error
+                raise
             if beside.stat().st_size != size:
                 raise StorageUnavailable(f"{key} came with {beside.stat().st_size} of {size} bytes")
 
@@ -111,6 +121,8 @@ def open_storage(url: str) -> Storage:
     """
     if "://" not in url or url.startswith("file://"):
         return FolderStorage(Path(url.removeprefix("file://")))
+    from training.storage.objects import ObjectStorage
+
     return ObjectStorage(url)
 
 
@@ -149,10 +161,20 @@ class FolderStorage(Storage):
 
     def delete(self, key: str) -> None:
         with self._there():
-            (self.root / key).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # others lie in it
-                for folder in [*Path(key).parents][:-1]:
-                    (self.root / folder).rmdir()
+            self._remove(self.root / key)
+
+    def remove_unfinished(self, before: float) -> None:
+        with self._there():
+            for path in self.root.rglob(f"{_BESIDE}*"):
+                with contextlib.suppress(FileNotFoundError):
+                    if path.stat().st_mtime < before:
+                        self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # others lie in it
+            for folder in path.relative_to(self.root).parents[:-1]:
+                (self.root / folder).rmdir()
 
     def _download(self, key: str, target: Path) -> None:
         with self._there():
@@ -163,8 +185,7 @@ class FolderStorage(Storage):
         """A copy of the source on the storage's disk, on its way to the key's path."""
         path = self.root / key
         with self._there():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=_BESIDE)
+            handle, name = _new_file(path.parent)
             try:
                 with os.fdopen(handle, "wb") as beside, source.open("rb") as file:
                     shutil.copyfileobj(file, beside, _CHUNK)
@@ -179,7 +200,7 @@ class FolderStorage(Storage):
     def _there(self) -> Iterator[None]:
         if not self.root.is_dir():
             raise StorageUnavailable(f"{self.url} is not there")
-        with _explained(self.url):
+        with explained(self.url):
             yield
 
     @staticmethod
@@ -188,96 +209,20 @@ class FolderStorage(Storage):
         return Stat(status.st_size, status.st_mtime, f"{status.st_ino}-{status.st_mtime_ns}")
 
 
-class ObjectStorage(Storage):
-    """An object store, by what fsspec has for its URL; `s3://` needs s3fs, `gs://` gcsfs.
-
-    Address and credentials are those of the environment, as the store's own tools read them (`AWS_ENDPOINT_URL`,
-    `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` ...).
-    """
-
-    def __init__(self, url: str) -> None:
-        try:
-            from fsspec.core import url_to_fs
-
-            is_s3 = url.startswith(("s3://", "s3a://"))
-            options: dict[str, Any] = {"config_kwargs": _PATIENCE} if is_s3 else {}
-            self._files, self._root = url_to_fs(url, skip_instance_cache=True, use_listings_cache=False, **options)
-            if is_s3:
-                self._files.retries = _TRIES
-        except ImportError as error:
-            raise ValueError(f"storage {url} needs a package that is not installed: {error}") from None
-        except ValueError as error:
-            raise ValueError(f"storage must be a path or a URL that fsspec knows, got {url!r} ({error})") from None
-        self._root, self.url = self._root.rstrip("/"), url.rstrip("/")
-        self._is_exclusive: bool | None = None
-
-    def list(self, prefix: str) -> dict[str, Stat]:
-        with _explained(self.url):
-            self._files.invalidate_cache()
-            try:
-                found = self._files.find(self._path(prefix.rstrip("/")), detail=True)
-            except FileNotFoundError as error:
-                raise StorageUnavailable(f"the storage {self.url} is not there") from error
-            inside = len(self._root) + 1
-            keys = {path[inside:]: _told(info) for path, info in found.items() if info["type"] == "file"}
-            return {key: stat for key, stat in keys.items() if key.startswith(prefix)}
-
-    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
-        with _explained(self.url):
-            return bytes(self._files.cat_file(self._path(key), start=start or None, end=end))
-
-    def put(self, key: str, source: Path) -> None:
-        with _explained(self.url):
-            self._files.put_file(str(source), self._path(key))
-
-    def put_new(self, key: str, source: Path) -> None:
-        if not self._knows_exclusion():
-            raise NotExclusive(f"the storage {self.url} does not refuse to write what is there (If-None-Match: *)")
-        with _explained(self.url):
-            self._files.put_file(str(source), self._path(key), mode="create")
-
-    def delete(self, key: str) -> None:
-        with _explained(self.url), contextlib.suppress(FileNotFoundError):
-            self._files.rm_file(self._path(key))
-
-    def _download(self, key: str, target: Path) -> None:
-        with _explained(self.url):
-            self._files.get_file(self._path(key), str(target))
-
-    def _knows_exclusion(self) -> bool:
-        """Whether the store refuses to write what is there: some take the condition and do not look at it."""
-        if self._is_exclusive is None:
-            with tempfile.NamedTemporaryFile() as probe:
-                for _ in range(2):  # the object may be there already
-                    try:
-                        with _explained(self.url):
-                            self._files.put_file(probe.name, self._path(_PROBE), mode="create")
-                    except FileExistsError:
-                        self._is_exclusive = True
-                        return True
-            self._is_exclusive = False
-        return self._is_exclusive
-
-    def _path(self, key: str) -> str:
-        return f"{self._root}/{key}"
-
-
 _BESIDE = ".beside."
 """How files begin that are on their way to their place."""
-_PROBE = ".conditional-writes"
-_PATIENCE = {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 0}}
-"""Of botocore, in seconds; s3fs tries again itself."""
-_TRIES = 2
+_TIMES = 100
+"""That a folder is made again which is removed meanwhile."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def _told(info: dict[str, Any]) -> Stat:
-    """What fsspec tells of a file, whose names differ from store to store."""
-    modified = next((info[name] for name in ("LastModified", "mtime", "updated", "created") if info.get(name)), 0.0)
-    if isinstance(modified, str):
-        modified = datetime.fromisoformat(modified)
-    seconds = modified.timestamp() if isinstance(modified, datetime) else float(modified)
-    tag = next((str(info[name]) for name in ("ETag", "etag", "md5Hash", "generation") if info.get(name)), str(seconds))
-    return Stat(int(info["size"]), seconds, tag.strip('"'))
+def _new_file(folder: Path) -> tuple[int, str]:
+    """Handle and name of a new file on its way, in a folder that others remove whenever its last key is deleted."""
+    for _ in range(_TIMES):
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            folder.mkdir(parents=True, exist_ok=True)
+            return tempfile.mkstemp(dir=folder, prefix=_BESIDE)
+    raise StorageUnavailable(f"{folder} is removed all the time")
 
 
 _EXISTS = ("PreconditionFailed", "ConditionalRequestConflict", "412")
@@ -285,7 +230,7 @@ _EXISTS = ("PreconditionFailed", "ConditionalRequestConflict", "412")
 
 
 @contextlib.contextmanager
-def _explained(url: str) -> Iterator[None]:
+def explained(url: str) -> Iterator[None]:
     """What went wrong in the words of `Storage`; the libraries of stores have errors of their own."""
     try:
         yield

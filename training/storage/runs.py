@@ -2,6 +2,7 @@
 
 runs/ID/ATTEMPT/SERIAL/PATH   a file of the run folder, as it was at one moment
 runs/ID/ATTEMPT/state.json    which of them are the state: put after them, and the older ones are deleted after it
+runs/ID/ATTEMPT/order.json    where the process is on another machine than its worker: see `training.storage.orders`
 
 An attempt writes below its own number alone, so one that was superseded can overwrite nothing; the highest number with a
 state.json counts. A run folder remembers in `.content` whose files it has.
@@ -15,17 +16,20 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stn.whole_file import written_beside
-from training.attempts import Fenced
-from training.jobs.folders import HIDDEN
+from training.attempts import Fenced, owner
+from training.hidden import new_place
+from training.jobs.folders import BROUGHT
+from training.probe_folder import FOLDER
+from training.storage.orders import FILES
 from training.storage.places import Storage
 
-CONTENT = ".content"
-_LAST = "checkpoints/last.ckpt"
-_OWN = ("attempt.json", "control.json")
-"""What concerns the process on one machine."""
+CONTENT, SEEN = ".content", ".state.json"
+"""Whose files a run folder has, and, of one to look at, which."""
+_CHECKPOINTS = "checkpoints/"
+_LAST = f"{_CHECKPOINTS}last.ckpt"
 _LATE = "tensorboard/"
 """What is published with the end alone: it is much, and nobody reads it on the way."""
 _REPLACED = (".ckpt", ".safetensors")
@@ -37,6 +41,8 @@ class State(NamedTuple):
     """What an attempt has published."""
 
     attempt: int
+    serial: int
+    """Counts its publications."""
     files: dict[str, tuple[str, int]]
     """Key and bytes of each file, by its path in the run folder."""
 
@@ -49,7 +55,7 @@ def newest_state(storage: Storage, job_id: str) -> State | None:
             return None
         with contextlib.suppress(FileNotFoundError):  # a later attempt has come, and deleted it
             found = json.loads(storage.read(_state_key(job_id, attempt)))
-            return State(attempt, {path: (key, size) for path, (key, size) in found["files"].items()})
+            return _state_of({"attempt": attempt, "serial": 0, **found})
 
 
 class Publisher:
@@ -68,11 +74,12 @@ class Publisher:
         self._stamps: dict[str, tuple[int, ...]] = {}
         self._serial = 0
 
-    def publish(self, whole: bool = False) -> None:
+    def publish(self, whole: bool = False, sign: bool = False) -> None:
         """Publish what has changed since the last time.
 
         Args:
             whole: also what is left out on the way.
+            sign: also where nothing has changed, as a sign of life.
 
         Raises:
             Fenced: a later attempt has published.
@@ -80,7 +87,7 @@ class Publisher:
         """
         with tempfile.TemporaryDirectory(dir=self.run, prefix=".published.") as folder:
             stamps, copies = self._copied(Path(folder), whole)
-            if stamps == self._stamps:
+            if stamps == self._stamps and not sign:
                 return
             there = self.storage.list(f"runs/{self.job_id}/")
             latest = max(_published(there), default=0)
@@ -94,7 +101,7 @@ class Publisher:
                 key = f"runs/{self.job_id}/{self.attempt}/{self._serial}/{path}"
                 self.storage.put(key, copy)
                 files[path] = key, copy.stat().st_size
-        text = json.dumps({"files": files})
+        text = json.dumps({"serial": self._serial, "files": files})
         self.storage.write(_state_key(self.job_id, self.attempt), text.encode())
         self._files, self._stamps = files, stamps
         named = {key for key, _ in files.values()}
@@ -122,6 +129,7 @@ def restore(storage: Storage, job_id: str, run: Path, attempt: int) -> None:
     """Bring a run folder to the last state that an earlier attempt has published, unless it has it, and make it this one's.
 
     Raises:
+        Fenced: a later attempt has it.
         StorageUnavailable: that cannot be known; nothing is changed.
     """
     here = content(run)
@@ -130,7 +138,7 @@ def restore(storage: Storage, job_id: str, run: Path, attempt: int) -> None:
         if state is None or here >= state.attempt:
             break
         with contextlib.suppress(FileNotFoundError):  # it was published anew meanwhile
-            _bring(storage, state, run)
+            _bring(storage, state, run, attempt)
             break
     own_content(run, attempt)
 
@@ -154,23 +162,46 @@ def look(storage: Storage, job_id: str, folder: Path) -> None:
     """Bring what users see of a run, all but checkpoints, to its last state, in a folder to look at."""
     state = newest_state(storage, job_id)
     while state is not None:
-        seen = folder / ".state.json"
+        before = _seen(folder)
+        files = {} if before is None else before.files
         try:
-            before = json.loads(seen.read_text())
-        except (FileNotFoundError, ValueError):
-            before = {}
-        try:
-            for path, (key, size) in state.files.items():
-                if before.get(path) != [key, size] and not path.startswith("checkpoints/"):
-                    storage.fetch(key, folder / path, size)
+            for path in _as_told(state.files):
+                if files.get(path) != state.files[path] and not path.startswith(_CHECKPOINTS):
+                    storage.fetch(state.files[path][0], folder / path, state.files[path][1])
         except FileNotFoundError:
             state = newest_state(storage, job_id)
             continue
-        if before != {path: list(file) for path, file in state.files.items()}:
+        for path in files.keys() - state.files.keys():
+            (folder / path).unlink(missing_ok=True)
+        if before != state:
             folder.mkdir(parents=True, exist_ok=True)
-            with written_beside(seen) as beside:
-                beside.write_text(json.dumps(state.files))
+            with written_beside(folder / SEEN) as beside:
+                beside.write_text(json.dumps(state._asdict()))
         return
+
+
+def seen_checkpoint(folder: Path) -> str | None:
+    """By what the checkpoint to go on from is known that a folder to look at lacks; None where there is none."""
+    seen = _seen(folder)
+    return seen and seen.files.get(_LAST, (None,))[0]
+
+
+def _seen(folder: Path) -> State | None:
+    """The state that a folder to look at has."""
+    try:
+        return _state_of(json.loads((folder / SEEN).read_text()))
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
+        return None
+
+
+def _state_of(told: dict[str, Any]) -> State:
+    files = {path: (key, size) for path, (key, size) in told["files"].items()}
+    return State(told["attempt"], told["serial"], files)
+
+
+def _as_told(paths: Iterable[str]) -> list[str]:
+    """Each before what tells of it: pictures before their frame, and all before how far the run is."""
+    return sorted(paths, key=lambda path: (path == "progress.json", path.startswith(f"{FOLDER}/"), path))
 
 
 def forget(storage: Storage, job_id: str) -> None:
@@ -179,20 +210,19 @@ def forget(storage: Storage, job_id: str) -> None:
         storage.delete(key)
 
 
-def _bring(storage: Storage, state: State, run: Path) -> None:
+def _bring(storage: Storage, state: State, run: Path, attempt: int) -> None:
     """The whole state beside, then in the place of what was there."""
-    run.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=run.parent, prefix=HIDDEN))
-    try:
+    with new_place(run.parent, BROUGHT) as place:
+        beside = place / "run"
         for path, (key, size) in state.files.items():
             storage.fetch(key, beside / path, size)
         own_content(beside, state.attempt)
-        beside.chmod(run.parent.stat().st_mode)
+        found = owner(run)
+        if found is not None and found.attempt > attempt:  # this worker stood still meanwhile
+            raise Fenced(f"attempt {found.attempt} has the run folder {run}, this is attempt {attempt}")
         with contextlib.suppress(FileNotFoundError):
-            run.rename(Path(tempfile.mkdtemp(dir=run.parent, prefix=HIDDEN)) / run.name)
+            run.rename(place / "before")
         beside.rename(run)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _paths(run: Path, whole: bool) -> list[str]:
@@ -201,7 +231,7 @@ def _paths(run: Path, whole: bool) -> list[str]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         inside = Path(folder).relative_to(run)
         found += [str(inside / name) for name in names if not name.startswith(".")]
-    return [path for path in found if path not in _OWN and (whole or not path.startswith(_LATE))]
+    return [path for path in found if path not in FILES and (whole or not path.startswith(_LATE))]
 
 
 def _in_order(paths: Iterable[str]) -> list[str]:
@@ -244,4 +274,5 @@ def _attempt_of(key: str) -> int:
 
 
 def _is_file(key: str) -> bool:
-    return not _STATE.fullmatch(key)
+    """Whether it is one of the run folder."""
+    return key.count("/") > 3

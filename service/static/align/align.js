@@ -2,10 +2,12 @@
 
 import { ask } from "../api.js";
 import { byId, button, h, svgElement } from "../dom.js";
+import { mapOf, thetaOf } from "../play/transforms.js";
 import { hush, tell } from "../train/tellings.js";
 import { sample } from "./sample.js";
 
 const LINES = 8; // of the grid, each way
+const PIECES = 32; // of each, where a spline bends it
 const SECONDS = 2; // of refinement
 const BETWEEN = "Between the fixed picture and the moving one";
 /** The files and the model, null for the first that aligns; `turn` counts the questions, of which only the last is answered. */
@@ -14,6 +16,7 @@ let parts = null;
 
 /** `model` and `version` of the query name the model. */
 export function open(path, query) {
+  hush();
   parts ??= build();
   const [name, version] = [query.get("model"), query.get("version")];
   state.model = name ? { model: name, ...(version && { version }) } : null;
@@ -99,6 +102,7 @@ async function trySample() {
 }
 
 async function lay() {
+  if (!state.moving && !state.fixed) return;
   if (!state.moving || !state.fixed) return void (parts.words.textContent = "Choose the other picture, too.");
   const turn = ++state.turn;
   const body = new FormData();
@@ -141,7 +145,7 @@ function slide() {
   parts.warped.style.clipPath = parts.fade.checked ? "none" : `inset(0 ${100 * (1 - share)}% 0 0)`;
 }
 
-/** The fixed picture's grid as it lies on the moving one; its border alone where theta is no matrix. */
+/** The fixed picture's grid as it lies on the moving one. */
 function showGrid() {
   const { answer } = state;
   const { lines, picture } = parts.slots.moving;
@@ -150,18 +154,16 @@ function showGrid() {
   const draw = () => {
     const [width, height] = [picture.naturalWidth, picture.naturalHeight];
     lines.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    const rows = answer.theta.matrix ? lattice(answer.theta.matrix, width, height) : [[...answer.outline, answer.outline[0]]];
+    const rows = lattice(mapOf(thetaOf(answer)), width, height);
     lines.replaceChildren(...rows.map((points) => svgElement("polyline", { points: points.join(" ") })));
   };
   picture.decode().then(draw, () => {});
 }
 
 /** Lines of points of the moving picture, in its pixels. */
-function lattice(matrix, width, height) {
-  const at = (x, y) => {
-    const [u, v, w = 1] = matrix.map(([a, b, c]) => a * x + b * y + c);
-    return [((u / w + 1) / 2) * width, ((v / w + 1) / 2) * height];
-  };
-  const steps = Array.from({ length: LINES + 1 }, (_, index) => (2 * index) / LINES - 1);
-  return steps.flatMap((fixed) => [steps.map((moving) => at(fixed, moving)), steps.map((moving) => at(moving, fixed))]);
+function lattice(map, width, height) {
+  const at = (point) => map(point).map((value, axis) => ((value + 1) / 2) * [width, height][axis]);
+  const along = (count) => Array.from({ length: count + 1 }, (_, index) => (2 * index) / count - 1);
+  const line = (pointOf) => along(PIECES).map((place) => at(pointOf(place)));
+  return along(LINES).flatMap((fixed) => [line((x) => [x, fixed]), line((y) => [fixed, y])]);
 }

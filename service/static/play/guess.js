@@ -50,9 +50,9 @@ export function showFailure(name, message, classNames) {
 const notSure = () => h("p.class.unsure", "Not sure");
 
 export function percent(probability, digits = 1) {
-  if (probability >= 0.9995 && probability < 1) return ">99.9%";
-  if (probability < 0.0005 && probability > 0) return "<0.1%";
-  return `${(100 * probability).toFixed(digits)}%`;
+  if (probability >= 0.9995 && probability < 1) return ">99.9\u00a0%";
+  if (probability < 0.0005 && probability > 0) return "<0.1\u00a0%";
+  return `${(100 * probability).toFixed(digits)}\u00a0%`;
 }
 
 function say(text) {

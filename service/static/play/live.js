@@ -56,5 +56,5 @@ export function createLive({ ask, show, fail }) {
     underWay = null;
   }
 
-  return { want, stop, isWaiting: () => wanted !== null };
+  return { want, stop };
 }

@@ -11,6 +11,7 @@ let choices = [];
 let preferred = null;
 let remark = null;
 const again = createAgain();
+let wait = new AbortController();
 
 /** The choice that this `{name, version}` means; the default one for null, undefined where it is not served. */
 export function served(wanted) {
@@ -20,8 +21,10 @@ export function served(wanted) {
 
 /** Ask for the models, until there are some; what stands in the way is told at the top of the page. */
 export async function loadModels(then) {
+  leaveModels();
+  const { signal } = (wait = new AbortController());
   try {
-    const { default_model: name, models, refused } = await ask("v1/models");
+    const { default_model: name, models, refused } = await ask("v1/models", { signal });
     again.worked();
     choices = models.flatMap(versionsOf);
     preferred = choices.find((choice) => choice.name === name) ?? choices[0] ?? null;
@@ -29,10 +32,17 @@ export async function loadModels(then) {
     else if (remark === null) hideNotice();
     then();
   } catch (error) {
+    if (signal.aborted) return;
     if (error.status === 401) return askForKey(then);
     showNotice(error.message);
     if (error.retryAfter) again.later(() => loadModels(then), error.retryAfter);
   }
+}
+
+/** Ask for them no longer. */
+export function leaveModels() {
+  again.cancel();
+  wait.abort();
 }
 
 export function askForKey(then) {

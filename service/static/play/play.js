@@ -10,7 +10,7 @@ import { createAsking, needsActivations } from "./asking.js";
 import { showFollowing } from "./follow.js";
 import { showFailure, showGuess, showNotSure } from "./guess.js";
 import { createLink } from "./link.js";
-import { askForKey, createPickers, hideRemark, loadModels, served, showRemark } from "./models.js";
+import { askForKey, createPickers, hideRemark, leaveModels, loadModels, served, showRemark } from "./models.js";
 import { createPad } from "./pad.js";
 import { cellsOf } from "./payload.js";
 import { createSight } from "./sight.js";
@@ -67,6 +67,7 @@ export async function open(path, query) {
 
 export function close() {
   isOpen = false;
+  leaveModels();
   asking.stop();
   link.stop();
 }
@@ -140,7 +141,7 @@ function showModels() {
     ...(missing.includes(model) ? { model: null, theta: null } : {}),
     ...(missing.includes(second) ? { second: null } : {}),
   });
-  if (missing.length) showRemark(`This service has no model ${missing.map(({ name }) => name).join(" and no ")}.`);
+  if (missing.length) showRemark(`This service has no classifier ${missing.map(({ name }) => name).join(" and no ")}.`);
   sources.relabel();
   const { theta: given } = store.get();
   const names = served(store.get().model)?.info.parameter_names;

@@ -5,7 +5,7 @@ import { changed, isStraight } from "./pose.js";
 import { STRAIGHT } from "./state.js";
 
 const degrees = (value) => `${Math.round(value)}°`.replace("-", "−");
-const hundredths = (value) => `${Math.round(100 * value)}%`.replace("-", "−");
+const hundredths = (value) => `${Math.round(100 * value)}\u00a0%`.replace("-", "−");
 const times = (value) => `${value.toFixed(2)}×`;
 const pieces = (value) => String(value);
 
@@ -62,7 +62,7 @@ export function createSliders(store) {
   };
 }
 
-/** Another way to lie, as far from straight as the network is trained on. */
+/** Another way to lie, by chance. */
 function shaken({ view, source }) {
   const between = (least, most) => least + Math.random() * (most - least);
   const changes = {

@@ -4,7 +4,7 @@ import { ask } from "../api.js";
 import { byId, h } from "../dom.js";
 import { addressOf, hush, tell } from "./tellings.js";
 import { button, confirmed, sayings, scrolls } from "./html.js";
-import { createUpload, leftOut, trainOn } from "./upload.js";
+import { createUpload, leftOut, trainOn, trainOnOwn } from "./upload.js";
 import { ago, bytes, count, number } from "./words.js";
 
 const MOST_CLASSES = 24;
@@ -55,7 +55,7 @@ function card(set, signal) {
     { id: `set-${name}`, tabIndex: -1 },
     h("div.heading", h("h3", name), h("div.actions",
       button("Delete", () => remove(set, wrong), { ariaLabel: `Delete ${name}` }),
-      h("a.button", { href: trainOn(name), ariaLabel: `Train on this: ${name}` }, "Train on this"))),
+      h("a.button", { href: trainOnOwn(set), ariaLabel: `Train on this: ${name}` }, "Train on this"))),
     h("p.legend", factsOf(set, classes.length), " · added ", ago(set.created)),
     wrong, bars(classes), details,
   );

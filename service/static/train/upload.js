@@ -13,7 +13,7 @@ export function createUpload(view, say, added) {
     say, added, taken: null, sending: null,
     file: h("input.unseen", { id: "set-file", type: "file", accept: ".zip,.npz" }),
     name: h("input", { id: "set-name", type: "text", maxLength: 64, autocomplete: "off", "aria-describedby": "set-wrong" }),
-    chosen: h("span.legend", "or drop it here: a zip file with a folder for each class, or .npz arrays"),
+    chosen: h("span.legend", "or drop it here: a zip file with a folder for each class, or .npz arrays; for an aligner also one of pictures alone"),
     wrong: h("p.wrong", { id: "set-wrong", role: "alert" }),
     bar: h("progress", { max: 1, ariaLabel: "Sent" }),
     words: h("span", { role: "status" }),
@@ -47,7 +47,7 @@ function take(panel, [file, ...others]) {
   panel.wrong.textContent = "";
   hush(panel.result);
   if (others.length || !/\.(zip|npz)$/i.test(file.name)) {
-    panel.wrong.textContent = "A data set is one .zip or .npz file. Zip the folder that holds the class folders.";
+    panel.wrong.textContent = "A data set is one .zip or .npz file. Zip the folder that holds the pictures or their class folders.";
     return;
   }
   panel.taken = file;
@@ -78,7 +78,8 @@ async function start(panel) {
   if (!report) return name.focus();
   panel.chosen.textContent = "or drop one more here";
   const said = `: ${count(report.images, "picture")} in ${count(Object.keys(report.classes).length, "class", "classes")}. `;
-  const line = h("p", h("b", report.name), said, h("a", { href: trainOn(report.name) }, "Train on it"));
+  const alone = isForAligners(report) ? ". A classifier needs 2 classes, an aligner none." : "";
+  const line = h("p", h("b", report.name), said, h("a", { href: trainOnOwn(report) }, "Train on it"), alone);
   panel.result.replaceChildren(line, ...leftOut(report));
   panel.result.hidden = false;
   panel.result.focus();
@@ -127,4 +128,6 @@ export function leftOut({ refused, refused_count: total, ignored_count: ignored 
   ];
 }
 
-export const trainOn = (dataset, preset = "pictures") => `#jobs/new?${new URLSearchParams({ preset, dataset })}`;
+export const trainOn = (dataset, preset) => `#jobs/new?${new URLSearchParams({ preset, dataset })}`;
+export const trainOnOwn = (set) => trainOn(set.name, isForAligners(set) ? "align" : "pictures");
+const isForAligners = ({ classes }) => Object.keys(classes).length < 2;

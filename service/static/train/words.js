@@ -6,7 +6,7 @@ export const ENDED = ["succeeded", "failed", "cancelled"];
 
 export const number = (value) => value.toLocaleString("en");
 export const count = (value, noun, plural = `${noun}s`) => `${number(value)} ${value === 1 ? noun : plural}`;
-export const percent = (share) => `${(100 * share).toFixed(1)} %`;
+export const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
 export const upper = (text) => text[0].toUpperCase() + text.slice(1);
 
 export function bytes(size) {

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +57,15 @@ def test_links_to_pictures_are_sent_as_what_they_lead_to_and_loops_end(photos: P
     with zipfile.ZipFile(io.BytesIO(b"".join(DatasetBody(photos)()))) as archive:
         assert archive.read("cat/link.png") == PICTURES[3]
         assert max(name.count("/") for name in archive.namelist()) == 3
+
+
+def test_pictures_alone_are_sent_where_no_folder_holds_one(photos: Path) -> None:
+    for folder in ("cat", "dog"):
+        shutil.rmtree(photos / folder)
+    (photos / "notes").mkdir()
+    (photos / "notes/1.txt").write_text("x")
+    with zipfile.ZipFile(io.BytesIO(b"".join(DatasetBody(photos)()))) as archive:
+        assert archive.namelist() == ["cover.png"]
 
 
 @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.write_text("x")])

@@ -71,7 +71,9 @@ def test_what_cannot_be_aligned_is_one_line(tmp_path: Path, capsys: pytest.Captu
     assert main(["align", str(tmp_path / "none.png"), other]) == 2
     assert "error: moving must be a picture that can be read" in capsys.readouterr().err
     assert main(["align", flat, other]) == 2
-    assert "error: moving must show something: it is flat" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith("nothing on it says where it lies, got one colour\n")
+    assert main(["align", other, other, "--refine", "-1"]) == 2
+    assert "error: refine must be seconds in [0, 600], got -1.0" in capsys.readouterr().err
     assert main(["align", other, other, "-o", other]) == 2
     assert "output must be a new file" in capsys.readouterr().err
     assert main(["align", other, other, "--model", str(SHIPPED)]) == 2

@@ -15,8 +15,10 @@ from service.datasets.refusals import RefusedUpload
 from tests.service.conftest import encode, picture
 from tests.service.datasets.conftest import Check
 from tests.service.datasets.zips import PICTURES, changed, good, zipped
-from training.config import DataConfig
+from training.config import DataConfig, TrainingConfig
 from training.data import DATASETS
+from training.data.datamodule import DataModule
+from training.fit import check_data_for
 
 
 def test_the_pictures_are_kept_as_they_are_and_training_reads_them(checked: Check) -> None:
@@ -44,6 +46,23 @@ def test_folders_for_training_and_for_the_test_stay(checked: Check) -> None:
     assert (found.report.classes, found.report.test_images) == ({"cat": 6, "dog": 6}, 4)
     data = DATASETS["folder"](DataConfig(name="folder", root=str(found.folder / "images"), size=(8, 8)))
     assert (len(data.train), len(data.test)) == (8, 4)
+
+
+@pytest.mark.parametrize(("around", "class_name"), [("", "pictures"), ("photos/", "photos"), ("a/photos/", "photos")])
+def test_pictures_alone_are_one_class_that_an_aligner_is_trained_on(
+    checked: Check, around: str, class_name: str
+) -> None:
+    files = {f"{around}{number}.png": PICTURES[number % 4] for number in range(5)}
+    found = checked(zipped({**files, f"{around}notes.txt": b"x", f"{around}.DS_Store": b"x"}))
+    assert found.report.classes == {class_name: 5}
+    assert list(found.reasons) == [f"{around}notes.txt"]
+    data = DataConfig(name="folder", root=str(found.folder / "images"), size=(8, 8))
+    config = TrainingConfig(name="laid", task="align", data=data)
+    module = DataModule(config)
+    check_data_for(config, module)
+    assert module.class_names == (class_name,)
+    with Image.open(found.folder / "sheet.png") as sheet:
+        assert sheet.size == (190 + 5 * 68, 4 + 68)
 
 
 def test_what_systems_leave_in_folders_is_left_out(checked: Check) -> None:
@@ -119,12 +138,12 @@ def test_damaged_and_oddly_packed_files_are_refused_alone(checked: Check) -> Non
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        ({}, "it holds no pictures in class folders, such as cat/1.png and dog/1.png"),
+        ({}, "it holds no pictures, such as cat/1.png and dog/1.png"),
+        ({"1.txt": b"x"}, "it holds no pictures.*first of 1 refused"),
         (
-            {"1.png": PICTURES[0], "2.png": PICTURES[1]},
-            "no pictures in class folders.*first of 2 refused.*no class folder",
+            {f"{number}.png": PICTURES[0] for number in range(3)},
+            "class 'pictures' has 3 .*; every class needs at least 4",
         ),
-        ({f"cat/{number}.png": PICTURES[0] for number in range(5)}, "it has one class alone, 'cat'; at least 2"),
         (
             {**good(), "owl/1.png": PICTURES[0]},
             "class 'owl' has 1 picture that can be read; every class needs at least 3",

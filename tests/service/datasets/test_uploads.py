@@ -14,13 +14,13 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from service.app import create_app
-from service.datasets.places import new_place
-from service.datasets.store import DatasetStore
+from service.datasets.store import UPLOAD, DatasetStore
 from service.settings import Settings
 from tests.service.conftest import bearer, serving
 from tests.service.datasets.test_arrays import IMAGES, LABELS, npz
 from tests.service.datasets.test_zip_attacks import bomb
 from tests.service.datasets.zips import PICTURES, good, link, zipped
+from training.hidden import new_place
 from training.jobs.store import JobStore
 
 ZIP = {"Content-Type": "application/zip"}
@@ -225,7 +225,7 @@ def test_what_a_killed_process_left_is_deleted_and_what_is_on_its_way_is_not(hom
     left = home / "datasets/.upload.left", home / "datasets/.deleted.left"
     for place in left:
         (place / "set/images").mkdir(parents=True)
-    with new_place(home / "datasets") as place, serving(home) as client:
+    with new_place(home / "datasets", UPLOAD) as place, serving(home) as client:
         assert entries(home) == [place.name]
         left[0].mkdir()
         assert upload(client, zipped(good())).status_code == 201

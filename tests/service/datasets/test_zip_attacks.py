@@ -94,7 +94,7 @@ def over_the_directory() -> bytes:
         (lambda: with_entry("cat/", b"bytes"), "is a folder that holds bytes"),
         (lambda: changed(zipped(good()), "cat/1.png", flags=1), "'cat/1.png' is encrypted"),
         (lambda: with_entry("__MACOSX/../../9.png"), "has empty or dotted parts"),
-        (lambda: b"PK\5\6" + bytes(18), "holds no pictures in class folders"),
+        (lambda: b"PK\5\6" + bytes(18), "holds no pictures, such as"),
         (lambda: b"", "neither a zip file nor an .npz file"),
         (lambda: b"\x1f\x8b" + bytes(1000), "neither a zip file nor an .npz file"),
         (lambda: zipped(good())[:-1], "neither a zip file nor an .npz file"),

@@ -89,6 +89,16 @@ def test_a_data_set_of_the_service_is_named(
     assert job["id"] in store.jobs_using("my-photos")
 
 
+def test_one_class_alone_is_for_an_aligner(api: httpx2.Client, photos: Path) -> None:
+    (photos / REPORT).write_text('{"classes": {"pictures": 9}}')
+    own = {"data": {"name": "my-photos"}}
+    refused = api.post("/v1/jobs", json={"preset": "pictures", **own})
+    assert refused.status_code == 422
+    said = "data.name must be a set of 2 classes at least for task classify (align needs none)"
+    assert refused.json()["detail"] == f"{said}, got 'my-photos' with 'pictures' alone"
+    assert post(api, {"preset": "align", **own}).json()["dataset"] == "my-photos"
+
+
 def test_a_job_whose_data_set_was_deleted_is_found_by_its_key_and_does_not_go_on(
     api: httpx2.Client, store: JobStore, photos: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+from datetime import datetime
 from pathlib import Path
 
 import httpx2
@@ -11,8 +12,11 @@ import torch
 from service.jobs.checkpoints import step_of
 from service.jobs.files import is_public, open_file
 from tests.service.jobs.driven import REPORT, begun, config, finished
+from tests.service.models.test_store import serve
 from training.jobs.job import Job
 from training.jobs.store import JobStore
+from training.storage.places import FolderStorage
+from training.storage.runs import Publisher
 
 
 @pytest.fixture
@@ -114,7 +118,9 @@ def test_a_job_without_a_run_folder_has_no_files(api: httpx2.Client, store: JobS
     assert api.get(f"/v1/jobs/{job.id}/artifacts/config.json").status_code == 404
 
 
-def test_checkpoints_are_listed_with_their_steps(api: httpx2.Client, done: Job, job_home: Path) -> None:
+def test_checkpoints_are_listed_with_their_steps_also_where_another_machine_has_them(
+    api: httpx2.Client, done: Job, job_home: Path, tmp_path: Path
+) -> None:
     folder = job_home / "runs" / done.id / "checkpoints"
     folder.mkdir()
     for name, step in (("best", 7), ("last", 70_000)):
@@ -124,6 +130,14 @@ def test_checkpoints_are_listed_with_their_steps(api: httpx2.Client, done: Job, 
     listed = api.get(f"/v1/jobs/{done.id}/checkpoints").json()["checkpoints"]
     assert [(entry["name"], entry["step"]) for entry in listed] == [("best.ckpt", 7), ("last.ckpt", 70_000)]
     assert listed[0]["bytes"] == (folder / "best.ckpt").stat().st_size
+
+    (tmp_path / "mounted").mkdir()
+    Publisher(FolderStorage(tmp_path / "mounted"), done.id, folder.parent, done.attempt).publish()
+    place = {"storage": str(tmp_path / "mounted"), "database": f"sqlite:///{job_home}/jobs.sqlite"}
+    with serve(tmp_path / "replica", **place) as replica:
+        told = replica.get(f"/v1/jobs/{done.id}/checkpoints").json()["checkpoints"]
+    assert [{**entry, "time": None} for entry in told] == [{**entry, "time": None} for entry in listed]
+    assert datetime.fromisoformat(told[0]["time"]) >= datetime.fromisoformat(listed[0]["time"])
 
 
 def test_the_step_of_what_is_no_checkpoint_is_unknown(tmp_path: Path) -> None:

@@ -13,14 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from service.datasets.shared import SharedDatasets
 from service.datasets.store import open_datasets
+from service.jobs.deleting import delete, sweep
 from service.models.shelf import open_shelf
 from service.settings import Settings
 from tests.databases import end_with_parent
 from tests.objects import Store, needs_store, object_store
+from tests.service.jobs.driven import config, store_at
 from tests.service.models.test_store import serve
 from tests.training.jobs.workers import ended, submit, trainings, wait_for
 from tests.training.runs import restless, same_weights, step_of, trained_apart
+from training.jobs.states import Forbidden
 from training.jobs.store import JobStore
 from training.storage.places import FolderStorage, NotExclusive, StorageUnavailable, open_storage
 from training.storage.runs import newest_state
@@ -102,6 +106,8 @@ def test_a_run_goes_from_machine_to_machine_and_on_while_the_storage_is_gone(tmp
             assert {"config.json", "model.safetensors", "report/index.html"} <= set(paths)
             assert client.get(f"{here}/artifacts/result.json").json()["status"] == "succeeded"
             assert client.get(f"{here}/logs?tail=1").text
+            kept = {entry["name"]: entry["step"] for entry in client.get(f"{here}/checkpoints").json()["checkpoints"]}
+            assert kept["last.ckpt"] == 10 * EPOCHS and kept["best.ckpt"] in steps
             assert client.get(here).json()["links"]["report"]
             assert client.delete(here).status_code == 204
             assert not open_storage(store.url).list("runs/")
@@ -183,3 +189,49 @@ def test_a_store_without_conditions_keeps_nothing_of_a_data_set_that_it_refuses(
     with pytest.raises(NotExclusive):
         sets.put(checked_set(tmp_path / "one" / "fetched" / "uploads" / "set"), "pets")
     assert not [path for path in (tmp_path / "mounted").rglob("*") if path.is_file()]
+
+
+def test_a_deletion_that_the_storage_does_not_hear_is_made_up_for_and_one_of_a_job_that_goes_on_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mounted").mkdir()
+    settings = Settings(home=tmp_path / "home", storage=str(tmp_path / "mounted"))
+    with contextlib.closing(store_at(tmp_path / "home")) as jobs:
+        first, second = (jobs.cancel(jobs.create(config())[0].id) for _ in range(2))
+        storage = FolderStorage(tmp_path / "mounted")
+        for job in (first, second):
+            storage.write(f"runs/{job.id}/1/state.json", b'{"files": {}}')
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                jobs, "delete", lambda job: (storage.root.rename(tmp_path / "off"), JobStore.delete(jobs, job))
+            )
+            delete(jobs, first.id, settings)
+        with pytest.raises(StorageUnavailable):
+            delete(jobs, second.id, settings)
+        (tmp_path / "off").rename(storage.root)
+        with monkeypatch.context() as patch:
+            patch.setattr(jobs, "delete", lambda job: (jobs.resume(job), JobStore.delete(jobs, job)))
+            with pytest.raises(Forbidden):
+                delete(jobs, second.id, settings)
+        assert [job.id for job in jobs.list()] == [second.id] and len(storage.list("runs/")) == 2
+        sweep(jobs, settings)
+        assert [*storage.list("runs/")] == [f"runs/{second.id}/1/state.json"]
+
+
+def test_what_is_left_of_a_post_that_was_cut_off_is_deleted_a_day_later(tmp_path: Path) -> None:
+    (tmp_path / "mounted" / "datasets").mkdir(parents=True)
+    sets = SharedDatasets(Settings(home=tmp_path / "one", storage=str(tmp_path / "mounted")))
+    sets.put(checked_set(tmp_path / "one" / "fetched" / "uploads" / "set"), "pets")
+    (tmp_path / "file").write_bytes(b"pictures")
+    for key in ("pets/left/pictures.zip", "birds/left/pictures.zip", "birds/left/.beside.1", "birds/new/sheet.png"):
+        sets.storage.put(f"datasets/{key}", tmp_path / "file")
+    before = time.time() - 2 * 86400
+    for path in (tmp_path / "mounted").rglob("*"):
+        if path.name != "sheet.png" or path.parent.name != "new":
+            os.utime(path, (before, before))
+    sets.sweep()
+    assert [found.name for found in sets.list()] == ["pets"] and sets.keep("pets")[1].folder.is_dir()
+    kept = sorted(path.parent.name for path in (tmp_path / "mounted").rglob("*") if path.is_file())
+    assert kept == sorted(["new", "pets", *[json.loads(sets.storage.read("datasets/pets/set.json"))["place"]] * 2])
+    sets.storage.root.rename(tmp_path / "off")
+    sets.sweep()  # tells the log

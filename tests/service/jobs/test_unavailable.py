@@ -1,5 +1,6 @@
 """A database that does not answer: jobs are refused for the moment, everything else goes on."""
 
+import contextlib
 import signal
 import sqlite3
 import subprocess
@@ -35,6 +36,13 @@ def predict(api: httpx2.Client) -> int:
     return api.post("/v1/predict", content=encode(picture()), headers=headers).status_code
 
 
+def newer(file: Path) -> None:
+    """As a program of the future leaves it."""
+    with contextlib.closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = ?", (NEWER,))
+        connection.execute("ALTER TABLE jobs RENAME COLUMN process TO processes")
+
+
 def test_without_its_database_the_service_serves_and_says_so_of_jobs(prepared: None, home: Path) -> None:
     settings = Settings(home=home, database=NOWHERE)
     with serving(settings) as address, httpx2.Client(base_url=f"http://{address}", timeout=30) as api:
@@ -51,10 +59,15 @@ def test_a_database_of_a_newer_version_is_left_alone(
     prepared: None, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store_at(home).close()
-    with sqlite3.connect(home / "jobs.sqlite") as connection:
-        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = ?", (NEWER,))
-    connection.close()
-    with serving(Settings(home=home)) as address, httpx2.Client(base_url=f"http://{address}") as api:
+    with (
+        serving(Settings(home=home)) as before,
+        serving(Settings(home=home)) as address,
+        httpx2.Client(base_url=f"http://{address}") as api,
+    ):
+        assert httpx2.get(f"http://{before}/v1/jobs").status_code == 200
+        newer(home / "jobs.sqlite")
+        answer = httpx2.get(f"http://{before}/v1/jobs")
+        assert (answer.status_code, "a newer stn has upgraded it" in answer.json()["detail"]) == (503, True)
         for _ in range(2):
             answer = api.get("/v1/jobs")
             assert (predict(api), answer.status_code, "retry-after" in answer.headers) == (200, 503, False)

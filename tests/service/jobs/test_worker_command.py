@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -14,8 +13,8 @@ import pytest
 
 from tests.databases import PostgreSQL, postgresql
 from tests.service.jobs.driven import store_at
+from tests.service.jobs.test_unavailable import newer
 from tests.training.jobs.workers import wait_for
-from training.jobs.upgrade import VERSION_TABLE
 
 __all__ = ["postgresql"]
 
@@ -71,8 +70,12 @@ def test_a_worker_waits_for_a_database_that_does_not_answer_yet_and_says_so_once
 @pytest.mark.slow
 def test_a_worker_ends_at_a_database_of_a_newer_version(tmp_path: Path) -> None:
     store_at(tmp_path).close()
-    with contextlib.closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as connection, connection:
-        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    with working(tmp_path) as process:
+        wait_for(lambda: "runs the jobs" in said(tmp_path) or process.poll() is not None)
+        newer(tmp_path / "jobs.sqlite")
+        assert process.wait(60) == 1
+    assert "Install that version again" in said(tmp_path) and "what is trained goes on" in said(tmp_path)
+    assert "Traceback" not in said(tmp_path)
     with working(tmp_path) as process:
         assert process.wait(120) == 2
     assert said(tmp_path).count("a newer stn has upgraded it") == 1

@@ -12,7 +12,8 @@ from tests.objects import needs_store, object_store
 from tests.service.conftest import write_model
 from tests.service.models.test_store import predict, serve, version_of, wait_until
 from training.storage.cache import Cache
-from training.storage.places import FolderStorage, NotExclusive, ObjectStorage, StorageUnavailable, open_storage
+from training.storage.objects import ObjectStorage
+from training.storage.places import FolderStorage, NotExclusive, StorageUnavailable, open_storage
 
 
 def body(seed: int, folder: Path) -> bytes:

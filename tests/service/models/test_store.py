@@ -161,6 +161,9 @@ def test_a_new_version_answers_once_it_is_loaded_and_the_one_before_until_then(
         assert predict(client)["version"] == 1
         assert version_of(client, 2)["state"] == "loading"
         assert client.get("/v1/models/tiny").json()["default_version"] == 1
+        late = client.post("/v1/predict?version=2", content=IMAGE, headers={**PNG, "X-Request-Timeout": "0.1"})
+        assert late.status_code == 504
+        assert "while the model was being loaded" in late.json()["detail"]
         cue.set()
         wait_until(lambda: predict(client)["version"] == 2)
         assert version_of(client, 2)["state"] == "loaded"

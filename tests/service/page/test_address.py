@@ -90,7 +90,7 @@ def test_a_bad_link_opens_the_empty_pad_with_a_sentence(browser: Browser, addres
 
 def test_a_link_to_a_model_that_is_not_served_is_answered_by_another(browser: Browser, address: str) -> None:
     with open_page(browser, f"{address}/#play?d=QAPmCOYE3AJ89QGUBA&model=cats&theta=1,2&second=dogs/3") as page:
-        expect(page.locator("#notice")).to_have_text("This service has no model cats and no dogs.")
+        expect(page.locator("#notice")).to_have_text("This service has no classifier cats and no dogs.")
         expect(page.locator("#headline .class")).to_have_text("7")
 
 

@@ -150,7 +150,7 @@ def test_a_guess_below_half_is_none(page: Page) -> None:
     page.get_by_role("button", name="A 2, turned by 25° anticlockwise").click()
     page.locator("#view-angle").fill("90")  # further than any that the network was trained on
     expect(page.locator("#headline .class")).to_have_text("Not sure")
-    expect(page.locator("#headline .probability").first).to_contain_text("less than 50%")
+    expect(page.locator("#headline .probability").first).to_contain_text("less than 50 %")
 
 
 def test_the_shell_line_gives_the_same_answer(page: Page) -> None:
@@ -180,7 +180,7 @@ def test_handles_move_turn_and_size_by_mouse_and_by_keyboard(page: Page) -> None
     page.mouse.move(x + 60, y, steps=5)
     page.mouse.up()
     share = 60 / (page.locator("#pad").bounding_box() or {})["width"]
-    expect(page.locator("label[for=view-x] ~ output")).to_have_text(f"{100 * share:.0f}%")
+    expect(page.locator("label[for=view-x] ~ output")).to_have_text(f"{100 * share:.0f} %")
     page.locator(".handle.size").focus()
     for _ in range(3):
         page.keyboard.press("ArrowRight")

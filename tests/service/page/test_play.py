@@ -155,6 +155,22 @@ def test_a_service_that_is_gone_is_asked_again_less_and_less_and_only_while_the_
         expect(page.locator("#headline .runner-up")).to_be_visible()
 
 
+def test_models_are_asked_for_no_longer_once_one_has_left(browser: Browser, address: str) -> None:
+    asked: list[str] = []
+    with open_page(browser, address, lambda page: page.clock.install()) as page:
+        page.route("**/v1/models", lambda route: (asked.append(route.request.url), route.abort()))
+        page.evaluate("location.hash = '#play?grid=1'")
+        expect(page.locator("#notice")).to_contain_text("The service does not answer")
+        page.get_by_role("link", name="Align").click()
+        expect(page.locator("#align h2")).to_be_visible()
+        expect(page.locator("#notice")).to_be_hidden()
+        _pass(page, 60)
+        assert len(asked) == 1
+        page.get_by_role("link", name="Play").click()
+        expect(page.locator("#notice")).to_be_visible()
+        assert len(asked) == 2
+
+
 def _pass(page: Page, seconds: int) -> None:
     """So much time on the page's own clock, and a little here for what that begins."""
     page.clock.fast_forward(1000 * seconds)

@@ -196,6 +196,7 @@ def test_arrow_keys_move_a_corner_and_shift_moves_it_far(page: Page) -> None:
     until_told(page)
     near = places(page)[2]
     page.keyboard.press("Shift+ArrowUp")
+    until_told(page)
     far = places(page)[2]
     np.testing.assert_allclose(near - here, [0.24, 0], atol=0.05)  # a hundredth of the picture
     np.testing.assert_allclose(far - near, [0, -2.4], atol=0.05)
@@ -304,7 +305,9 @@ def test_answers_stand_side_by_side(page: Page) -> None:
     for item, answer in zip(page.locator(".comparison li").all()[:2], (own, off), strict=True):
         best = sorted(answer["probabilities"].items(), key=lambda pair: -pair[1])[:2]
         assert item.locator(".name").all_inner_texts() == [name for name, _ in best]
-        assert item.locator(".value").all_inner_texts() == [f"{100 * value:.1f}%" for _, value in best]
+        assert item.locator(".value").all_inner_texts() == [
+            f"{100 * value:.1f}\N{NO-BREAK SPACE}%" for _, value in best
+        ]
         assert item.locator("img").get_attribute("src") == answer["transformed"]
     assert own["transformed"] != off["transformed"]
     expect(page.locator(".comparison li").nth(2).locator("img")).to_be_hidden()
@@ -335,6 +338,7 @@ def draw(page: Page, model: str) -> Any:
         "sight",
         """({ createSight }) => {
             window.thetas = [];
+            window.heard = 0;
             const told = { onTheta: (theta) => thetas.push(theta), onReset: () => thetas.push("reset") };
             window.sight = createSight(document.querySelector("#drawn"), told);
         }""",
@@ -345,8 +349,13 @@ def draw(page: Page, model: str) -> Any:
 
 
 def until_told(page: Page) -> None:
-    """Until theta by hand is wanted."""
-    page.evaluate("async () => { while (!thetas.length) await new Promise(requestAnimationFrame); }")
+    """Until theta by hand is wanted again."""
+    page.evaluate(
+        """async () => {
+            while (thetas.length === heard) await new Promise(requestAnimationFrame);
+            heard = thetas.length;
+        }"""
+    )
 
 
 def show(page: Page, answer: Any, model: str, **more: bool) -> None:

@@ -68,12 +68,28 @@ def test_a_dropped_file_is_taken_and_a_taken_name_is_said_at_the_name(page: Page
 
 
 def test_what_is_no_data_set_is_refused_in_a_sentence(page: Page) -> None:
-    choose(page, "one.zip", zipped({"alone": 5}))
+    choose(page, "one.zip", zipped({"alone": 1}))
     page.keyboard.press("Enter")
     expect(page.locator("#set-wrong")).to_contain_text("class")
     expect(page.locator("#set-wrong")).to_have_text(re.compile(r"^[A-Z].*\.$"))
     drop(page, "#data", "picture.png", b"x")
     expect(page.locator("#set-wrong")).to_contain_text("one .zip or .npz file")
+
+
+def test_pictures_alone_are_for_an_aligner(page: Page) -> None:
+    choose(page, "alone.zip", zipped({"": 5}))
+    page.keyboard.press("Enter")
+    result = page.locator("#data .result")
+    expect(result).to_contain_text("alone: 5 pictures in 1 class. Train on it. A classifier needs 2 classes")
+    expect(page.locator("#set-alone")).to_contain_text("5 pictures · 1 class ·")
+    result.get_by_role("link").click()
+    expect(page.locator("input[name=preset]:checked")).to_have_value("align")
+    page.locator("input[name=preset][value=pictures]").check()
+    page.get_by_role("button", name="Start training").click()
+    expect(page.locator("#field-data\\.name-wrong")).to_have_text(
+        "Data set must be a set of 2 classes at least for task classify (align needs none), got 'alone' with 'pictures' "
+        "alone."
+    )
 
 
 def test_an_upload_on_its_way_is_cancelled(page: Page) -> None:

@@ -32,7 +32,7 @@ def opened(
 
 
 def zipped(classes: Mapping[str, int], **others: bytes) -> bytes:
-    """A zip file with so many pictures of each class, and other files by name."""
+    """A zip file with so many pictures of each class, or of the class "" alone, and other files by name."""
     numbers = np.random.default_rng(0)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
@@ -40,7 +40,7 @@ def zipped(classes: Mapping[str, int], **others: bytes) -> bytes:
             for index in range(count):
                 picture = io.BytesIO()
                 Image.fromarray(numbers.integers(0, 256, (16, 16), dtype=np.uint8)).save(picture, "PNG")
-                archive.writestr(f"{name}/{index}.png", picture.getvalue())
+                archive.writestr(f"{name}/{index}.png".lstrip("/"), picture.getvalue())
         for name, content in others.items():
             archive.writestr(name, content)
     return file.getvalue()

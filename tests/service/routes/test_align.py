@@ -83,7 +83,7 @@ def test_a_picture_lies_on_itself_in_every_kind_of_answer(api: httpx2.Client) ->
 def test_pictures_of_other_size_and_colour_are_brought_together(api: httpx2.Client) -> None:
     found = align(api, png_of(photo(120, 160, colour=True)), png_of(photo(60, 80))).json()
     assert found["notes"] == [
-        "moving was stretched from 120x160 to 60x80",
+        "moving was stretched from 160 x 120 to 80 x 60 (width x height)",
         "moving was turned grey to be compared",
     ]
     assert (pixels(found["warped"]).shape, found["width"], found["height"]) == ((60, 80, 3), 80, 60)

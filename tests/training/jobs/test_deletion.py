@@ -11,14 +11,15 @@ import pytest
 from tests.databases import mostly_sqlite
 from tests.training.jobs.rows import config, running
 from tests.training.jobs.workers import PROGRAM, wait_for, worker
-from training.jobs.deletion import delete_job, sweep
+from training.jobs.deletion import delete_row, sweep
+from training.jobs.folders import remove_run
 from training.jobs.job import Job, JobNotFound
 from training.jobs.states import Forbidden
 from training.jobs.store import JobStore
 
 KILLED = """
 import os, pathlib, signal, sys
-from training.jobs import deletion
+from training.jobs import deletion, folders
 from training.jobs.store import JobStore
 url, runs, job, where = sys.argv[1:]
 store = JobStore(url)
@@ -27,10 +28,11 @@ def die(*_, **__):
 if where == "before the row":
     store.delete = die
 elif where == "before the folder":
-    deletion.remove_run = die
+    folders.remove_run = die
 else:
-    deletion.remove_run.__globals__["shutil"].rmtree = die
-deletion.delete_job(store, pathlib.Path(runs), job)
+    folders.shutil.rmtree = die
+deletion.delete_row(store, pathlib.Path(runs), job)
+folders.remove_run(pathlib.Path(runs), job)
 """
 
 
@@ -40,6 +42,11 @@ def done(store: JobStore, runs: Path) -> Job:
     (runs / job.id / "checkpoints").mkdir(parents=True)
     (runs / job.id / "checkpoints" / "last.ckpt").write_text("100")
     return job
+
+
+def delete_job(store: JobStore, runs: Path, job_id: str) -> None:
+    delete_row(store, runs, job_id)
+    remove_run(runs, job_id)
 
 
 def cut_short(url: str, runs: Path, job: Job, where: str) -> None:

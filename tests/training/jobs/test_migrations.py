@@ -12,6 +12,7 @@ from sqlalchemy import MetaData, Table, insert, inspect, select, text
 from tests.training.jobs.racers import race
 from tests.training.jobs.rows import PLACE, WORKER, again, config, running
 from training.jobs.database import Database
+from training.jobs.job import NewerDatabase
 from training.jobs.store import JobStore
 from training.jobs.tables import metadata
 from training.jobs.upgrade import VERSION_TABLE, upgrade, version_of
@@ -55,6 +56,12 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(store: JobStore
         with database.read() as connection:
             assert version_of(connection) == "0999"
     assert len(store.list()) == 1
+    with contextlib.closing(Database(database_url)) as database, database.write() as connection:
+        connection.execute(text("ALTER TABLE jobs RENAME COLUMN process TO processes"))
+        connection.execute(text("DROP TABLE workers"))
+    for statement in (store.list, lambda: store.sign(WORKER, PLACE, 1), lambda: store.create(config())):
+        with pytest.raises(NewerDatabase, match="got 0999"):  # also where it was opened before
+            statement()
 
 
 def test_processes_that_start_together_make_the_tables_once(database_url: str) -> None:

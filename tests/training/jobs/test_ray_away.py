@@ -1,8 +1,10 @@
 """A cluster that does not answer: what is decided without it, by the run folder alone."""
 
+import contextlib
 import dataclasses
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,19 +73,43 @@ def test_a_process_is_found_again_by_its_attempt(
     assert Ray(NOWHERE, slots=1).find(job, run) == found
 
 
+@contextlib.contextmanager
+def answering(answer: str) -> Iterator[tuple[str, list[bytes]]]:
+    """The address of a server that gives this answer to the first who asks, and what it was asked."""
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer_one() -> None:
+            with contextlib.suppress(OSError):  # nobody came
+                connection, _ = server.accept()
+                with connection:
+                    asked.append(connection.recv(65536))
+                    connection.sendall(answer.encode())
+
+        thread = threading.Thread(target=answer_one)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", asked
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_the_token_goes_to_the_clusters_address_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering("") as (elsewhere, caught):
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, elsewhere)
+        monkeypatch.setenv("RAY_AUTH_MODE", "token")
+        monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef")
+        referral = f"HTTP/1.1 302 Found\r\nLocation: {elsewhere}/\r\nContent-Length: 0\r\n\r\n"
+        with answering(referral) as (address, asked), pytest.raises(Refused, match="answers 302: Found"):
+            Api(address).get("job-1")
+    assert b"Authorization: Bearer 0123456789abcdef" in asked[0] and caught == []
+
+
 @pytest.mark.parametrize(("status", "error"), [("200 OK", Unanswered), ("500 Internal Server Error", Refused)])
 def test_an_answer_that_breaks_off_is_none(status: str, error: type[Exception]) -> None:
     """The head is killed in the middle of it; what asks must live on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def answer() -> None:
-            connection, _ = server.accept()
-            with connection:
-                connection.recv(65536)
-                connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 100\r\n\r\n{{".encode())
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        with pytest.raises(error, match="Ray at http://127.0.0.1"):
-            Api(f"http://127.0.0.1:{server.getsockname()[1]}").get("job-1")
-        thread.join()
+    with (
+        answering(f"HTTP/1.1 {status}\r\nContent-Length: 100\r\n\r\n{{") as (address, _),
+        pytest.raises(error, match="Ray at http://127.0.0.1"),
+    ):
+        Api(address).get("job-1")

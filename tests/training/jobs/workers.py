@@ -23,20 +23,25 @@ from training.jobs.store import JobStore
 
 CODE = """
 import json, logging, pathlib, sys
+from training.hosted import Far
 from training.jobs.local import this_machine
 from training.jobs.ray import Ray
+from training.jobs.sharing import Shared
 from training.jobs.store import JobStore
 from training.jobs.worker import Worker
+from training.storage.places import open_storage
 assert "torch" not in sys.modules and "pytorch_lightning" not in sys.modules
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 url, home, options = sys.argv[1:]
 options = json.loads(options)
 version = options.pop("version", None)
 own = {name: options.pop(name) for name in ("slots", "program", "gives_way") if name in options}
-ray = options.pop("ray", None)
-executor = this_machine(pathlib.Path(home), **own) if ray is None else Ray(**ray)
+ray, far = options.pop("ray", None), options.pop("far", None)
+executor = this_machine(pathlib.Path(home), **own) if ray is None else Ray(**ray, far=far and Far(*far))
+shared = None if far is None else Shared(open_storage(far[0]), None)
 register = None if version is None else lambda job, run: logging.info("registered %s", run) or version
-sys.exit(Worker(JobStore(url, patience=1.0), pathlib.Path(home), executor, register=register, **options).run())
+store = JobStore(url, patience=1.0)
+sys.exit(Worker(store, pathlib.Path(home), executor, register=register, shared=shared, **options).run())
 """
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stn.whole_file import written_beside
-from training.attempts import Fenced
+from training.attempts import Fenced, own
 from training.storage.places import FolderStorage, StorageUnavailable
 from training.storage.runs import Publisher, content, forget, look, newest_state, own_content, restore
 
@@ -55,6 +55,7 @@ def test_a_run_goes_on_elsewhere_from_what_was_published_and_the_first_machine_i
     restore(storage, "job", there, 2)
     assert (last(there), content(there)) == (2, 2)
     assert files(there) == [".content", "checkpoints/last.ckpt", "metrics.jsonl"]
+    assert there.stat().st_mode == here.stat().st_mode
     second = Publisher(storage, "job", there, 2)
     step(there, 30)
     second.publish()
@@ -65,6 +66,12 @@ def test_a_run_goes_on_elsewhere_from_what_was_published_and_the_first_machine_i
 
     restore(storage, "job", here, 3)  # the job comes back to the first machine
     assert (last(here), content(here)) == (30, 3)
+    (tmp_path / "other").mkdir()
+    own(tmp_path / "other", 4)
+    with pytest.raises(Fenced, match="attempt 4 has the run folder"):
+        restore(storage, "job", tmp_path / "other", 3)  # by a worker that stood still and wakes
+    assert files(tmp_path / "other") == [".owner", "attempt.json"]
+    assert not [*tmp_path.glob(".*")]  # neither of that nor of what lay there before
     second.publish(whole=True)
     look(storage, "job", web)
     assert files(web) == [".state.json", "metrics.jsonl"]

@@ -1,4 +1,4 @@
-"""Hidden folders for what is on its way into the data sets or out of them, and what killed processes left of them.
+"""Hidden folders for what is on its way into its place or out of it, and what killed processes left of them.
 
 Whoever works in such a folder holds a lock on it, which the system takes back when the process ends, however that came.
 """
@@ -11,18 +11,20 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-UPLOAD, DELETED = ".upload.", ".deleted."
-
 
 @contextlib.contextmanager
-def new_place(root: Path, prefix: str = UPLOAD) -> Iterator[Path]:
-    """A new hidden folder in the folder of data sets; it is gone at the end, whatever happens.
+def new_place(root: Path, prefix: str) -> Iterator[Path]:
+    """A new hidden folder in this one; it is gone at the end, whatever happens.
+
+    Args:
+        root: is made where it is missing; what killed processes left there under this prefix is deleted.
+        prefix: begins with a dot.
 
     Raises:
-        OSError: the folder of data sets cannot be written.
+        OSError: the folder cannot be written.
     """
     root.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(root)
+    remove_abandoned(root, prefix)
     while True:
         place = Path(tempfile.mkdtemp(dir=root, prefix=prefix))
         with shared(place):
@@ -44,9 +46,9 @@ def shared(place: Path) -> Iterator[None]:
         yield
 
 
-def remove_abandoned(root: Path) -> None:
-    """Delete the hidden folders that nobody works in; what cannot be deleted stays."""
-    for prefix in (UPLOAD, DELETED):
+def remove_abandoned(root: Path, *prefixes: str) -> None:
+    """Delete the hidden folders that begin so and in which nobody works; what cannot be deleted stays."""
+    for prefix in prefixes:
         for place in root.glob(f"{prefix}*"):
             with contextlib.suppress(OSError), _locked(place, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 shutil.rmtree(place, ignore_errors=True)
