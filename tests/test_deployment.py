@@ -135,10 +135,11 @@ def test_every_container_has_a_health_check_that_takes_no_curl() -> None:
 
 
 def test_all_that_may_use_a_store_get_its_credentials_and_nobody_else() -> None:
+    users = {*SERVING, *TRAINING, "ray-head", "ray-worker"}
     for name, service in SERVICES.items():
         given = (service.get("environment") or {}).get("AWS_SHARED_CREDENTIALS_FILE")
-        assert ("aws_credentials" in service.get("secrets", ())) == (name in (*SERVING, *TRAINING)), name
-        assert given == ("/run/secrets/aws_credentials" if name in (*SERVING, *TRAINING) else None)
+        assert ("aws_credentials" in service.get("secrets", ())) == (name in users), name
+        assert given == ("/run/secrets/aws_credentials" if name in users else None)
 
 
 def test_only_the_worker_that_hands_jobs_to_ray_reaches_it() -> None:
@@ -153,7 +154,7 @@ def test_only_the_worker_that_hands_jobs_to_ray_reaches_it() -> None:
 def test_ray_sends_nothing_to_anybody_asks_for_its_token_and_lets_jobs_wait() -> None:
     for name in ("ray-head", "ray-worker"):
         given = SERVICES[name]["environment"]
-        assert given["RAY_AUTH_MODE"] == "token" and SERVICES[name]["secrets"] == ["ray_token"]
+        assert given["RAY_AUTH_MODE"] == "token" and SERVICES[name]["secrets"] == ["ray_token", "aws_credentials"]
         assert (given["RAY_USAGE_STATS_ENABLED"], given["RAY_JOB_START_TIMEOUT_SECONDS"]) == ("0", "86400")
         assert "ports" not in SERVICES[name]
 
