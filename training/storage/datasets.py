@@ -11,12 +11,13 @@ import dataclasses
 import json
 import os
 import shutil
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from training.hidden import new_place
 from training.invariance_config import InvarianceJob
+from training.jobs.folders import BROUGHT
 from training.runs import Work
 from training.storage.cache import Cache, Kept
 from training.storage.places import Storage
@@ -83,13 +84,13 @@ def content_of(told: dict[str, Any]) -> str:
 
 
 def _bring(storage: Storage, key: str, size: int, path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".brought.") as beside:
-        packed = Path(beside) / ZIP
+    with new_place(path.parent, BROUGHT) as beside:
+        packed = beside / ZIP
         storage.fetch(key, packed, size)
         with zipfile.ZipFile(packed) as archive:
-            archive.extractall(Path(beside) / "set")
+            archive.extractall(beside / "set")
         with contextlib.suppress(FileExistsError):  # another process was first
-            _rename(Path(beside) / "set", path)
+            _rename(beside / "set", path)
 
 
 def _rename(folder: Path, place: Path) -> None:
