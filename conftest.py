@@ -6,11 +6,15 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 
 import stn
 from stn.config import InputConfig, ModelConfig, from_dict
+
+hypothesis.settings.register_profile("stn", deadline=None)  # tests keep all processors busy
+hypothesis.settings.load_profile("stn")
 
 
 @pytest.fixture(autouse=True)

@@ -7,12 +7,23 @@ const PAUSE = 300; // browsers take an address some times a second and no more
 
 export function createLink(store) {
   let timer = 0;
+  let address; // as it was read or written last
 
   function write() {
-    clearTimeout(timer);
-    timer = 0;
+    stop();
+    if (location.hash !== address) return; // it leads elsewhere already
     const query = queryOf(store.get());
     history.replaceState(null, "", `#play${query && `?${query}`}`);
+    follow();
+  }
+
+  function follow() {
+    address = location.hash;
+  }
+
+  function stop() {
+    clearTimeout(timer);
+    timer = 0;
   }
 
   byId("copy-link").addEventListener("click", async () => {
@@ -25,14 +36,10 @@ export function createLink(store) {
   });
 
   return {
-    write,
+    write, follow, stop,
     writeSoon() {
       byId("link-note").textContent = aboutPicture(store.get());
       timer ||= setTimeout(write, PAUSE);
-    },
-    stop() {
-      clearTimeout(timer);
-      timer = 0;
     },
   };
 }

@@ -60,6 +60,7 @@ let listed = null;
 
 export async function open(path, query) {
   isOpen = true;
+  link.follow();
   if ([...query].length) await read(query);
   else link.write();
   loadModels(showModels); // also those that have been trained since

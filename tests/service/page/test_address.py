@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.service.page.browsing import open_page, picture
 from tests.service.page.drawing import draw, placed
@@ -108,6 +108,17 @@ def test_leaving_and_coming_back_keeps_the_drawing(page: Page) -> None:
     page.get_by_role("link", name="Play").click()
     expect(page).to_have_url(link)
     expect(page.locator("#headline .class")).to_have_text("7")
+
+
+def test_an_address_that_leads_elsewhere_is_not_taken_back(page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/static/train/jobs.js", lambda route: held.append(route))
+    draw(page, placed("7"))
+    page.evaluate("() => { document.getElementById('grid').click(); location.hash = 'jobs'; }")
+    page.wait_for_timeout(500)
+    held[0].continue_()
+    expect(page.locator("#jobs h2")).to_have_text("Jobs")
+    assert page.url.endswith("/#jobs")
 
 
 def settled_link(page: Page) -> Any:

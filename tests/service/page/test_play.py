@@ -124,6 +124,8 @@ def test_stale_answer_is_dropped(page: Page) -> None:
     held: list[Route] = []
     page.route("**/v1/predict*", lambda route: route.continue_() if held else held.append(route))
     page.set_input_files("#file", picture("first.png", width=16))
+    while not held:
+        page.wait_for_timeout(50)
     page.wait_for_timeout(300)
     assert len(held) == 1
     page.set_input_files("#file", picture("second.png", width=40))
