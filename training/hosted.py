@@ -18,6 +18,7 @@ from training.attempts import Attempt
 from training.invariance_config import InvarianceJob
 from training.runs import Work, place_run, work_of
 from training.storage import datasets
+from training.storage.answering import Answering
 from training.storage.cache import Cache, Kept, keep, removed
 from training.storage.orders import Order, newest_order, write_files
 from training.storage.places import StorageUnavailable, open_storage
@@ -64,7 +65,7 @@ class Hosted:
         self.publisher = Publisher(self.storage, job_id, self.run, attempt)
         self._cache = Cache(self.home / "fetched", far.most_bytes)
         self._kept: list[Kept] = []
-        self._trouble, self._due = "", 0.0
+        self._answering, self._due = Answering(), 0.0
 
     def bring(self) -> None:
         """Make the run folder one that goes on from the last state.
@@ -87,9 +88,9 @@ class Hosted:
         Raises:
             Fenced: this attempt is not wanted any more.
         """
-        self._once(self._hear)
+        self._answering.once(self._hear)
         if time.monotonic() >= self._due:
-            self._once(lambda: self.publisher.publish(sign=True))
+            self._answering.once(lambda: self.publisher.publish(sign=True))
             self._due = time.monotonic() + PERIOD
 
     def finish(self) -> None:
@@ -101,9 +102,9 @@ class Hosted:
         while True:
             try:
                 work()
-                return self._say("")
+                return self._answering.say("")
             except StorageUnavailable as error:
-                self._say(str(error))
+                self._answering.say(str(error))
                 if time.monotonic() >= until:
                     raise
                 if self.told.wait(LOOK):
@@ -164,20 +165,6 @@ class Hosted:
         place = f"models/{name}-{version}-{stat.modified:.0f}-{stat.size}.safetensors"
         self._kept.append(self._cache.keep(place, stat.size, lambda path: self.storage.fetch(key, path, stat.size)))
         return self._kept[-1].path
-
-    def _once(self, work: Callable[[], None]) -> None:
-        """Of what does not work the next time has all."""
-        try:
-            work()
-            self._say("")
-        except OSError as error:
-            self._say(str(error))
-
-    def _say(self, trouble: str) -> None:
-        """Say when that changes."""
-        if bool(trouble) != bool(self._trouble):
-            log.warning("%s", trouble or "the storage answers again")
-        self._trouble = trouble
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from training.attempts import Fenced
 from training.jobs.job import Job
 from training.runs import Work
+from training.storage.answering import Answering
 from training.storage.orders import Order, put_order, read_files
 from training.storage.places import Storage, StorageUnavailable
 from training.storage.runs import Publisher, content, look, own_content, restore
@@ -63,7 +64,7 @@ class Sharing:
         self.error: Exception | None = None
         self._version: int | None = None
         self._order: Order | None = None
-        self._trouble = ""
+        self._answering = Answering(f"job {job.id}: ")
         self._last: Callable[[], tuple[bool, Callable[[], int | None]]] | None = None
         self._going, self._dropped = threading.Event(), threading.Event()
         threading.Thread(target=self._work, name=f"sharing {job.id}", daemon=True).start()
@@ -76,7 +77,7 @@ class Sharing:
     @property
     def is_blind(self) -> bool:
         """Nothing can be seen of the process now."""
-        return self.is_far and bool(self._trouble)
+        return self.is_far and bool(self._answering.trouble)
 
     def close(self, last: Callable[[], tuple[bool, Callable[[], int | None]]]) -> bool:
         """Share for the last time, then do this; whether both are done.
@@ -107,10 +108,10 @@ class Sharing:
                 self.is_brought = True
             share = self._look if self.is_far else self._publisher().publish
             while not self._going.wait(PERIOD):
-                self._once(share)
+                self._answering.once(share)
             if self._last is not None and not self._dropped.is_set():
                 must, _ = self._last()
-                (self._until_it_answers if must else self._once)(lambda: share(whole=True))
+                (self._until_it_answers if must else self._answering.once)(lambda: share(whole=True))
                 _, register = self._last()  # by what has come
                 self._until_it_answers(lambda: self._register(register))
         except (Fenced, OSError, ValueError) as error:
@@ -140,29 +141,15 @@ class Sharing:
     def _register(self, register: Callable[[], int | None]) -> None:
         self._version = register()
 
-    def _once(self, work: Callable[[], None]) -> None:
-        """Of what does not work the next time has all."""
-        try:
-            work()
-            self._say("")
-        except OSError as error:
-            self._say(str(error))
-
     def _until_it_answers(self, work: Callable[[], None]) -> None:
         while not self._dropped.is_set():
             try:
                 work()
-                return self._say("")
+                return self._answering.say("")
             except StorageUnavailable as error:
-                self._say(str(error))
+                self._answering.say(str(error))
                 self._dropped.wait(PAUSE)
         raise StorageUnavailable("nobody waits for it any more")
-
-    def _say(self, trouble: str) -> None:
-        """Say when that changes."""
-        if bool(trouble) != bool(self._trouble):
-            log.warning("job %s: %s", self.job.id, trouble or "the storage answers again")
-        self._trouble = trouble
 
 
 def adopted(shared: Shared, job: Job, run: Path, is_running: bool) -> Sharing | None:
