@@ -35,3 +35,20 @@ MODULES = [
 def test_torch_is_not_imported_where_a_server_can_do_without(module: str) -> None:
     code = f"import sys, {module}; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_a_training_process_imports_no_library_it_can_do_without() -> None:
+    code = "; ".join(
+        (
+            "import sys, warnings",
+            "from training.light_imports import import_torchmetrics_alone",
+            "import_torchmetrics_alone()",
+            "import training.fit",
+            "print(*{'matplotlib', 'onnxruntime', 'pandas', 'scipy', 'sklearn', 'torchvision'} & set(sys.modules))",
+            "import torchvision, scipy.signal, matplotlib",
+            "from torchmetrics.utilities.imports import RequirementCache",
+            "print(bool(RequirementCache('scipy')), bool(RequirementCache(module='matplotlib')))",
+        )
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "\nTrue True\n"

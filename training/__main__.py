@@ -177,8 +177,10 @@ def _do(work: "Work", run: Path, attempt: "Attempt | None", spread: "Callable[[]
         "ignore", "Grad strides do not match bucket view strides"
     )  # of a 1x1 weight; they are as good
     from training.config import TrainingConfig
+    from training.light_imports import import_torchmetrics_alone
     from training.progress import write_progress
 
+    import_torchmetrics_alone()
     if attempt is not None and _rank() == 0:
         write_progress(attempt, "data")
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)

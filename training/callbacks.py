@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 from PIL import Image
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
-from torchvision.transforms.functional import pil_to_tensor
 from tqdm import tqdm
 
 from stn.whole_file import written_beside
@@ -192,7 +192,7 @@ class Samples(pl.Callback):
         with written_beside(self.folder / f"step-{step:06d}.png") as beside:
             sheet.save(beside, "PNG")
         if isinstance(trainer.logger, TensorBoardLogger):
-            trainer.logger.experiment.add_image("samples", pil_to_tensor(sheet), step)
+            trainer.logger.experiment.add_image("samples", np.array(sheet), step, dataformats="HWC")
 
 
 def class_sheet(module: ClassificationModule, data: DataModule, count: int) -> Image.Image:

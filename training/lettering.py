@@ -7,19 +7,12 @@ from pathlib import Path
 
 from PIL import ImageFont
 
-try:
-    import matplotlib
-    from matplotlib.ft2font import FT2Font
-except ImportError:
-    _FONT = None
-else:
-    _FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-
 
 @lru_cache
 def font(pixels: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """The font in this size, for Pillow; Pillow's own, for English, where there is no matplotlib."""
-    return ImageFont.load_default(pixels) if _FONT is None else ImageFont.truetype(_FONT, pixels)
+    file = _file()
+    return ImageFont.load_default(pixels) if file is None else ImageFont.truetype(file, pixels)
 
 
 def class_label(name: str, index: int, characters: int = 18) -> str:
@@ -32,6 +25,21 @@ def class_label(name: str, index: int, characters: int = 18) -> str:
 
 
 @lru_cache
+def _file() -> Path | None:
+    """The font; None where there is no matplotlib, which is imported for it, and not before."""
+    try:
+        import matplotlib
+    except ImportError:
+        return None
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+
+
+@lru_cache
 def _known() -> frozenset[int]:
     """The characters of the font."""
-    return frozenset(map(ord, string.printable) if _FONT is None else FT2Font(str(_FONT)).get_charmap())
+    file = _file()
+    if file is None:
+        return frozenset(map(ord, string.printable))
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(str(file)).get_charmap())

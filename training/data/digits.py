@@ -2,7 +2,6 @@
 
 import torch
 import torch.nn.functional as F
-from sklearn.datasets import load_digits
 
 from training.config import DataConfig
 from training.data.labelled import DataSet, keep_test
@@ -15,6 +14,8 @@ def read_digits(config: DataConfig) -> DataSet:
     The test digits are the same for every seed, and all pixels on every machine. Source: E. Alpaydin, C. Kaynak, Optical
     Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998.
     """
+    from sklearn.datasets import load_digits  # with SciPy and pandas: half a second
+
     digits = load_digits()
     small = torch.from_numpy(digits.images)[:, None] / 16  # (N, 1, 8, 8), float64
     large = F.interpolate(small, size=(20, 20), mode="bicubic", align_corners=False).clamp(0, 1)
