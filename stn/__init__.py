@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from stn.coordinates import from_pixels, lattice, to_pixels
     from stn.grid import GridGenerator, outline, sampling_grid
     from stn.kernels import KERNELS, Kernel, cubic_convolution, lanczos
-    from stn.localization import LOCALIZATIONS, ConvLocalization, DenseLocalization, SharedLocalization, theta_layer
+    from stn.localization import (
+        LOCALIZATIONS,
+        ConvLocalization,
+        DenseLocalization,
+        SharedLocalization,
+        TutorialLocalization,
+        theta_layer,
+    )
     from stn.model_file import load_aligner, load_model, save_model
     from stn.normalise import Normalise
     from stn.sampler import sample, warp
@@ -81,6 +88,7 @@ __all__ = [
     "Transform",
     "Transformed",
     "Translation",
+    "TutorialLocalization",
     "align",
     "build_aligner",
     "build_model",
@@ -114,7 +122,14 @@ _MODULES = {
     "grid": ("GridGenerator", "outline", "sampling_grid"),
     "invariance": (),
     "kernels": ("KERNELS", "Kernel", "cubic_convolution", "lanczos"),
-    "localization": ("LOCALIZATIONS", "ConvLocalization", "DenseLocalization", "SharedLocalization", "theta_layer"),
+    "localization": (
+        "LOCALIZATIONS",
+        "ConvLocalization",
+        "DenseLocalization",
+        "SharedLocalization",
+        "TutorialLocalization",
+        "theta_layer",
+    ),
     "model_file": ("load_aligner", "load_model", "save_model"),
     "normalise": ("Normalise",),
     "sampler": ("sample", "warp"),

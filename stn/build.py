@@ -13,7 +13,7 @@ from stn.build_transformer import build_localization, build_transform, build_tra
 from stn.choice import choose
 from stn.classifiers import Classifier, class_layer
 from stn.config import InputConfig, ModelConfig, require
-from stn.networks import Network, cnn, convnet, fcn
+from stn.networks import Network, cnn, convnet, fcn, tutorial
 from stn.normalise import Normalise
 from stn.transforms import Transform
 from stn.widths import nearest_width
@@ -98,6 +98,12 @@ def _convnet(config: ModelConfig, channels: int, size: tuple[int, int]) -> Netwo
     return convnet(channels, size, config.filters or (32, 64), config.units or 128, config.batch_norm is not False)
 
 
+def _tutorial(config: ModelConfig, channels: int, size: tuple[int, int]) -> Network:
+    first, second = config.filters or (10, 20)
+    dropout = 0.5 if config.dropout is None else config.dropout
+    return tutorial(channels, size, (first, second), config.units or 50, bool(config.batch_norm), dropout)
+
+
 def _backbone(config: ModelConfig, channels: int, size: tuple[int, int]) -> Network:
     return backbone(config.classifier, channels, size)
 
@@ -106,6 +112,7 @@ NETWORKS: dict[str, Callable[[ModelConfig, int, tuple[int, int]], Network]] = {
     "fcn": _fcn,
     "cnn": _cnn,
     "convnet": _convnet,
+    "tutorial": _tutorial,
     **dict.fromkeys(BACKBONES, _backbone),
 }
 

@@ -5,7 +5,13 @@ from torch import nn
 from stn.backbones import BACKBONES
 from stn.choice import choose
 from stn.config import InputConfig, ModelConfig, require
-from stn.localization import LOCALIZATIONS, ConvLocalization, DenseLocalization, SharedLocalization
+from stn.localization import (
+    LOCALIZATIONS,
+    ConvLocalization,
+    DenseLocalization,
+    SharedLocalization,
+    TutorialLocalization,
+)
 from stn.networks import Network
 from stn.normalise import Normalise
 from stn.spatial_transformer import SpatialTransformer
@@ -57,7 +63,7 @@ def build_transformer(
 
 def build_localization(config: ModelConfig, images: InputConfig, transform: Transform, network: Network) -> nn.Module:
     """The net of the config's choice; one that sees the image, and not the network's features, sees it normalised."""
-    name = config.localization or ("dense" if config.classifier == "fcn" else "conv")
+    name = config.localization or {"fcn": "dense", "tutorial": "tutorial"}.get(config.classifier, "conv")
     choose(LOCALIZATIONS, name, "localization")
     if name == "shared":
         return _shared_localization(config, images, transform, network)
@@ -65,6 +71,8 @@ def build_localization(config: ModelConfig, images: InputConfig, transform: Tran
     net: nn.Module
     if name == "dense":
         net = DenseLocalization(images.channels, images.size, transform, units or 32, pooled=pooled)
+    elif name == "tutorial":
+        net = TutorialLocalization(images.channels, images.size, transform, units or 32, pooled=pooled)
     else:
         pooled = pooled or ((8, 8) if config.classifier in BACKBONES else None)
         filters = config.localization_filters

@@ -74,6 +74,7 @@ class ModelConfig:
         "fcn",
         "cnn",
         "convnet",
+        "tutorial",
         "resnet18",
         "resnet34",
         "resnet50",
@@ -83,7 +84,8 @@ class ModelConfig:
         "convnext_tiny",
     ] = "convnet"
     """What names the class. `fcn`, `cnn`: the networks of Jaderberg et al. 2015; `convnet`: 5x5 convolutions with batch
-    norm; the others: torchvision's networks, for images of at least 32x32."""
+    norm; `tutorial`: that of PyTorch's spatial transformer tutorial, for images of at least 18x18; the others: torchvision's
+    networks, for images of at least 32x32."""
     transform: Literal[
         "none", "affine", "attention", "similarity", "translation", "rigid", "projective", "thin_plate_spline"
     ] = "affine"
@@ -92,13 +94,13 @@ class ModelConfig:
     """Rows and columns of control points of `thin_plate_spline`."""
     bounds: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     """The range that a parameter of theta is kept in, by its name or a pattern of names, as in `x*`."""
-    localization: Literal["conv", "dense", "shared"] | None = None
-    """The net that predicts theta; `shared` reads the classifier's first layers. `dense` for `fcn` and `conv` for the
-    others by default."""
+    localization: Literal["conv", "dense", "shared", "tutorial"] | None = None
+    """The net that predicts theta; `shared` reads the classifier's first layers. By default `dense` for `fcn`, `tutorial`
+    for `tutorial`, and `conv` for the others."""
     localization_filters: int = 20
     """Channels of both convolutions of the `conv` localization net."""
     localization_units: int | None = None
-    """Width of its dense layers: 32 for `dense` and 20 for the others by default."""
+    """Width of its dense layers: 32 for `dense` and `tutorial` and 20 for the others by default."""
     localization_pooled: tuple[int, int] | None = None
     """Height and width that its features are averaged to, so that its weights fit images of every size; by default that
     is done for torchvision's networks only."""
@@ -126,14 +128,17 @@ class ModelConfig:
     """Factor by which the (transformed) image is averaged before the classifier sees it."""
     filters: tuple[int, ...] | None = None
     """Channels of each convolution: two numbers for `cnn`, by default the equal ones that bring the whole network nearest
-    to 400 thousand parameters; one per halving for `convnet`, (32, 64) by default."""
+    to 400 thousand parameters; two for `tutorial`, (10, 20) by default; one per halving for `convnet`, (32, 64) by
+    default."""
     units: int | None = None
     """Width of the dense layers: of both for `fcn`, by default the one that brings the whole network nearest to 400
-    thousand parameters; of that before the classes for `convnet`, 128 by default."""
+    thousand parameters; of that before the classes for `convnet`, 128 by default, and `tutorial`, 50."""
     batch_norm: bool | None = None
-    """Batch norm after each layer of `fcn` and `cnn` (off by default) and `convnet` (on by default)."""
+    """Batch norm after each layer of `fcn` and `cnn`, after each convolution of `tutorial` (off by default) and `convnet`
+    (on by default)."""
     dropout: float | None = None
-    """Share of the class layer's input that is dropped in training; 0 by default, for torchvision's networks theirs."""
+    """Share of the class layer's input that is dropped in training, and of the second convolution's channels of `tutorial`;
+    0 by default, 0.5 for `tutorial`, for torchvision's networks theirs."""
     theta_to_classes: bool = False
     """Let the class layer read theta too."""
 
@@ -164,8 +169,8 @@ class ModelConfig:
     def _check_network(self) -> None:
         if self.filters is not None:
             require(1 <= len(self.filters) <= 8, "filters", "1 to 8 numbers", self.filters)
-            fits = self.classifier != "cnn" or len(self.filters) == 2
-            require(fits, "filters", "2 numbers for classifier cnn", self.filters)
+            fits = self.classifier not in ("cnn", "tutorial") or len(self.filters) == 2
+            require(fits, "filters", f"2 numbers for classifier {self.classifier}", self.filters)
 
 
 def require(holds: bool, name: str, rule: str, value: object) -> None:

@@ -106,6 +106,46 @@ class DenseLocalization(nn.Module):
         return self.theta(self.features(self.sees.check(images, "images")))
 
 
+class TutorialLocalization(nn.Module):
+    """Conv 7x7 of 8 channels, max pooling, conv 5x5 of 10, max pooling, dense, theta, without padding.
+
+    Takes images of at least 18x18. Source: https://docs.pytorch.org/tutorials/intermediate/spatial_transformer_tutorial.html.
+    The arguments are those of `ConvLocalization`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: tuple[int, int],
+        transform: Transform,
+        units: int = 32,
+        *,
+        pooled: tuple[int, int] | None = None,
+        start: Sequence[float] | Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.sees = _Sees.of(channels, size, pooled, least=18)
+        _check_count(units, "units")
+        height, width = (((side - 6) // 2 - 4) // 2 for side in size)
+        pooling, places = _pool((height, width), pooled)
+        self.features = nn.Sequential(
+            nn.Conv2d(channels, 8, 7),
+            MaxPool2d(2),
+            nn.ReLU(),
+            nn.Conv2d(8, 10, 5),
+            MaxPool2d(2),
+            nn.ReLU(),
+            pooling,
+            nn.Flatten(),
+            nn.Linear(10 * places, units),
+            nn.ReLU(),
+        )
+        self.theta = theta_layer(units, transform, start)
+
+    def forward(self, images: Images) -> Theta:
+        return self.theta(self.features(self.sees.check(images, "images")))
+
+
 class SharedLocalization(nn.Module):
     """One dense layer and theta on what the first layers of a classifier make of the untransformed image.
 
@@ -143,10 +183,13 @@ class SharedLocalization(nn.Module):
         return self.theta(self.features(self.sees.check(features, "features")))
 
 
-LOCALIZATIONS: dict[str, type[ConvLocalization] | type[DenseLocalization] | type[SharedLocalization]] = {
+LOCALIZATIONS: dict[
+    str, type[ConvLocalization] | type[DenseLocalization] | type[SharedLocalization] | type[TutorialLocalization]
+] = {
     "conv": ConvLocalization,
     "dense": DenseLocalization,
     "shared": SharedLocalization,
+    "tutorial": TutorialLocalization,
 }
 
 

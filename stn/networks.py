@@ -1,4 +1,4 @@
-"""Networks that make one vector of an image, for a class layer to read: the paper's FCN and CNN, and a modern one.
+"""Networks that make one vector of an image, for a class layer to read: those of the paper and the tutorial, a modern one.
 
 Each comes in two pieces: the trunk, which a localization net may share, and the head. They take normalised images.
 """
@@ -76,6 +76,35 @@ def convnet(
         raise ValueError(f"filters must be few enough for a {size[0]}x{size[1]} image to be halved, got {filters}")
     head = nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, units), nn.ReLU())
     return Network(nn.Sequential(*layers), channels, (height, width), head, units)
+
+
+def tutorial(
+    channels: int,
+    size: tuple[int, int],
+    filters: tuple[int, int] = (10, 20),
+    units: int = 50,
+    batch_norm: bool = False,
+    dropout: float = 0.5,
+) -> Network:
+    """Twice conv 5x5, max pooling by 2 and ReLU, without padding, which are the trunk; then a dense layer with ReLU.
+
+    Source: https://docs.pytorch.org/tutorials/intermediate/spatial_transformer_tutorial.html. Pooling stands before ReLU, as
+    there; `dropout` is its default behind the head and drops channels of the second convolution.
+
+    >>> stn.networks.tutorial(1, (28, 28)).size
+    (4, 4)
+    """
+    if min(size) < 16:
+        raise ValueError(f"size must be at least (16, 16) for classifier tutorial, got {size}")
+    first, second = filters
+    height, width = (((side - 4) // 2 - 4) // 2 for side in size)
+    drop = [nn.Dropout2d(dropout)] if dropout else []
+    trunk = nn.Sequential(
+        *(Conv2d(channels, first, 5), MaxPool2d(2), *_norm(first, batch_norm), nn.ReLU()),
+        *(Conv2d(first, second, 5), *drop, MaxPool2d(2), *_norm(second, batch_norm), nn.ReLU()),
+    )
+    head = nn.Sequential(nn.Flatten(), nn.Linear(second * height * width, units), nn.ReLU())
+    return Network(trunk, second, (height, width), head, units, 0.5)
 
 
 def _dense(inputs: int, units: int, batch_norm: bool) -> list[nn.Module]:

@@ -10,7 +10,7 @@ from stn.backbones import BACKBONES
 from stn.build import NETWORKS
 from stn.networks import cnn, fcn
 
-SMALL = ("fcn", "cnn", "convnet")
+SMALL = ("fcn", "cnn", "convnet", "tutorial")
 LIGHT = (*SMALL, "resnet18", "mobilenet_v3_small")
 
 
@@ -84,6 +84,49 @@ def test_a_network_that_cannot_have_400_thousand_parameters_asks_for_a_width() -
     with pytest.raises(ValueError, match="units must be given: the network .* nearest to 400000 parameters has"):
         build(images, classifier="fcn")
     assert build(images, classifier="fcn", units=8)(torch.rand(1, 3, 224, 224)).logits.shape == (1, 5)
+
+
+# The tutorial's network
+
+
+def test_the_tutorials_network_computes_what_the_tutorial_does() -> None:
+    model = build(images_of(1, 28, 28), 10, classifier="tutorial").eval()
+    assert count(model) == 27_360  # the tutorial's own number
+    nn.init.normal_(model.transformer.localization[1].theta.weight, std=0.02)
+    images = torch.rand(3, 1, 28, 28)
+
+    def features(images: torch.Tensor, convolutions: list[nn.Conv2d]) -> torch.Tensor:
+        images = (images - 0.4) / 0.2
+        for conv in convolutions:
+            images = F.max_pool2d(F.conv2d(images, conv.weight, conv.bias), 2).relu()
+        return images.flatten(1)
+
+    first, second, third, last = kinds(model, nn.Conv2d)
+    assert [conv.kernel_size[0] for conv in (first, second, third, last)] == [7, 5, 5, 5]
+    assert [conv.out_channels for conv in (first, second, third, last)] == [8, 10, 10, 20]
+    to_hidden, to_theta, to_vector, to_classes = kinds(model, nn.Linear)
+    theta = to_theta(to_hidden(features(images, [first, second])).relu())
+    seen = F.grid_sample(
+        images, F.affine_grid(theta.view(-1, 2, 3), list(images.shape), align_corners=False), align_corners=False
+    )
+    expected = to_classes(to_vector(features(seen, [third, last])).relu())
+    logits, transformed = model(images)
+    torch.testing.assert_close(transformed.theta, theta)
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)  # but for rounding
+
+
+def test_the_tutorials_dropout_is_its_default_and_can_be_left_out() -> None:
+    for given, share in ((None, 0.5), (0.2, 0.2), (0.0, None)):
+        model = build(images_of(1, 28, 28), classifier="tutorial", dropout=given)
+        assert [layer.p for layer in kinds(model, nn.Dropout2d)] == ([share] if share else [])
+        assert [layer.p for layer in kinds(model, nn.Dropout)] == ([share] if share else [])
+
+
+def test_an_image_that_is_too_small_for_the_tutorials_network_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"size must be at least \(16, 16\) for classifier tutorial, got \(15, 30\)"):
+        build(images_of(1, 15, 30), classifier="tutorial", transform="none")
+    with pytest.raises(ValueError, match="filters must be 2 numbers for classifier tutorial, got"):
+        build(images_of(1, 28, 28), classifier="tutorial", filters=(1, 2, 3))
 
 
 # Options of all

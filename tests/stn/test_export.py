@@ -201,6 +201,7 @@ def check_large_theta(tmp_path: Path, kernel: str, padding: str, side: int) -> N
         {"transform": "similarity", "iterations": 2, "size": (28, 20)},
         {"antialias": 2, "size": (9, 11)},
         {"classifier": "convnet", "units": None, "localization": "conv", "localization_units": None},
+        {"classifier": "tutorial", "units": None, "localization": None, "localization_units": None},
     ],
     ids=str,
 )

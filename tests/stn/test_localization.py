@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from stn import LOCALIZATIONS, TRANSFORMS, Affine, ConvLocalization, DenseLocalization
+from stn import LOCALIZATIONS, TRANSFORMS, Affine, ConvLocalization, DenseLocalization, TutorialLocalization
 from stn.localization import SharedLocalization, theta_layer
 from tests.stn.unchecked import unchecked
 
@@ -23,7 +23,7 @@ def wake(net: torch.nn.Module) -> torch.nn.Module:
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_every_net_starts_at_the_identity_of_every_transform(name: str, transform: str) -> None:
     chosen = TRANSFORMS[transform]()
-    theta = LOCALIZATIONS[name](3, (9, 14), chosen)(torch.rand(2, 3, 9, 14))
+    theta = LOCALIZATIONS[name](3, (19, 24), chosen)(torch.rand(2, 3, 19, 24))
     assert torch.equal(theta, chosen.identity().expand(2, -1))
 
 
@@ -31,7 +31,7 @@ def test_every_net_starts_at_the_identity_of_every_transform(name: str, transfor
 def test_every_net_can_start_somewhere_else(name: str) -> None:
     start = (0.5, 0.0, -0.5, 0.0, 0.5, 0.25)
     for given in (start, torch.tensor(start)):
-        theta = LOCALIZATIONS[name](1, (8, 8), Affine(), start=given)(torch.rand(3, 1, 8, 8))
+        theta = LOCALIZATIONS[name](1, (18, 18), Affine(), start=given)(torch.rand(3, 1, 18, 18))
         assert torch.equal(theta, torch.tensor(start).expand(3, -1))
 
 
@@ -43,8 +43,8 @@ def test_a_start_of_the_wrong_width_is_refused() -> None:
 @NETS
 def test_every_weight_learns_once_the_last_layer_has_left_zero(name: str) -> None:
     torch.manual_seed(0)
-    net = wake(LOCALIZATIONS[name](2, (12, 16), Affine()))
-    net(torch.rand(8, 2, 12, 16)).square().sum().backward()
+    net = wake(LOCALIZATIONS[name](2, (22, 26), Affine()))
+    net(torch.rand(8, 2, 22, 26)).square().sum().backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in net.parameters())
 
 
@@ -60,7 +60,7 @@ def test_the_recipes_of_the_paper() -> None:
 
 @NETS
 def test_a_pooled_net_of_one_image_size_loads_at_another(name: str) -> None:
-    small = wake(LOCALIZATIONS[name](1, (16, 24), Affine(), pooled=(2, 3)))
+    small = wake(LOCALIZATIONS[name](1, (18, 24), Affine(), pooled=(2, 3)))
     large = LOCALIZATIONS[name](1, (40, 33), Affine(), pooled=(2, 3))
     large.load_state_dict(small.state_dict())
     assert large(torch.rand(2, 1, 40, 33)).shape == (2, 6)
@@ -68,7 +68,7 @@ def test_a_pooled_net_of_one_image_size_loads_at_another(name: str) -> None:
 
 @NETS
 def test_a_net_that_is_not_pooled_says_that_it_does_not_load_at_another_image_size(name: str) -> None:
-    small, large = (LOCALIZATIONS[name](1, size, Affine()) for size in ((16, 24), (40, 33)))
+    small, large = (LOCALIZATIONS[name](1, size, Affine()) for size in ((18, 24), (40, 33)))
     with pytest.raises(RuntimeError, match="size mismatch for features"):
         large.load_state_dict(small.state_dict())
 
@@ -82,28 +82,31 @@ def test_a_pooled_net_sees_the_means_of_the_image(net: type[DenseLocalization] |
     torch.testing.assert_close(pooled(images), plain(F.avg_pool2d(images, 2)))  # the same but for rounding
 
 
-def test_an_image_that_is_too_small_for_two_poolings_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"size must be \(height, width\) of at least \(4, 4\), got \(3, 9\)"):
-        ConvLocalization(1, (3, 9), Affine())
+@pytest.mark.parametrize(("net", "least"), [(ConvLocalization, 4), (TutorialLocalization, 18)])
+def test_an_image_that_is_too_small_for_two_poolings_is_refused(net: type[torch.nn.Module], least: int) -> None:
+    assert net(1, (least, least), Affine())(torch.rand(1, 1, least, least)).shape == (1, 6)
+    rule = rf"size must be \(height, width\) of at least \({least}, {least}\), got \({least - 1}, 40\)"
+    with pytest.raises(ValueError, match=rule):
+        net(1, (least - 1, 40), Affine())
 
 
 @NETS
 def test_pooling_to_nothing_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"pooled must be \(height, width\) of at least \(1, 1\), got \(0, 2\)"):
-        LOCALIZATIONS[name](1, (8, 8), Affine(), pooled=(0, 2))
+        LOCALIZATIONS[name](1, (18, 18), Affine(), pooled=(0, 2))
 
 
 @NETS
-@pytest.mark.parametrize("shape", [(2, 3, 8, 12), (2, 1, 9, 12), (2, 1, 12, 8)])
+@pytest.mark.parametrize("shape", [(2, 3, 18, 22), (2, 1, 19, 22), (2, 1, 22, 18)])
 def test_images_that_the_net_was_not_made_for_are_refused(name: str, shape: tuple[int, ...]) -> None:
     seen = "features" if name == "shared" else "images"
-    with pytest.raises(ValueError, match=rf"{seen} must have shape \(B, 1, 8, 12\) .*, got \({str(shape)[1:-1]}\)"):
-        LOCALIZATIONS[name](1, (8, 12), Affine())(torch.rand(shape))
-    pooled = LOCALIZATIONS[name](1, (8, 12), Affine(), pooled=(2, 2))
+    with pytest.raises(ValueError, match=rf"{seen} must have shape \(B, 1, 18, 22\) .*, got \({str(shape)[1:-1]}\)"):
+        LOCALIZATIONS[name](1, (18, 22), Affine())(torch.rand(shape))
+    pooled = LOCALIZATIONS[name](1, (18, 22), Affine(), pooled=(2, 2))
     if shape[1] == 1:
         assert pooled(torch.rand(shape)).shape == (2, 6)
     else:
-        with pytest.raises(ValueError, match=rf"{seen} must have shape \(B, 1, H, W\) .*, got \(2, 3, 8, 12\)"):
+        with pytest.raises(ValueError, match=rf"{seen} must have shape \(B, 1, H, W\) .*, got \(2, 3, 18, 22\)"):
             pooled(torch.rand(shape))
 
 
@@ -117,15 +120,15 @@ def test_a_shared_net_sees_vectors_where_its_features_have_no_places() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"size": (0, 5)}, r"size must be \(height, width\) of at least \(., .\), got \(0, 5\)"),
-        ({"size": (64,)}, r"size must be \(height, width\) of at least \(., .\), got \(64,\)"),
-        ({"size": 64}, r"size must be \(height, width\) of at least \(., .\), got 64"),
+        ({"size": (0, 5)}, r"size must be \(height, width\) of at least \(\d+, \d+\), got \(0, 5\)"),
+        ({"size": (64,)}, r"size must be \(height, width\) of at least \(\d+, \d+\), got \(64,\)"),
+        ({"size": 64}, r"size must be \(height, width\) of at least \(\d+, \d+\), got 64"),
         ({"channels": 0}, "channels must be a whole number of at least 1, got 0"),
         ({"units": 0}, "units must be a whole number of at least 1, got 0"),
     ],
 )
 def test_nets_that_cannot_be_are_refused(name: str, arguments: dict[str, Any], message: str) -> None:
-    arguments = {"channels": 1, "size": (8, 8), "transform": Affine(), **arguments}
+    arguments = {"channels": 1, "size": (18, 18), "transform": Affine(), **arguments}
     with unchecked(), pytest.raises(ValueError, match=message):
         LOCALIZATIONS[name](**arguments)
 

@@ -207,6 +207,7 @@ def test_a_network_whose_width_is_left_open_is_refused_in_time_where_none_fits(p
         {"classifier": "convnet", "localization": "shared", "theta_to_classes": True},
         {"classifier": "convnet", "transform": "similarity", "bounds": {"scale": (0.5, 2.0)}, "iterations": 2},
         {"classifier": "convnet", "transform": "none", "batch_norm": False, "dropout": 0.5},
+        {"classifier": "tutorial", "transform": "affine"},
         {"classifier": "convnet", "padding": "constant", "background": (0.5,), "kernel": "bicubic", "antialias": 2},
         {"classifier": "mobilenet_v3_small", "localization": "shared"},
     ],

@@ -59,6 +59,7 @@ def check(model: Classifier, network: nn.Module, name: str, sees: Sees, size: tu
         {"classifier": "cnn", "filters": (2, 2)},
         {"classifier": "cnn", "filters": (2, 2), "batch_norm": True},
         {"classifier": "convnet", "filters": (2, 2)},
+        {"classifier": "tutorial", "filters": (2, 2), "dropout": 0.0},
     ],
 )
 def test_class_layers_see_what_changes_them(fields: dict[str, object]) -> None:
