@@ -190,7 +190,7 @@ async def run(
     used = time.process_time()
     await asyncio.gather(*(load.connect() for _ in range(connections)))
     if rate is not None:
-        await _pace(load, rate)
+        await _pace(load, rate, opened)
     await asyncio.sleep(tally.end - time.perf_counter())
     tally.busy = (time.process_time() - used) / (time.perf_counter() - opened)
     while load.waiting and time.perf_counter() < tally.end + ENTIRELY:
@@ -206,9 +206,8 @@ def quantile(ordered: Sequence[float], share: float) -> float | None:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-async def _pace(load: Load, rate: float) -> None:
-    """Send every request when it is due, until the end."""
-    start = time.perf_counter()
+async def _pace(load: Load, rate: float, start: float) -> None:
+    """Send every request when it is due, until the end; what was due while connections opened is sent late."""
     for number in itertools.count():
         due = start + number / rate
         if due >= load.tally.end:
