@@ -20,7 +20,7 @@ from training.child import ended, kill_group, start_module
 from training.failures import exit_code, leave_word
 from training.hosted import LOOK, Far, Hosted, Told, add_places, hosted
 from training.jobs.environment import clean
-from training.jobs.ray import NO_STORAGE
+from training.jobs.ray_placed import NO_STORAGE
 from training.storage.places import StorageUnavailable
 
 log = logging.getLogger("training.ray_host")
