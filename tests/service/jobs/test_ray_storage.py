@@ -18,7 +18,7 @@ from stn.config import to_dict
 from tests.objects import Store, needs_store, object_store
 from tests.service.jobs.test_shared_jobs import machine, published_step
 from tests.service.models.test_store import serve
-from tests.training.jobs.ray_cluster import ENVIRONMENT, Head
+from tests.training.jobs.ray_cluster import Head, ray_head
 from tests.training.jobs.workers import ended, submit, trainings, wait_for
 from tests.training.runs import numbers, restless, same_weights, small, trained_apart
 from training.jobs.store import JobStore
@@ -50,19 +50,12 @@ def store() -> Iterator[Store]:
 
 
 @pytest.fixture
-def head(store: Store) -> Iterator[Head]:
+def head(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Head]:
     """Whose jobs find the store as its environment says."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in ENVIRONMENT.items():
-            patch.setenv(name, value)
-        made = Head(cpus=1)
-        try:
-            made.start()
-            patch.setenv("STN_EXECUTOR", "ray")
-            patch.setenv("STN_RAY_ADDRESS", made.address)
-            yield made
-        finally:
-            made.end()
+    with ray_head() as made:
+        monkeypatch.setenv("STN_EXECUTOR", "ray")
+        monkeypatch.setenv("STN_RAY_ADDRESS", made.address)
+        yield made
 
 
 def test_a_run_goes_on_whoever_is_lost(

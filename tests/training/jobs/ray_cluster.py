@@ -9,7 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.databases import end_with_parent
 from training.jobs.ray_api import Api
@@ -85,6 +88,20 @@ class Head:
     def end(self) -> None:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def ray_head() -> Iterator[Head]:
+    """A cluster of one processor that has started, whose token this process has, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        head = Head(cpus=1)
+        try:
+            head.start()
+            yield head
+        finally:
+            head.end()
 
 
 def _of_session(folder: Path) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.jobs.ray_cluster import ENVIRONMENT, Head
+from tests.training.jobs.ray_cluster import Head, ray_head
 from tests.training.jobs.workers import Running, ended, submit, trainings, wait_for, worker
 from tests.training.runs import numbers, restless, same_weights, step_of, trained_apart
 from training.jobs.job import Job
@@ -23,15 +23,8 @@ EPOCHS = 6
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in ENVIRONMENT.items():
-            patch.setenv(name, value)
-        made = Head(cpus=1)
-        try:
-            made.start()
-            yield made
-        finally:
-            made.end()
+    with ray_head() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
