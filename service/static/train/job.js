@@ -2,6 +2,7 @@
 
 import { ask } from "../api.js";
 import { h } from "../dom.js";
+import { load } from "../lazy.js";
 import { hush, tell } from "./tellings.js";
 import { keyHeader } from "../key.js";
 import { createCurves } from "./curves.js";
@@ -202,8 +203,13 @@ function showReport({ links: { report }, scores, attempt, finished }, { report: 
 async function showMeasurement({ job, parts, wait }) {
   parts.curves.node.hidden = parts.film.node.hidden = true;
   if (!job.links.report || parts.measured.children.length) return;
-  const { showMeasured } = await import("./measured.js");
-  showMeasured(parts.measured, job.links.report, wait.signal).catch((error) => tell(parts.say, error));
+  try {
+    const { showMeasured } = await load(() => import("./measured.js"));
+    hush(parts.say); // it may not have come before
+    await showMeasured(parts.measured, job.links.report, wait.signal);
+  } catch (error) {
+    tell(parts.say, error);
+  }
 }
 
 function showTime({ job, known, parts }) {
