@@ -79,11 +79,12 @@ async function follow(mine, signal) {
     if (!signal.aborted) [parts.trouble.textContent, parts.trouble.hidden] = [text, !text];
   };
   mine.follows = true;
-  const hasEnded = () => ENDED.includes(mine.job.state);
-  parts.log.follow(job.links.logs, hasEnded, signal).catch((error) => tell(parts.say, error, look));
+  parts.log.follow(job.links.logs, signal).catch((error) => tell(parts.say, error, look));
   await followEvents(job.links.events, known.last, (event) => take(mine, event, signal), trouble, signal);
   mine.follows = signal.aborted;
-  if (!signal.aborted) await refresh(mine, signal);
+  if (signal.aborted) return;
+  await refresh(mine, signal);
+  if (!signal.aborted && !ENDED.includes(mine.job.state)) look(); // it was resumed meanwhile
 }
 
 function take(mine, { id, event, data: { time, data } }, signal) {
