@@ -1,6 +1,8 @@
 """What a job's processes have written: all of it, its last lines, or as it comes."""
 
+import math
 import os
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
@@ -10,7 +12,8 @@ from anyio import to_thread
 from service.jobs.feed import TICK, Feed, Tail
 
 NAME = "console.txt"
-Look = Callable[[], Awaitable[None]]
+Look = Callable[[], Awaitable[bool]]
+"""Brings what another machine has written, and says whether that is all there is by now."""
 
 _CHUNK = 2**16
 
@@ -48,20 +51,27 @@ async def written(path: Path, start: int) -> AsyncGenerator[bytes]:
         place += len(chunk)
 
 
-async def followed(feed: Feed, tail: Tail, path: Path, start: int, look: Look | None = None) -> AsyncGenerator[bytes]:
-    """The same, and what is written afterwards, until the job has ended or the server ends; `look` brings it here first."""
-    place = start
+async def followed(
+    feed: Feed, tail: Tail, path: Path, start: int, look: Look | None = None, heartbeat: float = math.inf
+) -> AsyncGenerator[bytes]:
+    """The same, and what is written afterwards, until the job has ended or the server ends; `look` brings it here first.
+
+    Whenever there was nothing for `heartbeat` seconds, no bytes.
+    """
+    place, spoke = start, time.monotonic()
     while not feed.ending:
         has_ended = tail.ended  # before the last look: nothing is written afterwards
-        if look is not None:
-            await look()
+        is_whole = look is None or await look()
         while _size(path) > place and (chunk := await to_thread.run_sync(_read, path, place, _CHUNK)):
             yield chunk
-            place += len(chunk)
+            place, spoke = place + len(chunk), time.monotonic()
             if feed.ending:
                 return
-        if has_ended:
+        if has_ended and is_whole:
             return
+        if time.monotonic() - spoke >= heartbeat:
+            yield b""
+            spoke = time.monotonic()
         await anyio.sleep(TICK)
 
 

@@ -37,6 +37,12 @@ def key_header(example: str) -> Any:
     return Header(alias="Idempotency-Key", pattern=r"^[!-~]{1,255}$", description=description, examples=[example])
 
 
+def last_header(digits: int, example: str) -> Any:
+    """The header `Last-Event-ID`, a number of so many digits at most."""
+    description = "The same as `after`, and stronger than the address: browsers send it where they connect again."
+    return Header(alias="Last-Event-ID", pattern=rf"^[0-9]{{1,{digits}}}$", description=description, examples=[example])
+
+
 UNKNOWN = "There is no such job."
 WRONG = "A parameter is not as described."
 AWAY = (

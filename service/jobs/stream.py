@@ -1,6 +1,8 @@
-"""Events as Server-Sent Events, and answers that stream until the service ends them."""
+"""Events and logs as Server-Sent Events, and answers that stream until the service ends them."""
 
+import codecs
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -8,6 +10,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from service.jobs.console import Look, followed
 from service.jobs.feed import Feed, Tail
 from service.jobs.shown import shown_event
 from training.jobs.job import Event
@@ -42,14 +45,38 @@ class Streamed(StreamingResponse):
                 self._close()
 
 
-async def sse(feed: Feed, tail: Tail, after: int) -> AsyncGenerator[bytes]:
-    """The bytes of the stream: each event once, in order; `end` last, where the job has ended and the server has not."""
+async def sse(feed: Feed, tail: Tail, messages: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """The bytes of a stream of these messages, where one is empty a comment.
+
+    `end` is the last, where the job has ended and the server has not.
+    """
     yield format_sse_event(retry=RECONNECT)
-    events: AsyncIterator[list[Event]] = feed.follow(tail, after, HEARTBEAT)
-    async for some in events:
-        yield b"".join(map(_event, some)) if some else KEEPALIVE_COMMENT
+    async for message in messages:
+        yield message or KEEPALIVE_COMMENT
     if tail.ended and tail.state is not None and not feed.ending:
         yield format_sse_event(event="end", data_str=_json({"state": tail.state, "reason": tail.reason}))
+
+
+async def events(feed: Feed, tail: Tail, after: int) -> AsyncIterator[bytes]:
+    """A message for each event after this one, in order."""
+    async for some in feed.follow(tail, after, HEARTBEAT):
+        yield b"".join(map(_event, some))
+
+
+async def texts(feed: Feed, tail: Tail, path: Path, start: int, look: Look | None) -> AsyncIterator[bytes]:
+    """What is written from this place on, in messages of whole characters, each numbered by the byte after it."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    place = start
+    async for chunk in followed(feed, tail, path, start, look, HEARTBEAT):
+        place += len(chunk)
+        text = decoder.decode(chunk)
+        yield _text(text, place - len(decoder.getstate()[0]))
+    if not feed.ending and (rest := decoder.decode(b"", final=True)):
+        yield _text(rest, place)
+
+
+def _text(text: str, place: int) -> bytes:
+    return format_sse_event(data_str=_json(text), id=str(place)) if text else b""
 
 
 def _event(event: Event) -> bytes:
@@ -57,5 +84,5 @@ def _event(event: Event) -> bytes:
     return format_sse_event(data_str=text, event=event.kind, id=str(event.id))
 
 
-def _json(values: dict[str, Any]) -> str:
-    return orjson.dumps(values).decode()
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()

@@ -38,6 +38,13 @@ def view(settings: Settings, job: Job) -> Path:
     return copy
 
 
+def is_all_here(settings: Settings, job: Job) -> bool:
+    """Whether the folder that `view` gives has all that a job has written which has ended."""
+    if not settings.storage or content(run_folder(settings.runs, job.id)) >= job.attempt:
+        return True
+    return job.ended and not _is_due(settings.fetched / "runs" / job.id / _LOOKED, job)
+
+
 def checkpoints_of(settings: Settings, job: Job) -> list[Checkpoint]:
     """The checkpoints of a job, wherever its run folder is.
 

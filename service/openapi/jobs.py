@@ -77,9 +77,13 @@ METRICS: Json = {
         "image/png": {"schema": {"type": "string", "format": "binary", "contentMediaType": "image/png"}},
     }
 }
+_WRITTEN = 'retry: 1000\n\ndata: "step 20, loss 0.25\\n"\nid: 19\n\n'
 LOGS: Json = {
     "description": "The text, as it is or as it comes.",
-    "content": {"text/plain": {"schema": {"type": "string"}}},
+    "content": {
+        "text/plain": {"schema": {"type": "string"}},
+        "text/event-stream": {"schema": {"type": "string"}, "example": _WRITTEN},
+    },
     "headers": {
         "X-Stn-Offset": {
             "description": "Where in all that was written this answer begins, in bytes.",

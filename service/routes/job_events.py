@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from service.jobs import schemas
 from service.jobs.feed import PAGE
-from service.jobs.parameters import AWAY, UNKNOWN, WRONG, JobId, database_of, feed_of, preferred
+from service.jobs.parameters import AWAY, UNKNOWN, WRONG, JobId, database_of, feed_of, last_header, preferred
 from service.jobs.shown import shown_event
-from service.jobs.stream import EVENTS, Streamed, sse
+from service.jobs.stream import EVENTS, Streamed, events, sse
 from service.openapi.jobs import EVENT_STREAM
 from service.openapi.problems import document_problems
 
@@ -31,15 +31,7 @@ async def get_events(
     limit: Annotated[
         int, Query(ge=1, le=PAGE, description="Most events of a page; not of a stream.", examples=[100])
     ] = 100,
-    last: Annotated[
-        str | None,
-        Header(
-            alias="Last-Event-ID",
-            pattern=r"^[0-9]{1,9}$",
-            description="The same as `after`, and stronger: browsers send it where they connect again.",
-            examples=["1"],
-        ),
-    ] = None,
+    last: Annotated[str | None, last_header(9, "1")] = None,
 ) -> Response:
     """What happened to a job: changes of its state, progress, metrics, samples.
 
@@ -51,10 +43,10 @@ async def get_events(
     if preferred(request.headers.get("accept", ""), (_JSON, EVENTS)) == EVENTS:
         feed = feed_of(request)
         tail = await feed.attach(id)
-        return Streamed(sse(feed, tail, position), EVENTS, lambda: feed.detach(tail))
+        return Streamed(sse(feed, tail, events(feed, tail, position)), EVENTS, lambda: feed.detach(tail))
     # The row first: where it has ended, the page has all that there is.
-    job, events = await database_of(request).ask(lambda store: (store.get(id), store.events(id, position, limit)))
+    job, found = await database_of(request).ask(lambda store: (store.get(id), store.events(id, position, limit)))
     page = schemas.JobEvents(
-        events=list(map(shown_event, events)), next=events[-1].id if events else position, state=job.state
+        events=list(map(shown_event, found)), next=found[-1].id if found else position, state=job.state
     )
     return Response(page.model_dump_json(), media_type=_JSON)

@@ -1,9 +1,7 @@
 """`/v1/jobs/ID/metrics`, `/probe` and `/logs`: what a training has measured, shown and written."""
 
-import contextlib
 import csv
 import io
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,12 +10,15 @@ from fastapi import APIRouter, Query, Request, Response
 
 from service.jobs import console, curves, schemas
 from service.jobs.console import Look
-from service.jobs.parameters import AWAY, UNKNOWN, WRONG, JobId, feed_of, preferred, run_of
+from service.jobs.parameters import AWAY, UNKNOWN, WRONG, JobId, database_of, feed_of, last_header, preferred, run_of
 from service.jobs.probe import read_probe
-from service.jobs.stream import Streamed
+from service.jobs.stream import EVENTS, Streamed, sse, texts
+from service.jobs.views import is_all_here, view
 from service.openapi.jobs import LOGS, METRICS
 from service.openapi.problems import document_problems
 from service.problems import Problem
+from service.settings import Settings
+from training.jobs.job import Job
 from training.metrics_file import read_metrics
 from training.storage.places import StorageUnavailable
 
@@ -25,7 +26,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 Format = Literal["json", "csv", "svg", "png"]
 KINDS: dict[str, Format] = {"application/json": "json", "text/csv": "csv", "image/svg+xml": "svg", "image/png": "png"}
-_TEXT = "text/plain; charset=utf-8"
+_TEXT = "text/plain"
 _PROBLEMS = document_problems({404: UNKNOWN, 422: WRONG, 503: AWAY})
 
 
@@ -76,30 +77,46 @@ async def get_logs(
             ge=0, le=2**53, description="Leave out so many bytes: `X-Stn-Offset` and what came of a log that broke off."
         ),
     ] = 0,
+    last: Annotated[str | None, last_header(15, "6")] = None,
 ) -> Response:
-    """What the job's processes have written, those of all its attempts."""
+    """What the job's processes have written, those of all its attempts.
+
+    With `Accept: text/event-stream` it goes on until the job has ended, too: the data of an event is a JSON string of whole
+    characters, its id the byte after them. Comments, the event `end` and `Last-Event-ID` are as those of `events`.
+    """
     path = await run_of(request, id) / console.NAME
-    start = max(after, await to_thread.run_sync(console.start_of_tail, path, tail)) if tail is not None else after
-    if follow:
-        feed = feed_of(request)
-        watched = await feed.attach(id)
-        text, let_go = (
-            console.followed(feed, watched, path, start, _looking(request, id)),
-            partial(feed.detach, watched),
-        )
+    start = after if last is None else int(last)
+    if tail is not None and last is None:
+        start = max(start, await to_thread.run_sync(console.start_of_tail, path, tail))
+    kind = preferred(request.headers.get("accept", ""), (_TEXT, EVENTS))
+    if not follow and kind == _TEXT:
+        return Streamed(console.written(path, start), kind, X_Stn_Offset=str(start))
+    feed, look = feed_of(request), _looking(request, id)
+    watched = await feed.attach(id)
+    if kind == EVENTS:
+        text = sse(feed, watched, texts(feed, watched, path, start, look))
     else:
-        text, let_go = console.written(path, start), None
-    return Streamed(text, _TEXT, let_go, X_Stn_Offset=str(start))
+        text = console.followed(feed, watched, path, start, look)
+    return Streamed(text, kind, lambda: feed.detach(watched), X_Stn_Offset=str(start))
 
 
 def _looking(request: Request, id: str) -> Look | None:
-    """Brings what another machine has written."""
-    if not request.app.state.settings.storage:
+    settings: Settings = request.app.state.settings
+    if not settings.storage:
         return None
 
-    async def look() -> None:
-        with contextlib.suppress(Problem, StorageUnavailable):  # later, perhaps
-            await run_of(request, id)
+    def bring(job: Job) -> bool:
+        view(settings, job)
+        return is_all_here(settings, job)
+
+    async def look() -> bool:
+        try:
+            job = await database_of(request).ask(lambda store: store.get(id))
+            return await to_thread.run_sync(bring, job)
+        except Problem as problem:
+            return problem.status == 404  # nothing more comes of a job that is gone; otherwise later, perhaps
+        except StorageUnavailable:
+            return False
 
     return look
 

@@ -1,4 +1,4 @@
-/** Handles on the drawing: its inside moves it, a corner makes it larger, the knob above turns it. */
+/** Handles on the drawing: its inside moves it, a corner makes it larger, another slants it, the knob above turns it. */
 
 import { byId, h, svgElement } from "../dom.js";
 import { apply, boundsOf, changed, matrixOf } from "./pose.js";
@@ -18,6 +18,7 @@ export function createHandles(store) {
     move: handle("move", "Move: drag, or press an arrow key", moved),
     turn: handle("turn", "Turn: drag, or press an arrow key", turned),
     size: handle("size", "Make larger or smaller: drag, or press an arrow key", sized),
+    slant: handle("slant", "Slant: drag, or press an arrow key", slanted),
   };
   const root = byId("handles");
   root.replaceChildren(frame, ...Object.values(parts));
@@ -87,6 +88,7 @@ export function createHandles(store) {
       lay(parts.move, centre);
       lay(parts.turn, knob);
       lay(parts.size, corners[2]);
+      lay(parts.slant, corners[3]);
     },
   };
 }
@@ -95,6 +97,7 @@ const KEY_STEPS = {
   move: (view, dx, dy) => ({ x: view.x + dx / 200, y: view.y + dy / 200 }),
   turn: (view, dx, dy) => ({ angle: view.angle + dx + dy }),
   size: (view, dx, dy) => ({ scale: view.scale * 1.02 ** (dx - dy) }),
+  slant: (view, dx, dy) => ({ shear: view.shear + (dx - dy) / 100 }),
 };
 
 function moved(view, [x, y], [toX, toY]) {
@@ -111,6 +114,15 @@ function sized(view, from, to) {
   return { scale: (view.scale * after) / (before || 1) };
 }
 
+/** What is held goes along the drawing's own lines from left to right, as far as the pointer does. */
+function slanted(view, from, to) {
+  const turn = (view.angle * Math.PI) / 180;
+  const [cos, sin] = [Math.cos(turn), Math.sin(turn)];
+  const [x, y] = difference(from, view);
+  const along = (to[0] - from[0]) * cos + (to[1] - from[1]) * sin;
+  return { shear: view.shear + along / (y * cos - x * sin || 1) };
+}
+
 /** From where the pivot lies on the pad. */
 function difference([x, y], view) {
   return [x - view.pivot[0] - view.x * SIDE, y - view.pivot[1] - view.y * SIDE];
@@ -122,6 +134,7 @@ function bounded(changes) {
   const known = {
     angle: (value) => ((((value + 180) % 360) + 360) % 360) - 180,
     scale: (value) => within(Number(value.toFixed(3)), 0.2, 2),
+    shear: (value) => within(Number(value.toFixed(3)), -1, 1),
     x: (value) => within(Number(value.toFixed(4)), -0.5, 0.5),
     y: (value) => within(Number(value.toFixed(4)), -0.5, 0.5),
   };

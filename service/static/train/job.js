@@ -2,6 +2,7 @@
 
 import { ask } from "../api.js";
 import { h } from "../dom.js";
+import { load } from "../lazy.js";
 import { hush, tell } from "./tellings.js";
 import { keyHeader } from "../key.js";
 import { createCurves } from "./curves.js";
@@ -78,11 +79,12 @@ async function follow(mine, signal) {
     if (!signal.aborted) [parts.trouble.textContent, parts.trouble.hidden] = [text, !text];
   };
   mine.follows = true;
-  const hasEnded = () => ENDED.includes(mine.job.state);
-  parts.log.follow(job.links.logs, hasEnded, signal).catch((error) => tell(parts.say, error, look));
+  parts.log.follow(job.links.logs, signal).catch((error) => tell(parts.say, error, look));
   await followEvents(job.links.events, known.last, (event) => take(mine, event, signal), trouble, signal);
   mine.follows = signal.aborted;
-  if (!signal.aborted) await refresh(mine, signal);
+  if (signal.aborted) return;
+  await refresh(mine, signal);
+  if (!signal.aborted && !ENDED.includes(mine.job.state)) look(); // it was resumed meanwhile
 }
 
 function take(mine, { id, event, data: { time, data } }, signal) {
@@ -202,8 +204,13 @@ function showReport({ links: { report }, scores, attempt, finished }, { report: 
 async function showMeasurement({ job, parts, wait }) {
   parts.curves.node.hidden = parts.film.node.hidden = true;
   if (!job.links.report || parts.measured.children.length) return;
-  const { showMeasured } = await import("./measured.js");
-  showMeasured(parts.measured, job.links.report, wait.signal).catch((error) => tell(parts.say, error));
+  try {
+    const { showMeasured } = await load(() => import("./measured.js"));
+    hush(parts.say); // it may not have come before
+    await showMeasured(parts.measured, job.links.report, wait.signal);
+  } catch (error) {
+    tell(parts.say, error);
+  }
 }
 
 function showTime({ job, known, parts }) {

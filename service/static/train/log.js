@@ -2,12 +2,14 @@
 
 import { h } from "../dom.js";
 import { button } from "./html.js";
-import { followText } from "./stream.js";
+import { followEvents } from "./stream.js";
 
+/** Lines that are shown of what was written before. */
+const TAIL = 500;
 /** Characters that are kept. */
 const MOST = 300_000;
 
-/** `{node, follow(url, hasEnded, signal)}`; a second `follow` goes on where the first was ended. */
+/** `{node, follow(url, signal)}`; a second `follow` goes on where the first was ended. */
 export function createLog() {
   const text = document.createTextNode("");
   const pane = h("pre.log", { tabIndex: 0, role: "region", ariaLabel: "Log" }, text);
@@ -21,13 +23,11 @@ export function createLog() {
     if (text.length > MOST) text.deleteData(0, text.data.indexOf("\n", text.length - MOST) + 1);
     if (follows) toEnd();
   };
-  const place = { bytes: null, decoder: new TextDecoder() };
-  let active = null;
-  const follow = async (url, hasEnded, signal) => {
-    if (active && !active.aborted) return; // it still reads
-    active = signal;
-    await followText(url, place, add, hasEnded, signal);
-    if (active === signal) active = null;
+  let place = null; // how far it was read, in bytes
+  const take = ({ id, data }) => {
+    place = id;
+    add(data);
   };
+  const follow = (url, signal) => followEvents(`${url}?tail=${TAIL}`, place, take, () => {}, signal);
   return { node: h("div.logged", pane, newest), follow };
 }

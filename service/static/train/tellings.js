@@ -1,13 +1,14 @@
-/** What goes wrong with a request, where it is told. */
+/** What goes wrong with a request, or does not come, where it is told. */
 
 import { Failure, send } from "../api.js";
 import { byId } from "../dom.js";
 import { keyForm, keyHeader } from "../key.js";
+import { NotLoaded } from "../lazy.js";
 
 /** Say in this place what went wrong; where a key with this scope is asked for, a field for it, and then `again`. */
 export function tell(place, error, again, scope = "jobs") {
   if (error.name === "AbortError") return;
-  if (!(error instanceof Failure)) throw error;
+  if (!(error instanceof Failure || error instanceof NotLoaded)) throw error;
   place.hidden = false;
   if (error.status !== 401) place.textContent = error.message;
   else if (!place.querySelector("form")) {

@@ -26,7 +26,7 @@ def messages(text: str) -> list[Sent]:
     """The messages in the text of a stream, comments and what is not complete left out."""
     found = []
     for block in text.split("\n\n")[:-1]:
-        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":"))
         if "data" in fields:
             found.append(
                 Sent(fields.get("event"), int(fields["id"]) if "id" in fields else None, json.loads(fields["data"]))

@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from service.client import Client
+from service.jobs.stream import EVENTS
 from tests.service.jobs.driven import begun, config, finished, store_at
 from tests.service.jobs.sse import Watcher
 from tests.service.running import serving
@@ -36,8 +37,9 @@ def test_a_server_that_ends_closes_streams_at_once_and_waits_for_none(home: Path
     job = running(store)
     with serving(home, log=tmp_path / "log") as service:
         service.wait_until_ready()
-        watchers = [Watcher(service.url, f"/v1/jobs/{job.id}/{what}") for what in ("events", "logs?follow=true") * 5]
-        for watcher in watchers[::2]:
+        kinds = (("events", EVENTS), ("logs", EVENTS), ("logs?follow=true", "text/plain")) * 4
+        watchers = [Watcher(service.url, f"/v1/jobs/{job.id}/{what}", Accept=kind) for what, kind in kinds]
+        for watcher in watchers[::3]:
             watcher.until(3)
         while not all(watcher.status for watcher in watchers):
             time.sleep(0.01)

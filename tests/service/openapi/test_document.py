@@ -30,6 +30,7 @@ OPERATIONS = [
 CHOICE = {
     "/v1/predict": "application/json",
     "/v1/jobs/{id}/events": "application/json",
+    "/v1/jobs/{id}/logs": "text/plain",
     "/v1/jobs/{id}/metrics": "application/json",
 }
 """Operations that answer in several kinds, with the one by default."""

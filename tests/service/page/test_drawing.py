@@ -9,7 +9,7 @@ import time
 
 import pytest
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.service.page.browsing import barriers, keep_screenshot, open_page
 from tests.service.page.drawing import DIGITS, draw, placed
@@ -190,6 +190,38 @@ def test_handles_move_turn_and_size_by_mouse_and_by_keyboard(page: Page) -> None
     keep_screenshot(page, "play-handles")
 
 
+def test_a_handle_slants_by_mouse_and_by_keyboard(page: Page) -> None:
+    draw(page, placed("7", scale=0.4))
+    page.get_by_role("button", name="Move", exact=True).click()
+    handle = page.get_by_role("button", name="Slant: drag, or press an arrow key")
+    shear = page.locator("label[for=view-shear] ~ output")
+    before = {name: centre(page, name) for name in ("slant", "size", "turn", "move")}
+    drag(page, handle, 40, 25)
+    expect(shear).not_to_have_text("0 %")
+    moved = {name: centre(page, name) - place for name, place in before.items()}
+    for name, by in {"slant": 40, "size": 40, "move": 0}.items():  # sideways alone, as far as the pointer
+        assert moved[name] == pytest.approx(by, abs=1.5), name
+    assert moved["turn"].real < -40
+    page.get_by_role("button", name="Reset", exact=True).click()
+    page.locator("#view-angle").fill("90")  # its lower side now lies on the left
+    page.locator("#view-scale").fill("1.5")
+    place = centre(page, "slant")
+    drag(page, handle, 25, 40)
+    assert centre(page, "slant") - place == pytest.approx(40j, abs=1.5)
+    page.get_by_role("button", name="Reset", exact=True).click()
+    handle.focus()
+    for key in ("ArrowRight", "ArrowUp", "Shift+ArrowRight", "ArrowLeft"):
+        page.keyboard.press(key)
+    expect(shear).to_have_text("11 %")
+    for _ in range(12):
+        page.keyboard.press("Shift+ArrowDown")
+    expect(shear).to_have_text("−100 %")  # as far as the slider
+    page.keyboard.press("Control+z")
+    expect(shear).to_have_text("−99 %")
+    keep_screenshot(page, "play-slanted")
+    assert barriers(page) == []
+
+
 def test_ink_appears_under_the_pointer_however_the_drawing_is_turned(page: Page) -> None:
     draw(page, placed("7", scale=0.4))
     page.locator("#view-angle").fill("70")
@@ -324,6 +356,24 @@ def test_nothing_keeps_anybody_from_using_it(browser: Browser, address: str, wid
         assert page.evaluate("document.documentElement.scrollWidth") == width
         keep_screenshot(page, f"play-{width}-{scheme}")
         assert barriers(page) == []
+
+
+def centre(page: Page, handle: str) -> complex:
+    """Where a handle of the drawing lies on the pad, in pixels of the screen."""
+    box, pad = (page.locator(which).bounding_box() for which in (f".handle.{handle}", "#pad"))
+    assert box is not None and pad is not None
+    return complex(box["x"] + box["width"] / 2 - pad["x"], box["y"] + box["height"] / 2 - pad["y"])
+
+
+def drag(page: Page, handle: Locator, right: float, down: float) -> None:
+    handle.hover()
+    box = handle.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + right, y + down, steps=5)
+    page.mouse.up()
 
 
 def expect_guess(page: Page, name: str) -> None:

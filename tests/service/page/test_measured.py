@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.service.jobs.driven import begun, store_at
-from tests.service.page.browsing import barriers, keep_screenshot, serve
+from tests.service.page.browsing import HIDDEN, barriers, keep_screenshot, serve
 from tests.service.page.training import opened
 from tests.training.test_invariance import write
 from training.invariance import main
@@ -31,9 +31,16 @@ def test_a_model_is_measured_from_its_place_on_the_page(browser: Browser, tmp_pa
         run = tmp_path / "runs" / job.id
         (tmp_path / "asked").write_text(json.dumps({"invariance": {"images": 20, "movements": ["rotation", "shear"]}}))
         assert main([str(model), str(tmp_path / "asked"), "--output", str(run / "report")]) == 0
+        page.route("**/train/measured.js", lambda route: route.abort())
+        assert complaints == []
         store.record(job, [], step=980, steps=980, eta_seconds=0.0)
         store.finish(job, "succeeded", "measured to its end", scores={"accuracy": 0.1})
         store.close()
+        notice = page.locator("#jobs .notice")
+        expect(notice).to_contain_text("This part of the page did not come: check that the service still runs")
+        page.unroute("**/train/measured.js")
+        page.evaluate(HIDDEN.format("false"))  # as when somebody comes back to the tab
+        expect(notice).to_be_hidden()
         expect(page.locator(".measured tbody tr")).to_have_count(2)
         expect(page.locator(".measured tbody tr").first).to_contain_text("-45 to 45")
         expect(page.locator(".measured img")).to_have_js_property("complete", True)
@@ -49,4 +56,4 @@ def test_a_model_is_measured_from_its_place_on_the_page(browser: Browser, tmp_pa
         keep_screenshot(page, "measured-phone-dark")
         page.get_by_role("link", name="← Jobs").click()
         expect(page.locator("#jobs li")).to_contain_text("invariance of version 1 · its own data")
-        assert complaints == []
+        assert {*complaints} == {"error: Failed to load resource: net::ERR_FAILED"}  # the part that did not come
