@@ -37,6 +37,24 @@ def test_torch_is_not_imported_where_a_server_can_do_without(module: str) -> Non
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
+def test_a_training_process_does_not_look_through_what_it_imported() -> None:
+    code = "; ".join(
+        (
+            "import gc, sys",
+            "from training.light_imports import uncollected",
+            "seen = []",
+            "gc.callbacks.append(lambda phase, info: seen.append(phase))",
+            "manager = uncollected()",
+            "manager.__enter__()",
+            "import stn.build",
+            "manager.__exit__(None, None, None)",
+            "print(gc.isenabled(), gc.get_freeze_count() > 100_000, seen)",
+        )
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "True True []\n"
+
+
 def test_a_training_process_imports_no_library_it_can_do_without() -> None:
     code = "; ".join(
         (

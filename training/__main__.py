@@ -176,21 +176,21 @@ def _do(work: "Work", run: Path, attempt: "Attempt | None", spread: "Callable[[]
     warnings.filterwarnings(
         "ignore", "Grad strides do not match bucket view strides"
     )  # of a 1x1 weight; they are as good
-    from training.config import TrainingConfig
-    from training.light_imports import import_torchmetrics_alone
-    from training.progress import write_progress
+    from training.light_imports import import_torchmetrics_alone, uncollected
 
-    import_torchmetrics_alone()
+    with uncollected():
+        import_torchmetrics_alone()
+        from training.config import TrainingConfig
+        from training.fit import fit
+        from training.invariance_job import measure_as_job
+        from training.progress import write_progress
+
     if attempt is not None and _rank() == 0:
         write_progress(attempt, "data")
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     if isinstance(work, TrainingConfig):
-        from training.fit import fit
-
         fit(work, run, attempt, None if spread is None else spread())
     else:
-        from training.invariance_job import measure_as_job
-
         measure_as_job(work, run, attempt)
 
 

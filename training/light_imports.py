@@ -1,5 +1,8 @@
 """What a training process need not import: more than a second of processor time, before its first line."""
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from unittest.mock import patch
 
 from lightning_utilities.core import imports
@@ -25,3 +28,17 @@ def import_torchmetrics_alone() -> None:
         patch.object(imports, "package_available", lambda name: is_wanted(name) and package_available(name)),
     ):
         import torchmetrics  # noqa: F401
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """What is imported within, where it is the first time, is looked through for garbage neither now nor later."""
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -5,6 +5,7 @@ Writing graphs and timing runtimes takes seconds of Python, and torch; none of t
 """
 
 import copy
+import gc
 import json
 import logging
 import sys
@@ -201,6 +202,7 @@ def main(arguments: Sequence[str]) -> int:
     values: dict[str, Any] = json.loads(arguments[0])
     task = Task(**{**values, "runtimes": tuple(name for name in get_args(Runtime) if name in values["runtimes"])})
     torch.set_num_threads(task.threads)
+    gc.freeze()  # otherwise it looks through all of torch, again and again
     try:
         write_plan(Path(task.folder), prepare(task))
     except ModelFileError as error:

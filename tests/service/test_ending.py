@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -57,6 +58,29 @@ async def _load_until_end(service: Service, clients: int, seconds: float) -> lis
     await asyncio.sleep(seconds)
     service.process.send_signal(signal.SIGTERM)
     return await asyncio.gather(*tasks)
+
+
+@pytest.mark.slow
+def test_what_a_ready_service_holds_is_not_looked_through_for_garbage(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = tmp_path / "counted"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import gc, signal\n"
+        f"tell = lambda *_: open({str(counted)!r}, 'w').write(str(gc.get_freeze_count()))\n"
+        "signal.signal(signal.SIGUSR1, tell)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    with serving(home, log=tmp_path / "log") as service:
+        service.wait_until_ready()
+        for _ in range(100):
+            service.process.send_signal(signal.SIGUSR1)
+            time.sleep(0.1)
+            if counted.exists() and int(counted.read_text() or 0) > 50_000:
+                break
+        else:
+            raise AssertionError(counted.read_text())
+        assert service.predict()[0] == 200
 
 
 @pytest.mark.slow
