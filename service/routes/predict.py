@@ -268,18 +268,14 @@ def noted_decoding(began: float) -> Decoding:
 
 def timed(answer: Answer, stages: Stages, decoding: Decoding) -> Answer:
     """With the milliseconds of its stages in a header that browsers show, and the seconds in its span."""
-    seconds = {
-        "decode": decoding.seconds,
-        "queue": stages.taken - stages.arrived,
-        "batch": stages.gathered - stages.taken,
-        "infer": stages.inferred - stages.gathered,
-        "encode": time.perf_counter() - stages.inferred,
-    }
-    text = ", ".join([f"{name};dur={1e3 * value:.3f}" for name, value in seconds.items()])
+    queue, batch = stages.taken - stages.arrived, stages.gathered - stages.taken
+    infer, encode = stages.inferred - stages.gathered, time.perf_counter() - stages.inferred
+    text = b"decode;dur=%.3f, queue;dur=%.3f, batch;dur=%.3f, infer;dur=%.3f, encode;dur=%.3f"
+    milliseconds = (1e3 * decoding.seconds, 1e3 * queue, 1e3 * batch, 1e3 * infer, 1e3 * encode)
+    answer.headers.append((b"server-timing", text % milliseconds))
     if decoding.span is not None:
-        for name in ("queue", "batch", "infer", "encode"):
-            tracing.stage(decoding.span, name, seconds[name])
-    answer.headers.append((b"server-timing", text.encode()))
+        for name, seconds in (("queue", queue), ("batch", batch), ("infer", infer), ("encode", encode)):
+            tracing.stage(decoding.span, name, seconds)
     return answer
 
 
