@@ -47,7 +47,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="of a measurement; 2 for `table`, 5 for `workers`, else 20")
     parser.add_argument("--connections", type=int, default=128, help="at which the capacity is taken, and of `workers`")
     parser.add_argument("--max-waiting", type=int, help="queue of the service under overload; --connections by default")
-    parser.add_argument("--rate", type=float, default=1000.0, help="requests per second of `swap`")
+    parser.add_argument(
+        "--rate", type=float, help="requests per second of `swap` (1000) and `soak` (as many as it answers)"
+    )
     parser.add_argument("--every", type=int, default=4, help="seconds between new versions of `swap`")
     parser.add_argument("--workers", type=int, default=2, help="processes of `workers`")
     parser.add_argument("--minutes", type=float, default=60.0, help="of `soak`")

@@ -56,17 +56,18 @@ def swap(setup: Setup, options: argparse.Namespace) -> dict[str, Any]:
         if second % options.every == 1 and (path := next(put, None)):
             _put(path, setup.model)
 
-    arguments = setup.load_core, options.connections, options.seconds, options.rate
+    rate = options.rate or 1000.0
+    arguments = setup.load_core, options.connections, options.seconds, rate
     with setup.service() as server:
         quiet = watched(start_load(server.port, files, *arguments), options.seconds, "one version")
         swapping = watched(start_load(server.port, files, *arguments), options.seconds, "new versions", each_second)
         last = _newest(server, files[0].read_bytes(), count + 1)
-    print(f"\n{options.rate:.0f}/s offered. One version: {_told(quiet)}")
+    print(f"\n{rate:.0f}/s offered. One version: {_told(quiet)}")
     print(f"{count} new versions: {_told(swapping)}")
     print(
         f"Version that answered in the end: {last} of {count + 1}. Failures: {faults(swapping) + swapping['unsent']:.0f}."
     )
-    return {"rate": options.rate, "versions": count, "answering": last, "quiet": quiet, "swapping": swapping}
+    return {"rate": rate, "versions": count, "answering": last, "quiet": quiet, "swapping": swapping}
 
 
 def workers(setup: Setup, options: argparse.Namespace) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def soak(setup: Setup, options: argparse.Namespace) -> dict[str, Any]:
                 memory.append({"seconds": round(time.monotonic() - start, 1), "mib": round(server.memory(), 2)})
 
         sample(0)
-        process = start_load(server.port, files, setup.load_core, 32, seconds)
+        process = start_load(server.port, files, setup.load_core, 32, seconds, options.rate)
         report = watched(process, seconds, "soak", sample)
         right = server.ask(requests[0])[0] == 200
     _print_memory(memory)
