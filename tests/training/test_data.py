@@ -7,6 +7,7 @@ import torch
 
 from training.config import DataConfig
 from training.data import DATASETS
+from training.data.digits import read_digits
 from training.data.labelled import split
 
 
@@ -79,3 +80,11 @@ def test_a_split_is_a_function_of_the_seed() -> None:
     members, labels = torch.arange(200), torch.arange(200) % 2
     assert torch.equal(split(members, labels, 0.2, 0, "x")[1], split(members, labels, 0.2, 0, "x")[1])
     assert not torch.equal(split(members, labels, 0.2, 0, "x")[1], split(members, labels, 0.2, 1, "x")[1])
+
+
+def test_the_digits_are_those_of_scikit_learn_wherever_it_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = read_digits(DataConfig())
+    monkeypatch.setattr("training.data.digits._FILE", "nowhere")
+    asked = read_digits(DataConfig())
+    assert len(read.labels) == 1797
+    assert torch.equal(read.images, asked.images) and torch.equal(read.labels, asked.labels)
