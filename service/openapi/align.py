@@ -9,7 +9,7 @@ _FILES = {name: file_schema("application/octet-stream") for name in ("moving", "
 
 REQUEST: dict[str, Any] = {
     "required": True,
-    "description": "A form with the files `moving` and `fixed`, or JSON with base64.",
+    "description": "A form with the files `moving` and `fixed`, JSON with base64, or an `.npz` file with these arrays.",
     "content": {
         "multipart/form-data": {
             "schema": {
@@ -23,6 +23,7 @@ REQUEST: dict[str, Any] = {
             "schema": {"$ref": "#/components/schemas/TwoPictures"},
             "examples": {"same": {"summary": "A picture on itself.", "value": {"moving": DIGIT, "fixed": DIGIT}}},
         },
+        "application/x-npz": {"schema": file_schema("application/x-npz")},
     },
 }
 

@@ -2,8 +2,11 @@
 
 from typing import Literal, NamedTuple
 
+import numpy as np
+from jaxtyping import UInt8
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from service.predicting.array_pictures import pictures_in_npz
 from service.predicting.bodies import decode_base64
 from service.predicting.multipart import boundary_of, parse_form
 from service.problems import Problem
@@ -61,25 +64,33 @@ class TwoPictures(BaseModel):
     """The one that stays."""
 
 
+Given = bytes | UInt8[np.ndarray, "_ _ _"]
+"""A picture as it was posted: a file, or an array (C, H, W)."""
+
+
 class Posted(NamedTuple):
-    """The bytes of both files."""
+    """Both of them."""
 
-    moving: bytes
-    fixed: bytes
+    moving: Given
+    fixed: Given
 
 
-def pictures_in(body: bytes, content_type: str) -> Posted:
+def pictures_in(body: bytes, content_type: str, max_pixels: int) -> Posted:
     """The two pictures of a body.
 
     Raises:
-        Problem: 400 for a form that is none, 415 for a body of another kind, 422 for fields that are wrong or missing.
+        Problem: 400 for a form or an `.npz` file that is none, 413 for an array that is too large, 415 for a body of another
+            kind, 422 for fields that are wrong or missing.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         return _in_form(body, content_type)
     if kind == "application/json":
         return _in_json(body)
-    raise Problem(415, f"Content-Type must be multipart/form-data or application/json, got {kind[:100] or 'none'!r}")
+    if kind == "application/x-npz":
+        return Posted(*pictures_in_npz(body, Posted._fields, max_pixels))
+    known = "multipart/form-data, application/json or application/x-npz"
+    raise Problem(415, f"Content-Type must be {known}, got {kind[:100] or 'none'!r}")
 
 
 def _in_form(body: bytes, content_type: str) -> Posted:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float32, UInt8
 
 from service.models.served import ServedAligner
-from service.predicting.align_options import AlignOptions
+from service.predicting.align_options import AlignOptions, Given
 from service.predicting.answers import Answer
 from service.predicting.images import data_uri, png, read_whole
 from service.predicting.options import Kind
@@ -39,8 +39,8 @@ class Pair(NamedTuple):
     """What was done to bring them together."""
 
 
-def read_pair(moving: bytes, fixed: bytes, max_pixels: int) -> Pair:
-    """The pictures in these bytes.
+def read_pair(moving: Given, fixed: Given, max_pixels: int) -> Pair:
+    """The pictures that were posted.
 
     Raises:
         Problem: of `read_whole`, or 422 where a picture is too small, or flat; the text begins with the name of the picture.
@@ -48,7 +48,7 @@ def read_pair(moving: bytes, fixed: bytes, max_pixels: int) -> Pair:
     pictures = []
     for name, data in (("moving", moving), ("fixed", fixed)):
         try:
-            pictures.append(read_whole(data, max_pixels))
+            pictures.append(read_whole(data, max_pixels) if isinstance(data, bytes) else data)
         except Problem as problem:
             raise Problem(problem.status, f"{name}: {problem.detail}", problem.headers) from None
     for name, picture in zip(("moving", "fixed"), pictures, strict=True):

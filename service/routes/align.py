@@ -34,8 +34,10 @@ router = APIRouter(prefix="/v1", tags=["align"])
 async def align(request: Request, options: Annotated[AlignOptions, Query()]) -> Response:
     """Lay one picture on another that shows the same.
 
-    The body is a multipart form with the files `moving` and `fixed`, or JSON with base64. Pictures of different size or
-    colour are brought together, which `notes` tells. theta maps points of the fixed picture to points of the moving one.
+    The body is a multipart form with the files `moving` and `fixed`, JSON with base64, or an `.npz` file with arrays of
+    these names: uint8, or floats in [0, 1], of shape (H, W), (H, W, C) or (C, H, W) with 1 or 3 channels. Pictures of
+    different size or colour are brought together, which `notes` tells. theta maps points of the fixed picture to points
+    of the moving one.
     """
     service: PredictService = request.app.state.predict
     headers = dict(request.scope["headers"])
@@ -50,11 +52,13 @@ async def align(request: Request, options: Annotated[AlignOptions, Query()]) -> 
     body = await read_body(request.receive)
     began = time.perf_counter()
     kind = kind_of(headers.get(b"accept", b""))
-    posted = pictures_in(body, headers.get(b"content-type", b"").decode("latin-1"))
-    check_pixels(posted, service.settings.max_pixels, service.settings.max_request_pixels)
+    most = service.settings.max_pixels
+    posted = pictures_in(body, headers.get(b"content-type", b"").decode("latin-1"), most)
+    files = [given for given in posted if isinstance(given, bytes)]
+    check_pixels(files, most, service.settings.max_request_pixels)
     from service.predicting import aligning  # with torch, which the model has brought
 
-    pair = await service.in_thread(partial(aligning.read_pair, *posted, service.settings.max_pixels), deadline)
+    pair = await service.in_thread(partial(aligning.read_pair, *posted, most), deadline)
     decoding = noted_decoding(began)
 
     def located(outputs: "Outputs", stages: "Stages") -> "tuple[Outputs, Stages]":

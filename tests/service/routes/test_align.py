@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -78,6 +79,71 @@ def test_a_picture_lies_on_itself_in_every_kind_of_answer(api: httpx2.Client) ->
     text = base64.b64encode(PHOTO).decode()
     posted = api.post("/v1/align", json={"moving": text, "fixed": text}).json()
     assert posted["theta"] == found["theta"]
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def post_arrays(api: httpx2.Client, body: bytes) -> httpx2.Response:
+    return api.post("/v1/align", content=body, headers={"Content-Type": "application/x-npz"})
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float16", "float32", "float64", "fortran"])
+def test_arrays_are_laid_as_the_pictures_of_the_same_pixels(api: httpx2.Client, kind: str) -> None:
+    grey, colour = photo(60, 80), photo(60, 80, seed=2, colour=True)
+    expected = align(api, png_of(grey), png_of(colour)).json()
+    moving, fixed = np.asarray(grey), np.asarray(colour)
+    if kind.startswith("float"):
+        moving, fixed = ((values / 255).astype(kind) for values in (moving, fixed))
+    elif kind == "fortran":
+        moving = np.asfortranarray(moving)
+    for shape in (fixed, np.moveaxis(fixed, -1, 0)):
+        found = post_arrays(api, npz(moving=moving, fixed=shape)).json()
+        assert np.allclose(found["outline"], expected["outline"], atol=0.01)
+        assert found["notes"] == expected["notes"] and found["warped"] == expected["warped"]
+
+
+GREY = np.asarray(photo())
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"", 400, "the body must be an .npz file as numpy.savez writes it"),
+        (npz(moving=GREY, fixed=GREY)[:-40], 400, "the body must be an .npz file"),
+        (npz(moving=GREY), 422, "the .npz file must have the arrays moving and fixed, got moving.npy"),
+        (npz(moving=GREY, fixed=GREY.astype(int)), 422, "fixed must be uint8, or floats in [0, 1], got int64"),
+        (npz(moving=GREY, fixed=GREY / 100), 422, "fixed must have floats in [0, 1]"),
+        (npz(moving=np.full((9, 9), np.nan), fixed=GREY), 422, "moving must have floats in [0, 1]"),
+        (npz(moving=GREY[None, None], fixed=GREY), 422, "moving must have shape (H, W), (H, W, C) or (C, H, W)"),
+        (npz(moving=GREY[:7], fixed=GREY), 422, "moving must have sides of at least 8 pixels, got 96 x 7"),
+        (npz(moving=GREY, fixed=np.array([object()])), 422, "fixed must be uint8, or floats in [0, 1], got object"),
+        (
+            npz(moving=GREY, fixed=np.zeros((12_000, 12_000), np.uint8)),
+            413,
+            "fixed must have at most 128,000,000 bytes",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_arrays_that_are_no_pictures_are_refused(api: httpx2.Client, body: bytes, status: int, words: str) -> None:
+    answer = post_arrays(api, body)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    assert words in answer.json()["detail"]
+
+
+def test_an_array_that_says_more_than_it_holds_takes_no_memory(api: httpx2.Client) -> None:
+    body = io.BytesIO(npz(moving=GREY, fixed=GREY))
+    with zipfile.ZipFile(body) as archive:
+        data = archive.read("fixed.npy").replace(b"(96, 96)", b"(960, 9)")
+    with zipfile.ZipFile(body, "w") as archive:
+        for name in ("moving", "fixed"):
+            archive.writestr(f"{name}.npy", data)
+    answer = post_arrays(api, body.getvalue())
+    assert answer.status_code == 400 and "moving has more values than it says" in answer.json()["detail"]
 
 
 def test_pictures_of_other_size_and_colour_are_brought_together(api: httpx2.Client) -> None:
