@@ -5,7 +5,7 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 import uvicorn
@@ -21,7 +21,12 @@ BACKLOG = 2048
 """Connections that wait to be accepted."""
 
 
-def serve_here(settings: Settings, bound: Sequence[socket.socket] | None = None, wait_for_models: bool = False) -> int:
+def serve_here(
+    settings: Settings,
+    bound: Sequence[socket.socket] | None = None,
+    wait_for_models: bool = False,
+    is_ready: Callable[[], None] | None = None,
+) -> int:
     """Serve in this process, on sockets that others bound where they are given.
 
     The exit code: 0 after a signal, 3 where the service could not start.
@@ -30,6 +35,7 @@ def serve_here(settings: Settings, bound: Sequence[socket.socket] | None = None,
         settings: what an operator can set.
         bound: they need not listen yet.
         wait_for_models: accept no connection before the models are loaded; otherwise answer 503 until then.
+        is_ready: called when they are loaded.
     """
     # uvicorn repeats the signal that ended it, once it is done; it has then been answered and must not kill.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -50,6 +56,7 @@ def serve_here(settings: Settings, bound: Sequence[socket.socket] | None = None,
         ),
         app,
         settings.drain_delay,
+        is_ready,
     )
     server.run(list(bound) if bound else None)
     return 0 if server.started else 3
@@ -58,9 +65,9 @@ def serve_here(settings: Settings, bound: Sequence[socket.socket] | None = None,
 class _Server(uvicorn.Server):
     """uvicorn's server, of which the probe says that it is not ready from the moment it is asked to end."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, delay: float) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, delay: float, is_ready: Callable[[], None] | None) -> None:
         super().__init__(config)
-        self._app, self._delay = app, delay
+        self._app, self._delay, self._is_ready = app, delay, is_ready
         self._settling: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -74,6 +81,8 @@ class _Server(uvicorn.Server):
         Every 8,000 requests or so they would wait 40 ms for it.
         """
         await self._app.state.models.wait_until_ready()
+        if self._is_ready is not None:
+            self._is_ready()
         gc.collect()
         gc.freeze()
 

@@ -1,7 +1,8 @@
 """The processes of `stn up` and of `stn serve --workers N`: some answer requests on one port, one may run training jobs.
 
-Those that answer have a socket of their own each on the port, among which the kernel shares out new connections. One that
-dies is started again, and gets no connection before its models are loaded; only the first of all answers 503 until then.
+Those that answer have a socket of their own each on the port, among which the kernel shares out new connections. The first
+of all answers 503 until its models are loaded; the others get no connection before that and theirs are, so that whoever was
+told that the service is ready is not told the contrary by another. One that dies is started again likewise.
 """
 
 import json
@@ -16,6 +17,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 from service.observing.exposition import shared_folder
@@ -48,7 +51,8 @@ def supervise(settings: Settings, with_jobs: bool = False) -> int:
         port = held.getsockname()[1]
         stack.enter_context(shared_folder())
         settings = settings.model_copy(update={"port": port})
-        servers = [_server(index, settings) for index in range(settings.workers)]
+        first_is_ready = os.pipe()
+        servers = [_server(index, settings, first_is_ready) for index in range(settings.workers)]
         others = [_worker(settings)] if with_jobs else []
         stack.callback(_end_all, [*servers, *others])
         stop = _Stop()
@@ -108,14 +112,25 @@ class _Process:
         self.start()
 
 
-def _server(index: int, settings: Settings) -> _Process:
-    """One that answers requests."""
+def _server(index: int, settings: Settings, first_is_ready: tuple[int, int]) -> _Process:
+    """One that answers requests.
+
+    Args:
+        index: its number.
+        settings: what an operator can set.
+        first_is_ready: a pipe, of which the first process has the end to write, and closes it when it is ready or gone.
+    """
 
     def launch(first: bool) -> "subprocess.Popen[bytes]":
         argument, secrets = handed_over(settings)
         environment = {**os.environ, **visible_device(index, os.environ, _device_files()), **secrets}
-        wait_for_models = index > 0 or not first
-        return start_module("service.workers", argument, json.dumps(wait_for_models), env=environment)
+        leads = index == 0 and first
+        end = first_is_ready[leads]
+        task = json.dumps({"leads": leads, "end": end})
+        process = start_module("service.workers", argument, task, env=environment, pass_fds=(end,))
+        if leads:
+            os.close(end)
+        return process
 
     patience = settings.drain_seconds + settings.drain_delay + _PATIENCE
     return _Process(f"process {index} of the service", launch, patience)
@@ -176,12 +191,15 @@ def _bound(host: str, port: int, shared: bool = True) -> socket.socket:
 
 
 def main(arguments: list[str]) -> int:
-    """One of the processes; the arguments are its settings and whether it waits for its models, as JSON."""
+    """One of the processes; the arguments are JSON: its settings, and whether it is the first, and its end of the pipe."""
     settings = taken_over(arguments[0])
     set_up(settings.log_format, settings.log_requests)
+    leads, end = itemgetter("leads", "end")(json.loads(arguments[1]))
     try:
+        if not leads:
+            os.read(end, 1)  # there is nothing to read: it returns when the first has closed the other end
         with _bound(settings.host, settings.port) as bound:
-            return serve_here(settings, [bound], wait_for_models=json.loads(arguments[1]))
+            return serve_here(settings, [bound], not leads, partial(os.close, end) if leads else None)
     except (ValueError, OSError) as error:
         log.error("%s", error)
         return 3

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
 PR_SET_PDEATHSIG = 1
@@ -19,18 +19,27 @@ def start_module(
     stderr: IO[Any] | None = None,
     env: Mapping[str, str] | None = None,
     gives_way: bool = False,
+    pass_fds: Sequence[int] = (),
 ) -> "subprocess.Popen[bytes]":
     """`python -m ARGUMENTS`, which is interrupted, on Linux, when this process is gone, however that came.
 
     It has a session of its own, so that a terminal's Ctrl-C reaches this process alone.
 
     Args:
-        stdout, stderr, env: as of `subprocess.Popen`.
+        stdout, stderr, env, pass_fds: as of `subprocess.Popen`.
         gives_way: let everybody else go first, where all processors are busy.
     """
     command = [sys.executable, "-P", "-m", *arguments]  # -P: nothing is imported from the current folder
     prepare = _give_way if gives_way else _end_with_parent
-    return subprocess.Popen(command, stdout=stdout, stderr=stderr, env=env, start_new_session=True, preexec_fn=prepare)
+    return subprocess.Popen(
+        command,
+        stdout=stdout,
+        stderr=stderr,
+        env=env,
+        pass_fds=pass_fds,
+        start_new_session=True,
+        preexec_fn=prepare,
+    )
 
 
 def ended(child: "subprocess.Popen[bytes]") -> int | None:

@@ -7,7 +7,9 @@ from typing import Any, Protocol, runtime_checkable
 from starlette.types import ASGIApp, Message, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from service.access.security_headers import Header
+from service.access.security_headers import SECURITY_HEADERS, Header
+from service.observing.middleware import request_id_of
+from service.problems import Problem, problem_body
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers; one read of the socket, up to 256 KiB, may come on top."""
@@ -142,6 +144,22 @@ class Connection(HttpToolsProtocol):
         if self._held is not None:
             held, self._held = self._held, None
             self._shortcut.at_once(held)
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no request is answered with a problem, as all else is."""
+        id = request_id_of({})
+        body = problem_body(Problem(400, msg), id)
+        headers = (
+            *self.server_state.default_headers,
+            *SECURITY_HEADERS,
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-request-id", id.encode()),
+            (b"connection", b"close"),
+        )
+        head = b"".join([b": ".join(header) + b"\r\n" for header in headers])
+        self.transport.write(STATUS_LINE[400] + head + b"\r\n" + body)
+        self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if self._offers and app is self.app and self._shortcut.takes(cycle.scope):  # type: ignore[arg-type]

@@ -23,7 +23,6 @@ _NEEDED = {  # by the first two parts of the path: to read (GET, HEAD), and for 
     "/v1/training": ("jobs", "jobs"),
     "/v2": (ANY, "admin"),
     "/v2/models": (ANY, "predict"),
-    "/v2/repository": (ANY, "models"),
     "/metrics": ("admin", "admin"),
 }
 _OF_MODELS = re.compile(r"/v1/models/[^/]+/invariance")  # a measurement, which is a job

@@ -42,14 +42,18 @@ def read_arrays(response: httpx2.Response, count: int) -> list[Arrays]:
         with np.load(io.BytesIO(response.content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         texts = {name: arrays.pop(name) for name in _TEXTS}
+        statuses = arrays.pop("statuses")
         model, _, version = str(texts["model"]).rpartition("/")
         number = int(version)
     except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
         raise unreadable(response, f"no arrays of predictions ({error})") from None
-    if any(len(values) != count for values in (texts["problems"], *arrays.values())):
+    if any(len(values) != count for values in (texts["problems"], statuses, *arrays.values())):
         raise unreadable(response, f"its arrays do not have {count} rows")
     request_id = response.headers.get("x-request-id")
-    problems = [error_for(422, str(text), request_id) if text else None for text in texts["problems"]]
+    problems = [
+        error_for(int(status), str(text), request_id) if text else None
+        for text, status in zip(texts["problems"], statuses, strict=True)
+    ]
     class_names = tuple(map(str, texts["class_names"]))
     return [Arrays(problems, arrays.pop("probabilities", None), class_names, model, number, arrays)]
 

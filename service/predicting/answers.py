@@ -121,12 +121,13 @@ def png_answer(served: Served, _entries: Sequence[Entry], outputs: Outputs | Non
 
 
 def npz_answer(served: Served, entries: Sequence[Entry], outputs: Outputs | None, options: PredictOptions) -> Answer:
-    """Arrays by name, float32, a row for each image; those of a bad one are NaN, and `problems` says why."""
+    """Arrays by name, float32, a row for each image; those of a bad one are NaN, and `problems` and `statuses` say why."""
     good = np.array([isinstance(entry, Picture) for entry in entries])
     arrays: dict[str, np.ndarray] = {
         "class_names": np.array(served.info.class_names),
         "model": np.array(f"{served.name}/{served.version}"),
         "problems": np.array([entry.detail if isinstance(entry, Problem) else "" for entry in entries]),
+        "statuses": np.array([entry.status if isinstance(entry, Problem) else 200 for entry in entries], np.int32),
     }
     if outputs is not None:
         arrays["probabilities"] = _spread(outputs.probabilities, good)

@@ -125,7 +125,7 @@ class Ledger:
         before = 0 if progressed else job.crashes
         if outcome.crashed and before >= self.retries:
             reason = f"{outcome.reason} (crash {before + 1} without a new checkpoint in between)"
-            return self.store.finish(job, "failed", reason, failure=outcome.failure or "crash")
+            return self.store.finish(job, "failed", reason, failure=outcome.failure or "crash", crashes=before + 1)
         wait = wait_before(before, self.first_wait) if outcome.crashed else 0.0
         return self.store.interrupt(job, outcome.reason, wait=wait, crashed=outcome.crashed, progressed=progressed)
 

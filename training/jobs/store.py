@@ -259,13 +259,14 @@ class JobStore:
         stopped: bool = False,
         scores: dict[str, float] | None = None,
         model_version: int | None = None,
+        crashes: int | None = None,
     ) -> Job:
         """The job at its end; repeated harmlessly.
 
         A job that is being cancelled ends cancelled whatever `state` says, unless it comes with a model version: that has
         been registered, and the cancel came too late.
         """
-        given = {"scores": scores, "model_version": model_version}
+        given = {"scores": scores, "model_version": model_version, "crashes": crashes}
         found = {name: value for name, value in given.items() if value is not None}
         with self._change() as (connection, now):
             return claims.finish(connection, now, job, state, reason, failure, stopped, found)

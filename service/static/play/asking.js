@@ -6,6 +6,8 @@ import { served } from "./models.js";
 import { payloadOf } from "./payload.js";
 import { isEmpty } from "./state.js";
 
+/** Milliseconds for which the guess of before is left standing where another model does not answer. */
+const PATIENCE = 1000;
 const INCLUDED = "theta,outline,transformed,input";
 
 /**
@@ -15,7 +17,9 @@ const INCLUDED = "theta,outline,transformed,input";
  */
 export function createAsking({ show, fail, beside, nothing }) {
   let results = new Map();
-  const main = createLive({ ask, show: showMain, fail: (error, { state }) => fail(error, state) });
+  let asked = null; // the model of the last wish
+  let waiting = 0;
+  const main = createLive({ ask, show: showMain, fail: failMain });
   const others = { own: createOther(), off: createOther(), second: createOther() };
 
   function createOther() {
@@ -30,18 +34,33 @@ export function createAsking({ show, fail, beside, nothing }) {
     });
   }
 
+  function failMain(error, { state }) {
+    clearTimeout(waiting);
+    fail(error, state);
+  }
+
+  /** A model that is asked first may have to be prepared: whoever waits for it is told so. */
+  function expect(model, state) {
+    if (model === asked) return;
+    asked = model;
+    clearTimeout(waiting);
+    const message = `Waiting for ${titleOf(model)}. A new model takes a while.`;
+    waiting = setTimeout(() => fail({ message }, state), PATIENCE);
+  }
+
   function showMain(answer, wish) {
+    clearTimeout(waiting);
     show(answer);
-    const asked = othersOf(wish);
+    const compared = othersOf(wish);
     for (const [key, other] of Object.entries(others)) {
-      if (key in asked) other.want({ ...wish, key, details: [], ...asked[key], subject: `${wish.subject}|${key}` });
+      if (key in compared) other.want({ ...wish, key, details: [], ...compared[key], subject: `${wish.subject}|${key}` });
       else other.stop();
     }
     const own = wish.state.second ? titleOf(wish.model) : OWN;
     const first = { title: wish.theta === null ? own : "Theta by hand", prediction: answer.prediction, info: wish.model.info };
-    const places = Object.entries(asked).map(([key, { title, model }]) => [key, placeOf(key, title, model.info)]);
+    const places = Object.entries(compared).map(([key, { title, model }]) => [key, placeOf(key, title, model.info)]);
     results = new Map([["main", first], ...places]); // each in its place, whichever is answered first
-    beside(Object.keys(asked).length ? [...results.values()] : []);
+    beside(Object.keys(compared).length ? [...results.values()] : []);
   }
 
   /** What stands there of this model, or an empty place. */
@@ -55,6 +74,7 @@ export function createAsking({ show, fail, beside, nothing }) {
       const model = served(state.model);
       if (model && !isEmpty(state)) {
         const subject = `${state.source.subject}|${model.name}/${model.version}|${state.theta === null}`;
+        expect(model, state);
         main.want({ state, model, theta: model.info.transform ? state.theta : null, details, subject });
         return;
       }
@@ -64,6 +84,8 @@ export function createAsking({ show, fail, beside, nothing }) {
     stop() {
       for (const live of [main, ...Object.values(others)]) live.stop();
       results = new Map();
+      clearTimeout(waiting);
+      asked = null;
     },
   };
 }

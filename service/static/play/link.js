@@ -2,6 +2,7 @@
 
 import { byId } from "../dom.js";
 import { queryOf } from "./address.js";
+import { served } from "./models.js";
 
 const PAUSE = 300; // browsers take an address some times a second and no more
 
@@ -10,9 +11,13 @@ export function createLink(store) {
   let address; // as it was read or written last
 
   function write() {
+    writeState(store.get());
+  }
+
+  function writeState(state) {
     stop();
     if (location.hash !== address) return; // it leads elsewhere already
-    const query = queryOf(store.get());
+    const query = queryOf(state);
     history.replaceState(null, "", `#play${query && `?${query}`}`);
     follow();
   }
@@ -27,7 +32,8 @@ export function createLink(store) {
   }
 
   byId("copy-link").addEventListener("click", async () => {
-    write();
+    const state = store.get();
+    writeState({ ...state, model: state.model ?? served(null) }); // which may be another one tomorrow
     const said = await navigator.clipboard.writeText(location.href).then(
       () => "Copied.",
       () => "Copy it from the address bar.", // without https a page may not write to the clipboard

@@ -5,7 +5,6 @@ import { curlLine, quoted } from "../curl.js";
 import { byId, copyText } from "../dom.js";
 import { lazyPart, load } from "../lazy.js";
 import { toBase64 } from "./base64.js";
-import { BadAddress, stateOf } from "./address.js";
 import { createAsking, needsActivations } from "./asking.js";
 import { showFollowing } from "./follow.js";
 import { showFailure, showGuess, showNotSure } from "./guess.js";
@@ -115,6 +114,9 @@ function detailsOf({ grid, layers: shown, model }) {
 
 /** Show what an address says; of one that cannot be read the empty pad, and a sentence. */
 async function read(query) {
+  const reading = await load(() => import("./reading_address.js")).catch(notLoaded);
+  if (!reading) return;
+  const { BadAddress, stateOf } = reading;
   try {
     const changes = stateOf(query);
     if (changes.source?.copy) {

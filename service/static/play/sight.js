@@ -86,10 +86,11 @@ export function createSight(root, { onTheta, onReset, fail }) {
   function onEnd() {
     drag = null;
     root.classList.remove("dragging-region");
-    draw();
+    if (shown) draw();
   }
 
   async function onMove(index, point) {
+    if (!shown) return;
     const { frame, theta } = shown;
     const handles = drag ?? handlesOf(theta);
     const dragging = await load(() => import("./dragging.js")).catch(fail);

@@ -19,6 +19,7 @@ const QUESTIONS = {
     "What it has learnt is discarded. Stop it instead to keep its best weights.",
     "Cancel the job",
   ],
+  cancelQueued: ["Cancel this job?", "It has not begun yet.", "Cancel the job"],
   cancelMeasuring: ["Cancel this job?", "What it has measured is discarded.", "Cancel the job"],
   delete: [
     "Delete this job?",
@@ -241,8 +242,14 @@ function showVerbs({ job, parts }) {
   parts.model.textContent = `Try this model, version ${version}`;
 }
 
+/** What is lost with a job that is cancelled. */
+function cancelling(job) {
+  if (measures(job)) return "cancelMeasuring";
+  return job.attempt ? "cancel" : "cancelQueued";
+}
+
 async function act(mine, verb) {
-  const asked = verb === "cancel" && measures(mine.job) ? "cancelMeasuring" : verb;
+  const asked = verb === "cancel" ? cancelling(mine.job) : verb;
   if (QUESTIONS[asked] && !(await confirmed(...QUESTIONS[asked]))) return;
   const { parts, id } = mine;
   try {

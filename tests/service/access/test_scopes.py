@@ -44,7 +44,6 @@ def closed(operations: list[tuple[str, str]]) -> list[re.Pattern[str]]:
         ("GET", "/v2", ANY),
         ("GET", "/v2/models/tiny", ANY),
         ("GET", "/v2/models/tiny/ready", ANY),
-        ("POST", "/v2/repository/models/tiny/unload", "models"),
         ("GET", "/v1/models", ANY),
         ("GET", "/v1/models/tiny", ANY),
         ("HEAD", "/v1/models", ANY),

@@ -196,6 +196,7 @@ def test_of_several_a_bad_picture_has_a_problem_wherever_it_is(url: str, place: 
     assert "these bytes are none of them" in got[place].problem.detail
     assert (got[place].class_name, got[place].transformed, got[place].activations) == ("", None, [])
     assert [bool(one) for one in rows.problems] == [number == place for number in range(10)]
+    assert (type(rows.problems[place]), rows.problems[place].status) == (WrongRequest, 415)
     assert np.isnan(rows.probabilities[place]).all()
     assert np.isnan(rows.included["theta"][place]).all()
     assert not np.isnan(np.delete(rows.probabilities, place, 0)).any()

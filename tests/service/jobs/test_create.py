@@ -112,6 +112,16 @@ def test_a_job_whose_data_set_was_deleted_is_found_by_its_key_and_does_not_go_on
     assert "the data set my-photos, which has been deleted" in refused.json()["detail"]
 
 
+def test_where_a_job_may_not_go_on_anyhow_its_state_is_the_reason_and_not_its_data_set(
+    api: httpx2.Client, store: JobStore, photos: Path
+) -> None:
+    job = post(api, {"preset": "pictures", "data": {"name": "my-photos"}}).json()
+    shutil.rmtree(photos)
+    refused = api.post(f"/v1/jobs/{job['id']}/resume")
+    assert (refused.status_code, refused.json()["state"]) == (409, "queued")
+    assert "needs a job that has ended" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [

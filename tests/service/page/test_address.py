@@ -100,6 +100,7 @@ def test_copy_link_writes_the_address_to_the_clipboard(page: Page) -> None:
     page.get_by_role("button", name="Copy link").click()
     expect(page.locator("#link-note")).to_have_text("Copied.")
     assert page.evaluate("navigator.clipboard.readText()") == page.url
+    assert "&model=handwriting&version=1" in page.url  # whichever is the default tomorrow
 
 
 def test_leaving_and_coming_back_keeps_the_drawing(page: Page) -> None:

@@ -136,6 +136,22 @@ def test_stale_answer_is_dropped(page: Page) -> None:
     expect(page.locator("#curl")).to_contain_text("second.png")
 
 
+def test_while_a_model_does_not_answer_no_guess_of_another_is_left_standing(page: Page) -> None:
+    page.set_input_files("#file", picture())
+    expect(page.locator("#headline .runner-up")).to_be_visible()
+    held: list[Route] = []
+    page.route("**/v1/predict*", lambda route: held.append(route))
+    page.get_by_role("button", name="Clear", exact=True).click()
+    expect(page.locator("#headline")).to_contain_text("Nothing is on the pad.")
+    expect(page.locator(".sight-lines")).to_be_hidden()
+    page.set_input_files("#file", picture())
+    expect(page.locator("#headline")).to_contain_text("Waiting for ")
+    expect(page.locator("#headline")).to_contain_text(", version 1. A new model takes a while.")
+    for route in held:
+        route.continue_()
+    expect(page.locator("#headline .runner-up")).to_be_visible()
+
+
 def test_a_service_that_is_gone_is_asked_again_less_and_less_and_only_while_the_page_is_seen(
     browser: Browser, address: str
 ) -> None:

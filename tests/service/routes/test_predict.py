@@ -374,7 +374,7 @@ def test_arrays_are_answered_as_npz_and_a_bad_image_is_named_in_its_place(client
     assert answer.headers["content-type"] == "application/x-npz"
     with np.load(io.BytesIO(answer.content), allow_pickle=False) as arrays:
         assert set(arrays) == {
-            *("class_names", "model", "problems", "probabilities"),
+            *("class_names", "model", "problems", "statuses", "probabilities"),
             *("theta", "matrix", "transformed"),
         }
         assert arrays["class_names"].tolist() == list(CLASSES)
@@ -382,6 +382,7 @@ def test_arrays_are_answered_as_npz_and_a_bad_image_is_named_in_its_place(client
         assert np.isnan(arrays["theta"][1]).all()
         assert arrays["transformed"].shape == (3, 1, 12, 14)
         assert [bool(text) for text in arrays["problems"]] == [False, True, False]
+        assert arrays["statuses"].tolist() == [200, 415, 200]
 
 
 @pytest.mark.parametrize(

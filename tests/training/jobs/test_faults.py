@@ -114,7 +114,7 @@ def test_a_training_that_is_killed_again_and_again_has_failed_after_five_retries
             wait_for(lambda attempt=attempt: (now := store.get(job.id)).attempt == attempt and now.process)
             os.kill(pid_of(store, job), signal.SIGKILL)
         done = ended(store, job)
-        assert (done.state, done.failure, done.attempt) == ("failed", "crash", 6)
+        assert (done.state, done.failure, done.attempt, done.crashes) == ("failed", "crash", 6, 6)
         assert done.reason == "the training process was killed by SIGKILL (crash 6 without a new checkpoint in between)"
         assert len(starts(running, job)) <= 6
         store.resume(job.id)  # which counts anew
