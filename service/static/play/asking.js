@@ -94,11 +94,11 @@ const OWN = "The network’s own";
 
 const titleOf = ({ name, version }) => `${name}, version ${version}`;
 
-/** What is asked beside a wish: model, theta and title of each. */
-function othersOf({ state, model, theta }) {
+/** What is asked beside a wish: model, theta and title of each; of its own theta all layers, of which a given one lacks some. */
+function othersOf({ state, model, theta, details }) {
   const asked = {};
   const second = state.second && served(state.second);
-  if (theta !== null) asked.own = { model, theta: null, title: OWN };
+  if (theta !== null) asked.own = { model, theta: null, title: OWN, details: details.filter((name) => name === "activations") };
   if (state.compare && model.info.transform && theta !== "identity") {
     asked.off = { model, theta: "identity", title: "Switched off (identity)" };
   }

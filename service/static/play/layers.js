@@ -13,8 +13,8 @@ const ALL = "*";
  * Fill `root` with the list. `onShow(names)`, `onScale("local" | "global")` and `onHover(points)` say what is wanted:
  * `["*"]` are all layers, `points` a polygon in pixels of the picture, or null.
  *
- * `update({activations, prediction, info, shown, scale})`: without `activations` the layers that are known of this model
- * stay listed. What is not shown is not drawn.
+ * `update({activations, all, prediction, info, shown, scale})`: without `activations` the layers that are known of this model
+ * stay listed; `all` are those of another answer, where this one lacks some. What is not shown is not drawn.
  */
 export function createLayers(root, { onShow, onScale, onHover }) {
   const list = h("ol.layers");
@@ -56,6 +56,7 @@ export function createLayers(root, { onShow, onScale, onHover }) {
     const { info, activations } = wanted;
     const model = `${info.model}/${info.version}`;
     if (known.model !== model) known = { model, activations: null };
+    known.activations = wanted.all ?? known.activations;
     const here = new Map((activations ?? []).map((layer) => [layer.layer, layer]));
     const missing = (known.activations ?? []).filter(({ layer }) => !here.has(layer)).length > 0;
     if (activations && !missing) known.activations = activations;

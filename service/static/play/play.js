@@ -54,8 +54,10 @@ const layers = lazyPart(async () => {
 let frame = 0;
 let isOpen = false;
 let curlTimer = 0;
-/** The model whose layers are known. */
+/** The model whose layers are all known. */
 let listed = null;
+/** What of the newest answer the layers show. */
+let answered = null;
 
 export async function open(path, query) {
   isOpen = true;
@@ -189,14 +191,17 @@ function shellLine({ body, type, name }, query) {
   return curlLine(predictUrl(query), type, data, name === undefined ? `echo ${toBase64(body)} | base64 -d | ` : "");
 }
 
-function showLayers({ prediction, info, state }) {
+function showLayers({ prediction, info, state }, all) {
+  answered = { prediction, info, state };
   if (!byId("inside").open) return;
-  if (prediction?.activations) listed = served(state.model);
+  if (all || (prediction?.activations && state.theta === null)) listed = served(state.model);
   const { layers: shown, colours: scale } = state;
-  layers.update({ activations: prediction?.activations, prediction, info, shown, scale });
+  layers.update({ activations: prediction?.activations, all, prediction, info, shown, scale });
 }
 
 function showBeside(entries) {
+  const own = entries.slice(1).find(({ prediction }) => prediction?.activations);
+  if (own && listed !== served(answered.state.model)) showLayers(answered, own.prediction.activations);
   byId("comparison").hidden = entries.length === 0;
   if (entries.length) comparison.update(entries);
   byId("comparison-note").textContent = entries.map(({ problem }) => problem).filter(Boolean).join(" ");

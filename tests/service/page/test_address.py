@@ -94,6 +94,17 @@ def test_a_link_to_a_model_that_is_not_served_is_answered_by_another(browser: Br
         expect(page.locator("#headline .class")).to_have_text("7")
 
 
+def test_a_link_with_theta_by_hand_lists_every_layer(browser: Browser, address: str) -> None:
+    link = f"{address}/#play?d=QAPmCOYE3AJ89QGUBA&layers=*"
+    with open_page(browser, link) as page:
+        expect(page.get_by_role("switch")).not_to_have_count(0)
+        count = page.get_by_role("switch").count()
+    with open_page(browser, f"{link}&theta=1,0,0,0,1,0.1") as page:
+        expect(page.get_by_role("switch")).to_have_count(count)
+        expect(page.locator(".layer .quiet:visible").first).to_have_text("Not asked: theta is given by hand.")
+        expect(page.locator(".layers h3").first).to_have_text("Localization net")
+
+
 def test_copy_link_writes_the_address_to_the_clipboard(page: Page) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     draw(page, placed("7"))
