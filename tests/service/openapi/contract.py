@@ -1,6 +1,6 @@
 """The service against its own OpenAPI document: schemathesis makes requests up from it and checks the answers.
 
-`scripts/schemathesis --max-examples 500` does so by hand, with whatever arguments `schemathesis run` takes.
+`scripts/schemathesis --max-examples 185` does so by hand, with whatever arguments `schemathesis run` takes.
 """
 
 import os

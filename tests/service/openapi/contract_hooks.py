@@ -75,6 +75,13 @@ def _with_a_config(body: Any) -> dict[str, Any]:
     return {"json": {"preset": "digits"}}
 
 
+def _with_known_data(body: Any) -> dict[str, Any]:
+    """Which data sets there are, the document does not say."""
+    return {
+        "json": {**body, "data": {**body["data"], "name": "digits"}} if (body.get("data") or {}).get("name") else body
+    }
+
+
 def _dataset() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
@@ -95,6 +102,7 @@ BODIES: dict[str, Callable[[Any], dict[str, Any]]] = {
     "POST /v1/models": _with_a_model,
     "POST /v1/datasets": _with_a_dataset,
     "POST /v1/jobs": _with_a_config,
+    "POST /v1/models/{name}/invariance": _with_known_data,
     "POST /v2/models/{name}/infer": _with_tensors,
     "POST /v2/models/{name}/versions/{version}/infer": _with_tensors,
 }
