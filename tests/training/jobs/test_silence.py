@@ -98,7 +98,7 @@ def test_processor_time_is_that_of_all_that_a_process_has_started() -> None:
         try:
             process = find(parent.pid)
             assert process is not None
-            wait_for(lambda: (processor_time(process) or 0.0) >= 0.88)
+            wait_for(lambda: (processor_time(process) or 0.0) >= 0.8)  # 0.9 in six counts, each rounded down to 0.01
         finally:
             os.killpg(parent.pid, signal.SIGKILL)
     assert processor_time(process) is None
