@@ -11,7 +11,7 @@ export const VIEW = {
 };
 
 /** The query of this state, without what is as ever. Of a picture it holds the copy, where there is one. */
-export function queryOf({ source, view, model, second, theta, compare, grid, layers, colours }) {
+export function queryOf({ source, view, model, second, theta, compare, grid, inside, layers, colours }) {
   const fields = {
     d: source.kind === "drawing" && toBase64Url(packStrokes(source.strokes)),
     p: source.kind === "picture" && source.copy && `${source.copy.kind}.${toBase64Url(source.copy.bytes)}`,
@@ -22,6 +22,7 @@ export function queryOf({ source, view, model, second, theta, compare, grid, lay
     theta: Array.isArray(theta) ? theta.map(short).join() : theta,
     compare: compare && "1",
     grid: grid && "1",
+    inside: inside && "1",
     layers: layers.join(),
     colours: colours !== EMPTY.colours && colours,
   };

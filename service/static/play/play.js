@@ -88,6 +88,7 @@ function showState(state) {
   showHandles(state);
   byId("grid").checked = state.grid;
   byId("compare").checked = state.compare;
+  byId("inside").open = state.inside;
   byId("play").dataset.state = isEmpty(state) ? "empty" : "shown";
   pickers.update(state);
   byId("measure").hidden = !model;
@@ -107,9 +108,9 @@ function askSoon() {
 }
 
 /** What is asked for beside the guess, which takes longer: of the layers also once to know them. */
-function detailsOf({ grid, layers: shown, model }) {
-  const inside = byId("inside").open && (needsActivations(shown) || listed !== served(model));
-  return [...(grid ? ["grid"] : []), ...(inside ? ["activations"] : [])];
+function detailsOf({ grid, inside, layers: shown, model }) {
+  const activations = inside && (needsActivations(shown) || listed !== served(model));
+  return [...(grid ? ["grid"] : []), ...(activations ? ["activations"] : [])];
 }
 
 // The address
@@ -128,7 +129,6 @@ async function read(query) {
       if (!image) throw new BadAddress("its picture cannot be read");
       changes.source = picture(file, image, copy);
     }
-    if (changes.layers?.length) byId("inside").open = true;
     store.set(changes);
     store.keep();
   } catch (error) {
@@ -226,7 +226,7 @@ function showProblem(error, state) {
   showFailure(state.source.file?.name, error.message, served(state.model)?.info.class_names ?? []);
 }
 
-byId("inside").addEventListener("toggle", askSoon);
+byId("inside").addEventListener("toggle", ({ target }) => store.set({ inside: target.open }));
 
 for (const name of ["grid", "compare"]) {
   byId(name).addEventListener("change", ({ target }) => store.set({ [name]: target.checked }));

@@ -39,7 +39,8 @@ const READ = {
   theta: (text) => ({ theta: text === "identity" ? text : numbers(text, "theta") }),
   compare: (text) => ({ compare: text === "1" }),
   grid: (text) => ({ grid: text === "1" }),
-  layers: (text) => ({ layers: text.split(",").map((name) => (LAYER.test(name) ? name : bad("layers"))) }),
+  inside: (text) => ({ inside: text === "1" }),
+  layers: (text) => ({ inside: true, layers: text.split(",").map((name) => (LAYER.test(name) ? name : bad("layers"))) }),
   colours: (text) => ({ colours: text === "global" ? text : bad("colours") }),
 };
 

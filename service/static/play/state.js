@@ -42,6 +42,8 @@ export const EMPTY = Object.freeze({
   theta: null,
   compare: false,
   grid: false,
+  /** Whether the layers are open. */
+  inside: false,
   /** Names of the layers whose activations are shown. */
   layers: Object.freeze([]),
   colours: "local",

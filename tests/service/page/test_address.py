@@ -105,6 +105,17 @@ def test_a_link_with_theta_by_hand_lists_every_layer(browser: Browser, address: 
         expect(page.locator(".layers h3").first).to_have_text("Localization net")
 
 
+def test_a_link_opens_the_layers_also_where_none_is_shown(browser: Browser, page: Page) -> None:
+    draw(page, placed("7"))
+    page.locator("#inside summary").click()
+    expect(page.get_by_role("switch")).not_to_have_count(0)
+    with open_page(browser, settled_link(page)) as other:
+        expect(other.get_by_role("switch")).to_have_count(page.get_by_role("switch").count())
+        expect(other.locator("#inside")).to_have_attribute("open", "")
+        other.locator("#inside summary").click()
+        assert "inside" not in settled_link(other)
+
+
 def test_copy_link_writes_the_address_to_the_clipboard(page: Page) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     draw(page, placed("7"))
