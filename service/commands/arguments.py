@@ -34,9 +34,15 @@ def _one_line(box: str) -> str:
     rules = [index for index, line in enumerate(lines) if re.search("[─-]{5}", line)]  # lines or, in ASCII, dashes
     message = " ".join(lines[rules[0] + 1 : rules[1]]) if len(rules) > 1 else box
     message = re.sub(r"\[/?bold\]|`", "", message)
-    message = re.sub(r"^Error parsing (?:__tyro-dummy-inner__\.)+(?:config\.)?(?!config:)(\w+): ", r"\1.", message)
+    message = re.sub(r"^Error parsing ([\w\s.-]*__[\w\s.-]*): ", _part, message)
     suggestions = [line.split()[0] for line in lines if re.match(r"--\w", line)]
     return f"{message} (did you mean {suggestions[0]}?)" if suggestions and "Unrecognized" in message else message
+
+
+def _part(place: re.Match[str]) -> str:
+    """The part of the config that a mistake is in, of tyro's name for the place, which may be broken at any letter."""
+    name = re.sub(r"\s", "", place[1]).rpartition(".")[2]
+    return "" if name in ("config", "__tyro-dummy-inner__") else f"{name}."
 
 
 def given(config: Any, name: str, arguments: list[str]) -> dict[str, Any]:

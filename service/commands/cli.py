@@ -1,6 +1,7 @@
 """The `stn` command."""
 
 import logging
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -32,18 +33,24 @@ SettingsArguments = Annotated[Settings, arg(name="")]
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 an image could not be read, 2 a mistake in the arguments or files, 3 the service could not
-    start, 130 interrupted."""
+    start, 130 interrupted; 1, too, where nobody reads the output to its end."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     for name in ("service", "uvicorn"):
         logging.getLogger(name).setLevel(logging.INFO)
     try:
         arguments = sys.argv[1:] if arguments is None else arguments
-        return parse(_commands(Settings(), arguments), arguments)()
+        try:
+            return parse(_commands(Settings(), arguments), arguments)()
+        finally:
+            sys.stdout.flush()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         message = f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}" if first["loc"] else first["msg"]
         sys.stderr.write(f"error: {message.removeprefix('Value error, ')}\n")
         return 2
+    except BrokenPipeError:  # whoever read it has enough, as `head` has, and nothing is left to flush at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, OSError, Problem) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

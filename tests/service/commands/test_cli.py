@@ -86,7 +86,11 @@ def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             ["train", "digits", "--distortion.rotation", "400"],
             "distortion.rotation must be in [0, 180] degrees, got 400",
         ),
-        (["train", "digits", "--model.pool", "0"], "model.pool must be in [1, 64], got 0"),
+        (["train", "digits", "--model.pool", "0"], "error: model.pool must be in [1, 64], got 0"),
+        (
+            ["jobs", "create", "digits", "--trainer.max-epochs", "0"],
+            "error: trainer.max_epochs must be in [1, 1000000]",
+        ),
         (
             ["train", "digits", "--model.bounds", "x*", "-1", "1", "angle", "2", "1"],
             "model.bounds.angle must be two finite numbers, the smaller first, got (2.0, 1.0)",
@@ -121,6 +125,18 @@ def test_a_mistake_is_one_line_that_names_it_and_exit_code_2(
     assert message in errors
     assert errors.startswith("error: ")
     assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "digits", "--help"], ["models", "list", "--json"]])
+def test_a_reader_that_leaves_is_no_error(arguments: list[str], here: Path) -> None:
+    read, written = os.pipe()
+    os.close(read)
+    with subprocess.Popen(
+        [sys.executable, "-m", "service.commands.cli", *arguments], stdout=written, stderr=subprocess.PIPE
+    ) as process:
+        os.close(written)
+        assert process.communicate()[1] == b""
+    assert process.returncode == 1
 
 
 def test_a_wrong_environment_variable_is_one_line(
