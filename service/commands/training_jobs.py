@@ -161,6 +161,8 @@ def _line(job: Job) -> str:
 def _described(job: Job) -> str:
     times = {"created": job.created, "started": job.started, "ended": job.finished}
     lines = [_line(job), ", ".join(f"{name} {time:%Y-%m-%d %H:%M:%S}" for name, time in times.items() if time)]
+    if job.waiting and job.attempt:
+        lines.append(f"{job.state}: {job.reason}")  # that of a crash, say
     if job.scores:
         lines.append(", ".join(f"{name} {value:.4f}" for name, value in job.scores.items()))
     return "\n".join(lines) + "\n"

@@ -83,6 +83,15 @@ def test_a_job_is_listed_shown_stopped_resumed_and_deleted(
     assert not (tmp_path / "runs" / job).exists()
 
 
+def test_why_a_job_is_tried_again_is_shown(store: JobStore, capsys: pytest.CaptureFixture[str]) -> None:
+    job = create(capsys)
+    assert main(["jobs", "show", job]) == 0
+    assert "queued: " not in capsys.readouterr().out
+    store.interrupt(begun(store), "the process was killed by SIGKILL", wait=0.0, crashed=True)
+    assert main(["jobs", "show", job]) == 0
+    assert "queued: the process was killed by SIGKILL" in capsys.readouterr().out
+
+
 def test_the_log_of_a_job_is_printed(store: JobStore, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     job = create(capsys)
     assert main(["jobs", "logs", job]) == 0
