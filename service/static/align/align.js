@@ -47,10 +47,13 @@ function build() {
   const ends = ["Fixed", "Moving"].map((text) => h("span", { ariaHidden: "true" }, text));
   made.result.append(
     h("div.stack", made.fixed, made.warped),
-    h("div.options", ends[0], made.slider, ends[1], h("label", made.fade, "Fade"), h("label", made.wipe, "Wipe"), made.save),
+    h("div.options",
+      ends[0], made.slider, ends[1],
+      h("span.options", h("label", made.fade, "Fade"), h("label", made.wipe, "Wipe")),
+      made.save,
+    ),
   );
   place.append(
-    made.say,
     h("div.pair", made.slots.moving.node, made.slots.fixed.node),
     h("div.options",
       button("Try a sample", trySample, { className: "button quiet" }),
@@ -58,6 +61,7 @@ function build() {
       h("label", made.grid, "Grid"),
     ),
     made.words,
+    made.say,
     made.result,
   );
   return made;
@@ -67,7 +71,7 @@ function build() {
 function slot(name, title) {
   const id = `align-${name}`;
   const picture = h("img", { alt: `The ${name} picture`, hidden: true });
-  const lines = svgElement("svg", { "aria-hidden": "true", preserveAspectRatio: "none" });
+  const lines = svgElement("svg", { "aria-hidden": "true" });
   const file = h("input.unseen", { id, type: "file", accept: "image/png,image/jpeg,image/webp,image/gif,image/bmp" });
   const choose = h("label.button.quiet", { htmlFor: id }, `Choose the ${name} picture`);
   const node = h("figure.slot", h("figcaption", title), h("div.stack", picture, lines), file, choose);

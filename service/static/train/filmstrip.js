@@ -6,7 +6,7 @@
 import { h, svgElement } from "../dom.js";
 import { number, percent } from "./words.js";
 
-/** `{node, last(), add(answer)}`; `add` takes what `GET .../probe` says. */
+/** `{node, last(), expect(whether), add(answer)}`; `add` takes what `GET .../probe` says, `expect` keeps room for it. */
 export function createFilmstrip() {
   const film = {
     slider: h("input", { type: "range", id: "film-at", min: 0, max: 0, value: 0 }),
@@ -20,13 +20,24 @@ export function createFilmstrip() {
   const control = h("div.row", h("label", { htmlFor: "film-at" }, "Validation"), film.slider, film.said);
   const pictures = h("div.film-pictures", film.inputs, film.strip);
   film.node = h("section.film", { hidden: true, ariaLabel: "Filmstrip" }, film.title, control, pictures);
-  return { node: film.node, last: () => film.frames.at(-1)?.step ?? 0, add: (answer) => add(film, answer) };
+  return {
+    node: film.node,
+    last: () => film.frames.at(-1)?.step ?? 0,
+    expect: (whether) => film.frames.length || expect(film, whether),
+    add: (answer) => add(film, answer),
+  };
+}
+
+function expect(film, whether) {
+  if (whether) film.node.hidden = false; // and stays, so that nothing moves
+  film.slider.disabled = true;
+  film.said.textContent = whether ? "comes with the first one" : "none was done";
 }
 
 function add(film, { pictures, frames }) {
   const fresh = frames.filter(({ step }) => step > (film.frames.at(-1)?.step ?? -1));
   if (!fresh.length) return;
-  film.node.hidden = false;
+  film.node.hidden = film.slider.disabled = false;
   if (!film.rows.length) film.rows = pictures.map(createRow);
   if (pictures[0].fixed) film.title.textContent = "How it lays pictures on each other";
   film.inputs.replaceChildren(...film.rows.map(({ item }) => item));

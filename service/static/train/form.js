@@ -56,6 +56,7 @@ function build(config, own, say) {
     place: h("div.groups"),
   };
   const copy = button(COPY, () => copyText(made.code, copy), { ariaLive: "polite" });
+  made.shell = h("div", h("h3", "The request, as curl"), h("div.command", made.code, copy));
   made.node = h(
     "form",
     { noValidate: true, oninput: changed, onchange: changed },
@@ -63,8 +64,7 @@ function build(config, own, say) {
     h("p.row", made.all, h("label", { htmlFor: "all-fields" }, "Show all fields")),
     made.place,
     h("div.row", made.submit, made.wrong),
-    h("h3", "The request, as curl"),
-    h("div.command", made.code, copy),
+    made.shell,
   );
   made.node.onsubmit = (event) => {
     event.preventDefault();
@@ -139,6 +139,7 @@ function changed(event) {
   if (event?.type === "input") {
     for (const field of form.fields.filter(({ inputs }) => inputs.includes(event.target))) mark(field, "");
   }
+  form.shell.style.visibility = body ? "" : "hidden"; // nobody is to copy what the form does not say; its room stays
   if (body) form.code.textContent = curlLine("v1/jobs", "application/json", `-d ${quoted(JSON.stringify(body))}`);
   showFields();
 }

@@ -54,7 +54,8 @@ async function look() {
   try {
     await refresh(mine, signal);
     hush(mine.parts.say);
-    film(mine, signal);
+    await Promise.all([film(mine, signal), mine.measuring]); // so that nothing moves once it is shown
+    mine.parts.inside.hidden = false;
     await follow(mine, signal);
   } catch (error) {
     if (signal.aborted) return;
@@ -156,18 +157,23 @@ function build(place) {
     buttons: ["stop", "cancel", "resume", "delete"].map((verb) => [verb, buttonFor(verb)]),
     frame: h("iframe", { title: "Report", sandbox: "", loading: "lazy" }),
   };
-  const inside = h("div.scrolls");
-  parts.files = h("details.pane", h("summary", "Files and checkpoints"), inside);
-  parts.files.ontoggle = () => parts.files.open && showFiles(inside, parts.say, page.job, page.wait.signal);
+  const files = h("div.scrolls");
+  parts.files = h("details.pane", h("summary", "Files and checkpoints"), files);
+  parts.files.ontoggle = () => parts.files.open && showFiles(files, parts.say, page.job, page.wait.signal);
   parts.whole = h("details.pane", { open: true, hidden: true }, h("summary", "Report"), parts.frame);
   const actions = h("div.actions", parts.buttons.map(([, made]) => made), parts.model);
-  place.append(
-    h("a.back", { href: "#jobs" }, "← Jobs"),
-    h("div.heading", h("div.row", parts.heading, parts.state), actions),
-    parts.reason, parts.say, parts.trouble, parts.bar, h("div.sides", parts.words, parts.facts), parts.report,
+  parts.inside = h(
+    "div.shown",
+    { hidden: true },
+    parts.reason, parts.bar, h("div.sides", parts.words, parts.facts), parts.report,
     parts.measured, parts.curves.node, parts.film.node, h("h3", "Log"), parts.log.node,
-    parts.whole, parts.files,
-    h("details.pane", h("summary", "Config"), parts.config),
+    parts.files, h("details.pane", h("summary", "Config"), parts.config),
+    parts.whole, // comes last, where nothing has to make room for it
+  );
+  place.append(
+    h("div.row", h("a.back", { href: "#jobs" }, "← Jobs"), parts.trouble),
+    h("div.heading", h("div.row", parts.heading, parts.state), actions),
+    parts.say, parts.inside,
   );
   return parts;
 }
@@ -187,14 +193,16 @@ function show(mine) {
   parts.curves.show(Object.values(known.metrics), job.config.task); // whose keys, the steps, are in their order
   parts.config.textContent = JSON.stringify(job.config, null, 2);
   showReport(job, parts);
-  if (measures(job)) showMeasurement(mine);
+  parts.film.expect(!ended && !measures(job));
+  if (measures(job)) mine.measuring = showMeasurement(mine);
   showTime(mine);
   showVerbs(mine);
 }
 
 /** The report stands in a frame, where no key is needed: a frame sends none. */
 function showReport({ links: { report }, scores, attempt, finished }, { report: line, whole, frame, say }) {
-  line.replaceChildren(h("b", upper(scored({ scores }) || " ")), report ? fileLink(report, "Open the report", say) : "");
+  const known = scored({ scores });
+  line.replaceChildren(...(known ? [h("b", upper(known))] : []), ...(report ? [fileLink(report, "Open the report", say)] : []));
   whole.hidden = !report || Boolean(keyHeader().Authorization);
   const address = whole.hidden ? "" : `${report}?of=${attempt}-${finished}`; // another one after a resumption
   if (frame.dataset.shows === address) return;

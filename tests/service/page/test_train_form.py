@@ -112,6 +112,7 @@ def test_what_the_schema_forbids_is_said_when_the_field_is_left(page: Page, fiel
     expect(control).to_have_attribute("aria-invalid", "true")
     wrong = page.locator(f"[id='{control.get_attribute('id')}-wrong']")
     expect(wrong).to_have_text(f"{field} {words}")
+    expect(page.locator("#jobs .command")).to_be_hidden()  # what the form does not say is not to be copied
     page.get_by_role("button", name="Start training").click()
     expect(control).to_be_focused()
     assert "POST" not in asked
@@ -190,6 +191,13 @@ def test_a_job_that_waits_is_cancelled_and_deleted_by_the_keyboard(page: Page, b
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.locator("#jobs h2")).to_have_text("Jobs")
     assert page.request.get(f"{bare}/v1/jobs/{made['id']}").status == 404
+
+
+def test_of_a_job_that_is_not_there_nothing_is_shown(browser: Browser, bare: str) -> None:
+    with opened(browser, f"{bare}/#jobs/nothere") as (page, _):
+        expect(page.locator("#jobs .notice")).to_have_text("There is no job of that id.")
+        expect(page.locator("#jobs .shown")).to_be_hidden()
+        expect(page.locator("#jobs .actions .button:visible")).to_have_count(0)
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(375, "light"), (375, "dark"), (1280, "dark")])
