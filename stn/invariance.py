@@ -13,9 +13,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from stn.aligner import Aligner
 from stn.alignment import best_theta, distance, follow, grid_points, homography_theta, spread
 from stn.coordinates import lattice
 from stn.grid import sampling_grid
+from stn.model_info import DOES
 from stn.movements import MOVEMENTS, Movement, check_movement, movement
 from stn.sampler import sample
 from stn.transforms import Projective, Transform
@@ -106,7 +108,8 @@ def report(
         progress: called with the number of images that were named since the last time.
 
     Raises:
-        ValueError: shapes that do not fit, no image, an unknown movement, or sizes that do not ascend around none.
+        ValueError: an aligner, shapes that do not fit, no image, an unknown movement, or sizes that do not ascend around
+            none.
 
     >>> images, labels = torch.rand(20, 1, 28, 28), torch.arange(20) % 10
     >>> shape = stn.InputConfig(channels=1, height=28, width=28, mean=(0.5,), std=(0.3,))
@@ -116,6 +119,8 @@ def report(
     (tensor(1., dtype=torch.float64), tensor([5.8707, 0.0000, 5.8707], dtype=torch.float64))
     """
     chosen = [movement(each) if isinstance(each, str) else check_movement(each) for each in movements]
+    if isinstance(model, Aligner):
+        raise ValueError(f"model must be a classifier, got an aligner: {DOES['align']}")
     _check(images, labels, chosen, batch_size)
     size = (images.shape[2], images.shape[3])
     training = model.training

@@ -53,6 +53,8 @@ def align(
         raise ValueError(f"output must end in .png, got {output.name!r}")
     if output is not None and output.exists():
         raise ValueError(f"output must be a new file, got {str(output)!r}")
+    if output is not None and not output.parent.is_dir():
+        raise ValueError(f"output must be in a folder that is there, got {str(output)!r}")
     require(0 <= seconds <= LONGEST, "refine", f"seconds in [0, {LONGEST}]", seconds)
     pair = _bytes("moving", moving), _bytes("fixed", fixed)
     found = _ask(pair, model, url, key, seconds) if url else _align_here(pair, model, seconds, settings)

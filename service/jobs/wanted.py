@@ -12,6 +12,7 @@ from service.models.catalogue import Entry
 from service.models.folder import LARGEST_VERSION
 from service.problems import Problem
 from service.settings import Settings
+from stn import ModelInfo
 from stn.config import from_dict, require, to_dict
 from training.config import DataConfig, TrainingConfig
 from training.invariance_config import InvarianceConfig, InvarianceJob
@@ -94,6 +95,8 @@ def measured(values: Mapping[str, Any], entry: Entry, settings: Settings) -> Ite
         with _naming_the_field():
             data = {**data, **root} if isinstance(data, Mapping) else data
             from_dict(DataConfig, data, "data")
+            if own:
+                _require_known(own, entry, settings)
         file, sets = str(entry.path.absolute()), str(settings.torchvision_data.absolute())
         job = InvarianceJob(name=entry.name, version=entry.version, file=file, root=sets, data=data, invariance=how)
         yield Wanted(to_dict(job), own)
@@ -113,17 +116,33 @@ def version_of(values: Mapping[str, Any]) -> int | None:
     return version
 
 
-def _require_classes(name: str, settings: Settings) -> None:
+def _classes(name: str, settings: Settings) -> list[str]:
+    """Those of one of the service's own data sets, as far as they are known."""
     store = open_datasets(settings)
     found = store.find(name)
     report = b"{}"
     if found is not None:
         with contextlib.suppress(FileNotFoundError):  # deleted meanwhile, which the job will say
             report = store.report(found)
-    classes = orjson.loads(report).get("classes", ())
+    return list(orjson.loads(report).get("classes", ()))
+
+
+def _require_known(name: str, entry: Entry, settings: Settings) -> None:
+    """Refuse a data set with a class that the model does not know."""
+    known = entry.info.class_names if isinstance(entry.info, ModelInfo) else ()
+    others = [each for each in _classes(name, settings) if each not in known]
+    if known and others:
+        names = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        rule = f"a set of classes that {entry.name} knows ({names})"
+        raise ValueError(f"data.name must be {rule}, got {name!r} with {others[0]!r}{more}")
+
+
+def _require_classes(name: str, settings: Settings) -> None:
+    classes = _classes(name, settings)
     if len(classes) == 1:
         rule = "a set of 2 classes at least for task classify (align needs none)"
-        raise ValueError(f"data.name must be {rule}, got {name!r} with {next(iter(classes))!r} alone")
+        raise ValueError(f"data.name must be {rule}, got {name!r} with {classes[0]!r} alone")
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 
 from service.models.served import ServedAligner
+from service.open_inference.metadata import OF_A_CLASSIFIER, OF_AN_ALIGNER
 from service.open_inference.request import HEADER_LENGTH, Inference, parse, split, wanted_outputs
 from service.open_inference.schemas import ModelMetadata, RequestInput, TensorMetadata
 from service.open_inference.tensors import read_numbers, write_tensor
@@ -15,8 +16,7 @@ from service.predicting.answers import Answer
 from service.predicting.outputs import Outputs
 from service.problems import Problem
 from service.settings import Settings
-
-_NAMES = ("moving", "fixed")
+from stn.model_info import DOES
 
 
 def describe_aligner(served: ServedAligner, versions: Sequence[int]) -> ModelMetadata:
@@ -25,7 +25,7 @@ def describe_aligner(served: ServedAligner, versions: Sequence[int]) -> ModelMet
         name=served.name,
         versions=[str(number) for number in versions],
         platform="stn_safetensors",
-        inputs=[TensorMetadata(name=name, datatype="FP32", shape=[-1, -1, -1, -1]) for name in _NAMES],
+        inputs=[TensorMetadata(name=name, datatype="FP32", shape=[-1, -1, -1, -1]) for name in OF_AN_ALIGNER],
         outputs=_outputs(served),
         properties={"parameter_names": orjson.dumps(served.parameter_names).decode()},
     )
@@ -41,9 +41,10 @@ def read_pairs(body: bytes, header_length: str | None, served: ServedAligner, se
     request = parse(text, served, settings)
     outputs = wanted_outputs(request, [tensor.name for tensor in _outputs(served)])
     tensors = {tensor.name: tensor for tensor in request.inputs}
-    if len(request.inputs) != 2 or tensors.keys() != set(_NAMES):
+    if len(request.inputs) != 2 or tensors.keys() != set(OF_AN_ALIGNER):
         names = ", ".join(tensor.name[:64] for tensor in request.inputs) or "none"
-        raise Problem(400, f"the inputs must be the tensors moving and fixed, got {names}")
+        why = f": {DOES['align']}" if tensors.keys() & set(OF_A_CLASSIFIER) else ""
+        raise Problem(400, f"the inputs must be the tensors moving and fixed, got {names}{why}")
     shape = tensors["fixed"].shape
     if len(shape) != 4 or tensors["moving"].shape != shape or shape[1] not in (1, 3) or min(shape) < 1:
         got = f"{tensors['moving'].shape} and {shape}"
@@ -52,7 +53,7 @@ def read_pairs(body: bytes, header_length: str | None, served: ServedAligner, se
         raise Problem(413, f"one request may hold at most {settings.max_images} pairs, got {shape[0]:,}")
     found = [_grey(tensor, part) for tensor, part in _parts(request.inputs, binary)]
     pictures = dict(zip([tensor.name for tensor in request.inputs], found, strict=True))
-    pairs = np.stack([pictures[name] for name in _NAMES], axis=1)  # (N, 2, H, W)
+    pairs = np.stack([pictures[name] for name in OF_AN_ALIGNER], axis=1)  # (N, 2, H, W)
     _check(pairs)
     timeout = request.parameters.timeout if request.parameters else None
     return Inference(list(pairs), outputs, request.id, timeout / 1e6 if timeout else math.inf)

@@ -8,6 +8,8 @@ import orjson
 from service.models.served import Served
 from service.open_inference.schemas import ModelMetadata, ServerMetadata, TensorMetadata
 
+OF_A_CLASSIFIER, OF_AN_ALIGNER = ("image", "input"), ("moving", "fixed")
+"""The tensors that a request sends: one of the first two, or the other two together."""
 EXTENSIONS = ("binary_tensor_data", "classification")
 """Those of Triton's that are known here, by its names."""
 
@@ -36,8 +38,8 @@ def describe_inputs(served: Served) -> list[TensorMetadata]:
     """The tensors of which a request sends one."""
     wanted = served.info.input
     return [
-        TensorMetadata(name="image", datatype="BYTES", shape=[-1]),
-        TensorMetadata(name="input", datatype="FP32", shape=[-1, wanted.channels, *wanted.size]),
+        TensorMetadata(name=OF_A_CLASSIFIER[0], datatype="BYTES", shape=[-1]),
+        TensorMetadata(name=OF_A_CLASSIFIER[1], datatype="FP32", shape=[-1, wanted.channels, *wanted.size]),
     ]
 
 

@@ -9,12 +9,13 @@ import numpy as np
 from pydantic import ValidationError
 
 from service.models.served import Held, Served
-from service.open_inference.metadata import describe_inputs, describe_outputs
+from service.open_inference.metadata import OF_AN_ALIGNER, describe_inputs, describe_outputs
 from service.open_inference.schemas import InferenceRequest, RequestInput, RequestOutput, RequestParameters
 from service.open_inference.tensors import read_numbers, read_strings
 from service.predicting.images import check_pixels, read_picture
 from service.problems import Problem
 from service.settings import Settings
+from stn.model_info import DOES
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 """The header that gives the length of the JSON where bytes stand behind it. Nothing else does: Triton's client sends no
@@ -101,7 +102,8 @@ def _only_input(inputs: Sequence[RequestInput], served: Served) -> RequestInput:
     known = {tensor.name: tensor for tensor in describe_inputs(served)}
     for tensor in inputs:
         if tensor.name not in known:
-            raise Problem(400, f"the inputs must be among {', '.join(known)}, got {tensor.name[:64]!r}")
+            why = f": {DOES['classify']}" if tensor.name in OF_AN_ALIGNER else ""
+            raise Problem(400, f"the inputs must be among {', '.join(known)}, got {tensor.name[:64]!r}{why}")
     if len(inputs) != 1:
         names = ", ".join(tensor.name for tensor in inputs) or "none"
         raise Problem(400, f"the inputs must be one tensor, image or input, got {names}")

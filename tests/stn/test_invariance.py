@@ -238,6 +238,12 @@ def test_bad_input_is_named(changes: dict[str, object], message: str) -> None:
         report(network(), **arguments)  # type: ignore[arg-type]
 
 
+def test_an_aligner_is_refused_with_what_it_does() -> None:
+    images, labels = pictures()
+    with pytest.raises(ValueError, match=r"model must be a classifier, got an aligner: .* \(task align\)"):
+        report(stn.build_aligner(stn.AlignerConfig()), images, labels, ["shear"])
+
+
 def test_a_network_keeps_its_accuracy_between_two_sizes_on_the_line() -> None:
     accuracy = torch.tensor([0.0, 0.5, 1.0, 1.0, 0.5])
     assert kept((-2, -1, 0, 1, 2), accuracy, 0, 0.75) == (pytest.approx(-0.5), pytest.approx(1.5), (False, False))

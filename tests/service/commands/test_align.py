@@ -76,6 +76,9 @@ def test_what_cannot_be_aligned_is_one_line(tmp_path: Path, capsys: pytest.Captu
     assert "error: refine must be seconds in [0, 600], got -1.0" in capsys.readouterr().err
     assert main(["align", other, other, "-o", other]) == 2
     assert "output must be a new file" in capsys.readouterr().err
+    nowhere = str(tmp_path / "nowhere" / "out.png")
+    assert main(["align", str(tmp_path / "none.png"), other, "-o", nowhere]) == 2  # before anything is read
+    assert capsys.readouterr().err == f"error: output must be in a folder that is there, got {nowhere!r}\n"
     assert main(["align", other, other, "--model", str(SHIPPED)]) == 2
     assert "it lays no picture on another" in capsys.readouterr().err
     assert main(["align", other, other, "--model", "unheard-of"]) == 2

@@ -12,7 +12,8 @@ import pytest
 
 from service.client import Client, Conflict
 from service.commands.cli import main
-from tests.service.conftest import write_model
+from service.datasets.store import REPORT
+from tests.service.conftest import CLASSES, write_model
 from tests.service.jobs.driven import store_at
 from tests.service.jobs.test_with_worker import working
 from tests.service.running import serving
@@ -53,6 +54,21 @@ def test_a_measurement_is_a_job_of_its_own_kind(api: httpx2.Client, store: JobSt
     assert api.delete("/v1/models/brief").status_code == 204
     again = post(api, {}, "/v1/models/brief/invariance", **{"Idempotency-Key": "kept"})
     assert (again.status_code, again.json()["id"]) == (202, known["id"])
+
+
+def test_a_set_with_classes_that_the_model_lacks_is_refused_at_once(api: httpx2.Client, job_home: Path) -> None:
+    folder = job_home / "datasets" / "other-things"
+    folder.mkdir(parents=True)
+    (folder / "images").mkdir()
+    (folder / REPORT).write_text(json.dumps({"classes": {"cat": 9, "zebra": 9, "gnu": 9}}))
+    refused = post(api, {"data": {"name": "other-things"}})
+    assert refused.status_code == 422
+    said = refused.json()["detail"]
+    assert said.startswith("data.name must be a set of classes that tiny knows (") and "'other-things' with '" in said
+    (folder / REPORT).write_text(json.dumps({"classes": dict.fromkeys(CLASSES, 9)}))
+    accepted = post(api, {"data": {"name": "other-things"}})
+    assert (accepted.status_code, accepted.json()["dataset"]) == (202, "other-things")
+    assert api.post(f"/v1/jobs/{accepted.json()['id']}/cancel").json()["state"] == "cancelled"
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from tests.service.open_inference.requests import (
         (b"{}", "inputs: Field required"),
         ({"inputs": []}, "the inputs must be one tensor, image or input, got none"),
         (one_picture(name="x"), "the inputs must be among image, input, got 'x'"),
+        (one_picture(name="moving"), "got 'moving': this model names what a picture shows (task classify)"),
         ({"inputs": [PICTURE, PICTURE]}, "one tensor, image or input, got image, image"),
         ({"inputs": [PICTURE, {**NUMBERS, "data": [0]}]}, "got image, input"),
         ({"inputs": [PICTURE] * 9}, "inputs: List should have at most 8 items"),
