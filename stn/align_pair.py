@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stn.align_step import Correction
-from stn.align_views import check_pair, laid, view
+from stn.align_views import FLAT, check_pair, laid, view, why_flat
 from stn.aligner import Aligner
 from stn.grid import sampling_grid
 from stn.sampler import sample
@@ -52,13 +52,13 @@ def align(aligner: Aligner, moving: Picture, fixed: Other, *, seconds: float = 0
 
     Args:
         aligner: in evaluation mode.
-        moving: in [0, 1], one or three channels, at least 8x8.
+        moving: floats in [0, 1], one or three channels, at least 8x8.
         fixed: likewise, of another size if need be.
         seconds: refine by descent on the difference of the pictures for at most so long; it is kept only if the pictures
             then agree better.
 
     Raises:
-        ValueError: a picture is flat, or has another shape.
+        ValueError: a picture is flat, or has another shape or dtype.
 
     >>> aligner = stn.build_aligner(stn.AlignerConfig()).eval()
     >>> found = stn.align(aligner, torch.rand(3, 60, 80), torch.rand(1, 40, 40))
@@ -69,12 +69,15 @@ def align(aligner: Aligner, moving: Picture, fixed: Other, *, seconds: float = 0
     """
     require_seconds(seconds)
     for name, picture in (("moving", moving), ("fixed", fixed)):
+        if not picture.is_floating_point():
+            raise ValueError(f"{name} must be floating point, in [0, 1], got {picture.dtype}")
         if picture.ndim != 3 or picture.shape[0] not in (1, 3) or min(picture.shape[1:]) < 8:
             rule = "shape (1, H, W) or (3, H, W) with sides of at least 8"
             raise ValueError(f"{name} must have {rule}, got {tuple(picture.shape)}")
     size = (fixed.shape[1], fixed.shape[2])
     pair, notes = bring_together(moving, fixed)
     check_pair(*pair)
+    pair = pair[0].to(aligner.damping), pair[1].to(aligner.damping)
     theta, logit = aligner.locate(*pair)
     better = refine(aligner.transform, theta, *pair, seconds) if seconds else None
     theta = theta if better is None else better
@@ -92,17 +95,33 @@ def align(aligner: Aligner, moving: Picture, fixed: Other, *, seconds: float = 0
 
 
 def bring_together(moving: Picture, fixed: Other) -> tuple[tuple[Tensor, Tensor], tuple[str, ...]]:
-    """Both pictures in grey and of the fixed one's size, (1, 1, H, W) each, and what was done for that, in words."""
+    """Both pictures in grey and of the fixed one's size, (1, 1, H, W) each, and what was done for that, in words.
+
+    Raises:
+        ValueError: a picture is flat, or is so at that size.
+    """
     notes = []
     (h, w), size = moving.shape[1:], (fixed.shape[1], fixed.shape[2])
     grey = [picture.mean(0)[None, None] for picture in (moving, fixed)]
     if (h, w) != size:
         notes.append(f"moving was stretched from {w} x {h} to {size[1]} x {size[0]} (width x height)")
         grey[0] = F.interpolate(grey[0], size, mode="bilinear", antialias=True, align_corners=False)
+    for name, picture, seen in zip(("moving", "fixed"), (moving, fixed), grey, strict=True):
+        _require_shown(name, picture, seen)
     if moving.shape[0] != fixed.shape[0]:
         which = "moving" if moving.shape[0] == 3 else "fixed"
         notes.append(f"{which} was turned grey to be compared")
     return (grey[0], grey[1]), tuple(notes)
+
+
+def _require_shown(name: str, picture: Picture, seen: Float[Tensor, "1 1 u v"]) -> None:
+    if bool(seen.std() >= FLAT):
+        return
+    if bool(picture.mean(0).std() >= FLAT):
+        height, width = seen.shape[2:]
+        rule = f"show something at the {width} x {height} (width x height) at which it is looked at"
+        raise ValueError(f"{name} must {rule}, got what is too small for that: there it is flat")
+    raise ValueError(f"{name} must {why_flat(picture)}")
 
 
 def inverse(transform: Transform, theta: Theta) -> Float[Tensor, " p"] | None:

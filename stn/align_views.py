@@ -32,9 +32,16 @@ def check_pair(moving: Tensor, fixed: Tensor) -> None:
         if can_look(images):
             flat = ~(images.mean(1).flatten(1).std(1) >= FLAT)
             if flat.any():
-                rule = "show something: it is flat, and nothing on it says where it lies"
-                which = f" for image {int(flat.nonzero()[0])}" if len(images) > 1 else ""
-                raise ValueError(f"{name} must {rule}, got one colour{which}")
+                first = int(flat.nonzero()[0])
+                which = f" for image {first}" if len(images) > 1 else ""
+                raise ValueError(f"{name} must {why_flat(images[first])}{which}")
+
+
+def why_flat(picture: Float[Tensor, "c h w"]) -> str:
+    """The rest of the sentence about a picture that is flat in grey."""
+    if bool((picture.flatten(1).std(1) >= FLAT).any()):
+        return "show differences in brightness, by which it is compared, got colours that are equally bright"
+    return "show something: it is flat, and nothing on it says where it lies, got one colour"
 
 
 def view(images: Images, side: int) -> Float[Tensor, "b 1 s s"]:

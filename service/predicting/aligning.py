@@ -56,8 +56,8 @@ def read_pair(moving: Given, fixed: Given, max_pixels: int) -> Pair:
             height, width = picture.shape[1:]
             raise Problem(422, f"{name} must have sides of at least 8 pixels, got {width} x {height}")
     first, second = (torch.from_numpy(picture.astype(np.float32) / 255) for picture in pictures)
-    pair, notes = bring_together(first, second)
     try:
+        pair, notes = bring_together(first, second)
         check_pair(*pair)
     except ValueError as error:
         raise Problem(422, str(error)) from None

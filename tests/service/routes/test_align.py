@@ -40,6 +40,10 @@ def api(url: str) -> Iterator[httpx2.Client]:
 
 PHOTO, THIN = png_of(photo()), png_of(photo(7, 20))
 FLAT, BLACK = png_of(np.full((30, 30), 90, np.uint8)), png_of(np.zeros((30, 30, 3), np.uint8))
+EQUAL = png_of(np.uint8(np.where(np.indices((40, 40)).sum(0)[..., None] // 5 % 2, [150, 0, 0], [0, 150, 0])))
+_DARK = np.zeros((1000, 1000), np.uint8)
+_DARK[500:502, 500:502] = 255
+SPECK = png_of(_DARK)
 
 
 def align(api: httpx2.Client, moving: bytes = PHOTO, fixed: bytes = PHOTO, **query: object) -> httpx2.Response:
@@ -186,6 +190,8 @@ def test_pairs_of_every_size_that_come_together_are_answered_as_alone(api: httpx
     [
         (FLAT, PHOTO, {}, 422, "moving must show something: it is flat"),
         (PHOTO, BLACK, {}, 422, "fixed must show something: it is flat"),
+        (EQUAL, PHOTO, {}, 422, "moving must show differences in brightness"),
+        (SPECK, PHOTO, {}, 422, "moving must show something at the 96 x 96 (width x height) at which it is looked at"),
         (PHOTO, THIN, {}, 422, "fixed must have sides of at least 8 pixels, got 20 x 7"),
         (b"x", PHOTO, {}, 415, "moving: the image must be one of PNG"),
         (PHOTO, b"", {}, 400, "fixed: the image is empty"),
@@ -242,7 +248,9 @@ def _infers(api: httpx2.Client) -> None:
     assert np.abs(np.array(theta["data"]).reshape(2, 6) - [1, 0, 0, 0, 1, 0]).max() < 0.01
     _infers_bytes(api, inputs, theta["data"])
     refused = api.post("/v2/models/lay/infer", json={"inputs": inputs[:1]})
-    assert (refused.status_code, "the tensors moving and fixed" in refused.text) == (400, True)
+    assert (refused.status_code, 'the tensors moving and fixed, got moving"' in refused.text) == (400, True)
+    refused = api.post("/v2/models/lay/infer", json={"inputs": [{**inputs[0], "name": "input"}]})
+    assert (refused.status_code, "got input: this model lays one picture on another" in refused.text) == (400, True)
     inputs[0]["data"] = [0.5] * values.size
     refused = api.post("/v2/models/lay/infer", json={"inputs": inputs})
     assert (refused.status_code, "moving must show something" in refused.text) == (400, True)
