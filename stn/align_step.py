@@ -8,8 +8,12 @@ from torch import Tensor, nn
 from stn.align_features import Features, Weights
 from stn.constants import Constants
 from stn.coordinates import lattice
-from stn.transforms import MatrixTransform, Transform
+from stn.transforms import MatrixTransform, ThinPlateSpline, Transform
+from stn.transforms.thin_plate_spline import cardinal_weights
 from stn.types import Theta
+
+_STIFF, _SLACK, _BENT = 1 / 32, 1.5e-4, 7e-4
+"""How much bending counts against features: of a straight spline, of one that bends much, and the bending half between."""
 
 
 class Slopes(Constants):
@@ -36,17 +40,46 @@ class Slopes(Constants):
         return slopes.to(dtype)
 
 
+class Bending(Constants):
+    """How much a spline bends, as a quadratic form of theta, (P, P): 0 for every affine map, and for a smooth one nearly the
+    same whatever the lattice; 1 in the mean where one of 4x4 control points moves by 1."""
+
+    def __init__(self, transform: ThinPlateSpline) -> None:
+        super().__init__()
+        self.transform = transform
+        self.values = self.values.to(torch.get_default_dtype())
+        self.refresh()
+
+    def compute(self, dtype: torch.dtype) -> Tensor:
+        control = self.transform.control_points().double()
+        energy = cardinal_weights(control)[: len(control)].contiguous()
+        return torch.kron(energy, torch.eye(2, dtype=energy.dtype)).to(dtype)
+
+    def of(self, theta: Theta) -> tuple[Float[Tensor, " b"], Float[Tensor, "b p"]]:
+        """How much theta bends, turned and scaled back by its linear part, and the slope of half of that by a small change
+        before it, T(p) to T(S(p))."""
+        control = self.transform.control_points().to(theta)
+        placed = theta.unflatten(1, (-1, 2))  # (B, K, 2)
+        linear = placed.mT @ control / control.square().sum(0)  # (B, 2, 2): the lattice is symmetric
+        back = 2 * linear / linear.square().sum((1, 2), keepdim=True).clamp(min=1e-3)  # the inverse of a similarity
+        theta = (placed @ back).flatten(1)
+        pull = theta @ self.get(theta)
+        return (theta * pull).sum(1), pull
+
+
 class Correction(nn.Module):
     """theta, and the features of both pictures under it, to a better theta.
 
     With r = warped - fixed at each place, g the slope of the features there and D that of the point by theta, the change is
     -(sum w D'g g'D + damping)^-1 sum w D'g r: where features are linear, the least squares of w r^2. It is zero where both
-    pictures are the same, so that what is aligned stays.
+    pictures are the same, so that what is aligned stays. A spline is held straight as well, by its bending energy: firmly
+    while it hardly bends, so that it does not follow what is not there, and loosely once it does.
     """
 
     def __init__(self, transform: Transform, cells: int) -> None:
         super().__init__()
         self.slopes = Slopes(transform, cells)
+        self.bending = Bending(transform) if isinstance(transform, ThinPlateSpline) else None
 
     @property
     def transform(self) -> Transform:
@@ -67,6 +100,11 @@ class Correction(nn.Module):
         slope = (x * rx + y * ry).sum(1)
         diagonal = normal.diagonal(dim1=1, dim2=2)
         floor = 1e-3 * diagonal.mean(1, keepdim=True) + 1e-4
+        if self.bending is not None:
+            bend, pull = self.bending.of(theta)
+            stiffness = (_SLACK + _STIFF / (1 + bend / _BENT)) * diagonal.sum(1)
+            normal = normal + stiffness[:, None, None] * self.bending.get(theta)
+            slope = slope + stiffness[:, None] * pull
         normal = normal + torch.diag_embed(damping * diagonal + floor)
         change = -torch.linalg.solve(normal, slope)
         return self._moved(theta, change.clamp(-0.5, 0.5))
