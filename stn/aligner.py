@@ -1,5 +1,6 @@
 """The network that lays one picture on another: search, then corrections from coarse to fine."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -8,11 +9,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from stn.align_confidence import Confidence, Evidence, evidence
 from stn.align_config import AlignerConfig
 from stn.align_features import Agreement, Encoder, Features, Trust, Weights
 from stn.align_search import SIDE, Found, Search
 from stn.align_step import Correction, carry
-from stn.align_views import check_pair, generator_of, view
+from stn.align_views import check_pair, generator_of, laid, view
 from stn.coordinates import lattice
 from stn.finite import can_look
 from stn.grid import GridGenerator
@@ -89,6 +91,7 @@ class Aligner(nn.Module):
         self.encoder = Encoder(config.channels)
         self.trust = Trust(config.channels)
         self.agreement = Agreement()
+        self.confidence = Confidence()
         self.damping = nn.Parameter(torch.full((len(config.levels),), -3.0))
         self.generators = nn.ModuleDict()
         self.corrections = nn.ModuleDict()
@@ -111,9 +114,12 @@ class Aligner(nn.Module):
             fixed: of the same shape.
 
         Raises:
-            ValueError: shapes differ, or an image is flat, which says nothing about where anything lies.
+            ValueError: shapes or dtypes differ, or an image is flat, which says nothing about where anything lies.
         """
         check_pair(moving, fixed)
+        for name, images in (("moving", moving), ("fixed", fixed)):
+            if images.dtype != self.damping.dtype:
+                raise ValueError(f"{name} must be {self.damping.dtype}, as the aligner is, got {images.dtype}")
         theta, logit = self.locate(moving, fixed)
         generator = generator_of(self.transform, (fixed.shape[2], fixed.shape[3]), theta.device)
         grid = generator(theta)
@@ -126,10 +132,20 @@ class Aligner(nn.Module):
         A pair that it is not sure of is looked at again from more starts, which are told apart on the finest level; what
         that finds counts where it is sure of it.
         """
-        theta, logit = self.glance(moving, fixed)
+        theta, logit = self.look(moving, fixed)
+        return theta, self.confidence(self.evidence(moving, fixed, theta, logit))
+
+    def glance(self, moving: Images, fixed: Images) -> tuple[Theta, Float[Tensor, " b"]]:
+        """What `locate` finds at the first look, in the same time for every pair."""
+        theta, logit = self._best(moving, fixed, self.config.candidates, 1)
+        return theta, self.confidence(self.evidence(moving, fixed, theta, logit))
+
+    def look(self, moving: Images, fixed: Images) -> tuple[Theta, Float[Tensor, " b"]]:
+        """theta as of `locate`, and the logit by which it was chosen among others; it is no measure of how sure that is."""
+        count = self.config.candidates
+        theta, logit = self._best(moving, fixed, count, 1)
         if not can_look(logit) or bool((logit >= 0).all()):
             return theta, logit
-        count = self.config.candidates
         for some in (logit < 0).nonzero().flatten().split(_AGAIN):
             other, sure = self._best(moving[some], fixed[some], _TRIED * count, _KEPT * count)
             better = sure > _SURE
@@ -137,9 +153,16 @@ class Aligner(nn.Module):
             logit = logit.index_put((some[better],), sure[better])
         return theta, logit
 
-    def glance(self, moving: Images, fixed: Images) -> tuple[Theta, Float[Tensor, " b"]]:
-        """What `locate` finds at the first look, in the same time for every pair."""
-        return self._best(moving, fixed, self.config.candidates, 1)
+    @torch.no_grad()
+    def evidence(self, moving: Images, fixed: Images, theta: Theta, logit: Float[Tensor, " b"]) -> Evidence:
+        """What the confidence is judged by, for what `look` found."""
+        longest, side = max(fixed.shape[2:]), self._sides(fixed)[-1]
+        both = self._view(moving, fixed, side)
+        warped, inside = laid(self.transform, theta, both[0])
+        features = self.encoder(warped), self.encoder(both[1])
+        size = min(0.0, math.log2(longest / self.config.levels[-1]))
+        shown = (*features, F.avg_pool2d(inside, 2))
+        return evidence(logit, size, (warped, both[1], inside), shown, self.trust(*features))
 
     def _best(self, moving: Images, fixed: Images, tried: int, kept: int) -> tuple[Theta, Float[Tensor, " b"]]:
         """theta and logit of the best of so many finds of the search, of which some are kept beyond the coarsest level."""
@@ -212,9 +235,12 @@ class Aligner(nn.Module):
         return self.encoder(warped), F.avg_pool2d(inside, 2)
 
     def _views(self, moving: Images, fixed: Images) -> list[tuple[Tensor, Tensor]]:
+        return [self._view(moving, fixed, side) for side in self._sides(fixed)]
+
+    def _sides(self, fixed: Images) -> list[int]:
+        """Of the levels that are looked at for images of this size."""
         longest = max(fixed.shape[2:])
-        sides = [side for level, side in enumerate(self.config.levels) if level == 0 or side <= 1.25 * longest]
-        return [self._view(moving, fixed, side) for side in sides]
+        return [side for level, side in enumerate(self.config.levels) if level == 0 or side <= 1.25 * longest]
 
     def _view(self, moving: Images, fixed: Images, side: int) -> tuple[Tensor, Tensor]:
         return view(moving, side), view(fixed, side)

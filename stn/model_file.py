@@ -25,6 +25,8 @@ from stn.model_info import (
 )
 from stn.whole_file import written_beside
 
+LATER = frozenset(f"confidence.{layer}.{part}" for layer in ("first", "last") for part in ("weight", "bias"))
+"""What files of aligners that were written before there was such a thing do not hold; fresh, it changes nothing."""
 Built = TypeVar("Built", Classifier, Aligner)
 
 
@@ -62,13 +64,15 @@ def _read(path: str | os.PathLike[str], file: Any, build: Callable[[], Built]) -
             expected = build().state_dict()
     except ValueError as error:
         raise ModelFileError(f"{path}: {error}") from None
+    if LATER.isdisjoint(file.keys()):
+        expected = {name: tensor for name, tensor in expected.items() if name not in LATER}
     _compare(path, expected, file)
     weights = {name: file.get_tensor(name) for name in expected}
     for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():
             raise ModelFileError(f"{path}: {name} holds numbers that are not finite")
     model = build()
-    model.load_state_dict(weights)
+    model.load_state_dict(model.state_dict() | weights)
     return model.eval()
 
 

@@ -9,6 +9,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 
 from stn.aligner import Aligner
+from training.align_confidence import confidence_loss, shrunk
 from training.align_loss import Losses, align_losses, unlike_loss
 from training.align_scores import AlignScores, score_pairs
 from training.config import TrainingConfig
@@ -16,6 +17,9 @@ from training.data.batches import Batch
 from training.pairs import DrawnPairs, Pairs, draw_pairs, make_pairs, take_pairs
 from training.randomness import generator
 from training.stepping import SteppingModule, make_optimizer, with_schedule
+
+_SURE = 6
+"""For every so many pairs of a step the confidence sees one that belongs together and one that does not."""
 
 
 class AlignmentModule(SteppingModule[Aligner, "TrainScores", AlignScores]):
@@ -79,7 +83,18 @@ class AlignmentModule(SteppingModule[Aligner, "TrainScores", AlignScores]):
                     (moving, fixed), _ = self.pairs(pictures, pictures[_partners(labels)], "train", step)
                     return unlike_loss(self.model, moving, fixed)
             (moving, fixed), drawn = self.pairs(pictures, None, "train", step)
-            return align_losses(self.model, moving, fixed, drawn, photometric=config.photometric > 0)
+            losses = align_losses(self.model, moving, fixed, drawn, photometric=config.photometric > 0)
+            return losses._replace(confidence=losses.confidence + self._confidence(pictures, labels))
+
+    def _confidence(self, pictures: Tensor, labels: Tensor) -> Tensor:
+        """The loss of the confidence on some pairs of another size, half of which do not belong together."""
+        config, step = self.config.pairs, self.global_step
+        count = max(2, len(pictures) // _SURE)
+        chance = generator(self.config.seed, "confidence", step)
+        pictures, labels = shrunk(pictures[:count], config, chance), labels[:count]
+        (moving, fixed), drawn = self.pairs(pictures, None, "train", step, "confidence")
+        unlike = labels != labels.roll(1) if config.same_class else torch.ones_like(labels, dtype=torch.bool)
+        return confidence_loss(self.model, moving, fixed, drawn, unlike)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(self.val_scores, batch, "validation", batch_idx)

@@ -10,6 +10,7 @@ from sklearn.datasets import load_sample_image
 
 import stn
 from service.models.folder import SHIPPED_ALIGNER
+from training.align_confidence import confidence_examples, confidence_loss, shrunk
 from training.align_loss import align_losses, distances, points_like
 from training.align_scores import border, outline_overlap
 from training.config import DataConfig, DistortionConfig, OptimizerConfig, TrainerConfig, TrainingConfig
@@ -152,6 +153,34 @@ def test_a_run_ends_with_an_aligner_its_scores_and_a_report_and_goes_on_where_it
     assert quiet_fit(run) == scores
     again, before = (stn.load_aligner(path / "model.safetensors").state_dict() for path in (run, tmp_path / "whole"))
     assert all(torch.equal(again[name], before[name]) for name in before)
+
+
+def test_the_confidence_learns_from_pairs_of_every_size_and_from_strangers_alone() -> None:
+    torch.manual_seed(0)
+    aligner, config = stn.build_aligner(stn.AlignerConfig(levels=(16, 32), steps=(2, 2))), PLAIN
+    chance = torch.Generator().manual_seed(0)
+    pictures = F.interpolate(torch.rand(6, 1, 12, 12, generator=chance), (96, 80), mode="bicubic").clamp(0, 1)
+    sizes = {tuple(shrunk(pictures, config, chance).shape[2:]) for _ in range(40)}
+    assert min(min(size) for size in sizes) >= 16 and max(size[0] for size in sizes) <= 96  # a view is half of that
+    assert len({size[0] < 40 for size in sizes}) == 2
+    small = shrunk(pictures, config, chance)
+    drawn = draw_pairs(config, (small.shape[2], small.shape[3]), 6, chance)
+    moving, fixed = make_pairs(small, drawn, config)
+    unlike = torch.tensor([True, True, False, True, True, True])
+    evidence, wanted = confidence_examples(aligner, moving, fixed, drawn, unlike)
+    assert len(evidence) == len(wanted) == 6 + 5 + 1
+    assert wanted[6:].tolist() == [0, 0, 0, 0, 0, 1]
+    losses = []
+    optimizer = torch.optim.Adam(aligner.parameters(), 0.02)
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss = confidence_loss(aligner, moving, fixed, drawn, unlike)
+        loss.backward()
+        losses.append(float(loss.detach()))
+        taught = {name.partition(".")[0] for name, each in aligner.named_parameters() if each.grad is not None}
+        assert taught == {"confidence"}
+        optimizer.step()
+    assert losses[-1] < 0.5 * losses[0]
 
 
 def test_what_does_not_go_together_is_refused() -> None:
