@@ -22,6 +22,19 @@ def test_all_networks_have_as_many_parameters(placement: Placement, size: tuple[
     logits, transformed = model(torch.rand(2, 1, *size))
     assert logits.shape == (2, 10)
     assert (transformed is None) == (placement == "none")
+    if transformed:  # it starts as the identity
+        torch.testing.assert_close(transformed.theta, model.transformer.transform.identity().expand(2, -1))
+
+
+def test_classifiers_behind_a_transformer_are_equal() -> None:
+    """Their localization nets make up for what a placement has less of."""
+    shape = InputConfig(channels=1, height=32, width=32, mean=(0.1,), std=(0.3,))
+
+    def classifier(placement: Placement) -> int:
+        named = build_placed(placement, shape, 10).named_parameters()
+        return sum(values.numel() for name, values in named if not name.startswith("transformer."))
+
+    assert len({classifier(placement) for placement in PLACEMENTS if placement != "none"}) == 1
 
 
 def test_a_transformer_on_feature_maps_is_measured_where_it_stands() -> None:
@@ -67,4 +80,4 @@ def test_the_table_has_means_over_the_seeds() -> None:
     spread = {"model": 2.0, "held": 3.0, "perfect": 0.0}
     row = {"movement": "scale", "placement": "input", "steps": 5, "spread": spread, "parameters": 200_000}
     text = table([{**row, "error": 1.0}, {**row, "error": 2.0}])
-    assert "| scale | input | 5 | 2 | 1.50 | 2.00 | 3.00 | 0.00 | 200,000 |" in text
+    assert "| scale | input | 5 | 2 | 1.50 (1.00 to 2.00) | 2.00 | 3.00 | 0.00 | 200,000 |" in text

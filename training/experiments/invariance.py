@@ -1,6 +1,6 @@
 """Compares where a transformer may stand: how well networks classify and align moved digits, at equal size and budget.
 
-    python -m training.experiments.invariance --data DATA --steps 5000 --seeds 0 1 2
+    python -m training.experiments.invariance --data DATA --steps 3000 --seeds 0 1 2
 
 A cell is a network (`training.experiments.placements`), a movement and a seed. Started again, the command skips what is in
 invariance-placements.json and goes on with the cell that was cut short. After each cell it writes that file and a table
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from stn.invariance import movement, report
 from stn.whole_file import written_beside
-from training.config import DataConfig, TrainerConfig, TrainingConfig
+from training.config import DataConfig, DistortionConfig, TrainerConfig, TrainingConfig
 from training.data.batches import Order
 from training.data.datamodule import DataModule
 from training.distortions import distort, draw
@@ -36,10 +36,10 @@ from training.report import device_for
 
 log = logging.getLogger(__name__)
 
-BATCH, RATE, MEASURED = 128, 3e-3, 1000
-"""Pictures in a step, the largest learning rate, and pictures whose alignment is measured."""
+BATCH, RATE, WARM_UP, MEASURED = 64, 3e-3, 0.1, 1000
+"""Pictures in a step, largest learning rate, share of the steps that lead up to it, pictures whose alignment is measured."""
 
-SIZES = {"rotation": range(-90, 91, 10), "shift_x": range(-25, 26, 5), "scale": (0.5, 0.6, 0.75, 1, 1.25, 1.5)}
+SIZES = {"rotation": range(-60, 61, 10), "shift_x": range(-15, 16, 5), "scale": (0.5, 0.6, 0.75, 1, 1.25, 1.5)}
 """Of the movements: those that the pictures are trained with."""
 
 
@@ -69,8 +69,8 @@ def _main(arguments: list[str] | None) -> int:
         with written_beside(results.with_suffix(".md")) as beside:
             beside.write_text(table(rows))
 
-    for chosen in itertools.product(options.movements, options.placements, options.seeds):
-        cell = Cell(chosen[1], chosen[0], chosen[2], options.steps)
+    for seed, moved, placement in itertools.product(options.seeds, options.movements, options.placements):
+        cell = Cell(placement, moved, seed, options.steps)
         if find_row(results, cell._asdict()):
             log.info("%s is in the table", cell.name)
             continue
@@ -86,7 +86,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--placements", choices=PLACEMENTS, nargs="+", default=PLACEMENTS)
     parser.add_argument("--movements", choices=MOVED, nargs="+", default=list(MOVED))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=5000, help=f"of each cell, batches of {BATCH} (default: 5000)")
+    parser.add_argument("--steps", type=int, default=3000, help=f"of each cell, batches of {BATCH} (default: 3000)")
     parser.add_argument("--checkpoint-every", type=int, default=200, metavar="STEPS")
     parser.add_argument("--runs", type=Path, default=Path("runs/invariance"), help="folder of the checkpoints")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the table")
@@ -100,7 +100,8 @@ def _row(cell: Cell, options: argparse.Namespace) -> Row:
     """Train the cell, from its checkpoint where there is one, and measure it."""
     data = _data(cell, cell.movement, options)
     torch.manual_seed(cell.seed)
-    model = build_placed(cell.placement, data.input, len(data.class_names)).to(device_for("auto"))  # type: ignore[arg-type]
+    model = build_placed(cell.placement, data.input, len(data.class_names))  # type: ignore[arg-type]
+    model.to(device_for("auto")).to(memory_format=torch.channels_last)
     seconds = _train(model, data, cell, options)
     model.eval()
     moved = movement(cell.movement, SIZES[cell.movement])
@@ -137,7 +138,7 @@ def _train(model: nn.Module, data: DataModule, cell: Cell, options: argparse.Nam
     """Seconds of training, of all times that it was started."""
     device = next(model.parameters()).device
     optimizer = torch.optim.AdamW(model.parameters(), RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=cell.steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=cell.steps, pct_start=WARM_UP)
     file, first, before = options.runs / cell.name / "last.ckpt", 0, 0.0
     parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
     with contextlib.suppress(FileNotFoundError):
@@ -169,16 +170,19 @@ def _batch(data: DataModule, members: Tensor, step: int, device: torch.device) -
     images, config = data.images[members].to(device).float() / 255, data.config
     chance = generator(config.seed, "train", step, device=device)
     drawn = draw(config.distortion, (images.shape[2], images.shape[3]), len(images), chance, 0)
-    return distort(images, drawn, config.distortion, None), data.labels[members].to(device)
+    moved = distort(images, drawn, config.distortion, None).contiguous(memory_format=torch.channels_last)
+    return moved, data.labels[members].to(device)
 
 
 def _upright(cell: Cell, options: argparse.Namespace) -> tuple[Tensor, Tensor]:
-    """Test pictures that are not moved, in the middle of images of the cell's size."""
+    """Test pictures that are not moved, as large as in training where that is one size, amid images of the cell's size."""
+    trained = MOVED[cell.movement]
+    low, high = trained.scale
     data = DataModule(
         TrainingConfig(
             name="upright",
             data=DataConfig(name="mnist", root=options.data),
-            distortion=type(MOVED[cell.movement])(size=MOVED[cell.movement].size),
+            distortion=DistortionConfig(scale=trained.scale if low == high else (1.0, 1.0), size=trained.size),
         )
     )
     batches = list(itertools.islice(data.test, -(-MEASURED // 500)))
@@ -197,7 +201,7 @@ def _error(model: nn.Module, data: DataModule) -> float:
 
 
 def table(rows: list[Row]) -> str:
-    """Means over the seeds as Markdown, a line for each movement and network."""
+    """Means over the seeds as Markdown, with the least and the largest, a line for each movement and network."""
     lines = [
         "| movement | transformer | steps | seeds | error % | spread, pixels | theta held | best | parameters |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -205,18 +209,15 @@ def table(rows: list[Row]) -> str:
     keys = dict.fromkeys((row["movement"], row["placement"], row["steps"]) for row in rows)
     for key in keys:
         own = [row for row in rows if (row["movement"], row["placement"], row["steps"]) == key]
-        error, *spreads = (
-            sum(values) / len(own)
-            for values in (
-                [row["error"] for row in own],
-                *([row["spread"][name] for row in own] for name in ("model", "held", "perfect")),
-            )
-        )
-        pixels = " | ".join(f"{value:.2f}" for value in spreads)
-        lines.append(
-            f"| {' | '.join(map(str, key))} | {len(own)} | {error:.2f} | {pixels} | {own[0]['parameters']:,} |"
-        )
+        error = _mean([row["error"] for row in own])
+        pixels = " | ".join(_mean([row["spread"][name] for row in own]) for name in ("model", "held", "perfect"))
+        lines.append(f"| {' | '.join(map(str, key))} | {len(own)} | {error} | {pixels} | {own[0]['parameters']:,} |")
     return "\n".join(lines) + "\n"
+
+
+def _mean(values: list[float]) -> str:
+    mean, low, high = (f"{value:.2f}" for value in (sum(values) / len(values), min(values), max(values)))
+    return mean if low == high else f"{mean} ({low} to {high})"
 
 
 if __name__ == "__main__":
