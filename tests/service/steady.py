@@ -78,7 +78,7 @@ def asking(url: str, clients: list[tuple[Callable[[], Ask], float]]) -> Iterator
             thread.join()
 
 
-def _picture() -> bytes:
+def picture() -> bytes:
     """A grey PNG of 28x28 pixels."""
     head = struct.pack(">IIBBBBB", 28, 28, 8, 0, 0, 0, 0)
     parts = ((b"IHDR", head), (b"IDAT", zlib.compress((b"\0" + b"\x80" * 28) * 28)), (b"IEND", b""))
@@ -89,7 +89,7 @@ def _picture() -> bytes:
 
 
 def main(url: str, seconds: float) -> None:
-    predict = Ask("POST", "/v1/predict", _picture(), {"Content-Type": "image/png"})
+    predict = Ask("POST", "/v1/predict", picture(), {"Content-Type": "image/png"})
     reads = [Ask("GET", path) for path in ("/v1/models", "/v1/jobs", "/v2/health/live")]
     start = time.monotonic()
     with asking(url, [(lambda: predict, 0.01)] * 4 + [(lambda ask=ask: ask, 0.1) for ask in reads]) as load:
