@@ -54,7 +54,7 @@ def work(arguments: list[str] | None, spread: "Callable[[], Spread] | None" = No
             sys.stderr.write(f"the run is finished: {run}\n" * first)
             return 0
         if isinstance(work, TrainingConfig):
-            _check_processes(work)
+            _check_processes(work, spread is not None)
         attempt = None if options.attempt is None else Attempt(run, options.attempt)
         with _held(run, attempt) if first else nullcontext():
             if not (first and is_finished(run)):  # by an earlier attempt that was waited for
@@ -87,8 +87,8 @@ def _held(run: Path, attempt: "Attempt | None") -> Iterator[None]:
         yield
 
 
-def _check_processes(config: "TrainingConfig") -> None:
-    """A ValueError where torchrun or SLURM started other processes than the config shares each batch among."""
+def _check_processes(config: "TrainingConfig", is_spread: bool) -> None:
+    """A ValueError where other processes were started than the config shares each batch among, or none."""
     for rank, count in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
         if os.environ.get(rank) and os.environ.get(count):
             trainer, started = config.trainer, int(os.environ[count])
@@ -98,6 +98,9 @@ def _check_processes(config: "TrainingConfig") -> None:
                     f"trainer.devices x trainer.nodes must be {rule}, got {trainer.devices} x {trainer.nodes}"
                 )
             return
+    if config.trainer.nodes > 1 and not is_spread and "MASTER_ADDR" not in os.environ:
+        rule = "1 where neither torchrun nor SLURM nor Ray starts the processes of other machines"
+        raise ValueError(f"trainer.nodes must be {rule}, got {config.trainer.nodes}")
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

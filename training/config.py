@@ -171,7 +171,7 @@ class TrainerConfig:
     devices: int = 1
     """GPUs, or processes on the CPU, of each machine; they share each batch."""
     nodes: int = 1
-    """Machines; each runs the same command under torchrun or SLURM."""
+    """Machines; each runs the same command under torchrun or SLURM, or a job in a Ray cluster takes so many."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of matrix products and convolutions; weights, theta and grid stay float32."""
     steps_at_once: int | None = None

@@ -1,5 +1,5 @@
 """`python -m training.ray_train --resume RUN --attempt N`: the training that `python -m training` is, in as many processes
-as the run has devices, wherever a Ray cluster has room for them.
+as the run has devices on all its machines, wherever a Ray cluster has room for them.
 
 Ray Train starts them and ends all when one ends; it tries nothing again, since that is for whoever counts attempts. The
 first of them has the run folder, writes and asks as any training does; so a worker sees no difference. Where the machines
@@ -28,7 +28,6 @@ from training.hosted import LOOK, Far, Hosted, add_places, hosted
 from training.jobs.outcome import word
 from training.memory import keep_memory
 from training.ray_host import finished
-from training.runs import read_config
 from training.storage.places import StorageUnavailable, open_storage
 from training.storage.runs import look
 from training.trainer import Spread
@@ -43,9 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
         train,
         train_loop_config={"run": options.job or str(options.resume), "attempt": options.attempt, "far": far},
         scaling_config=ScalingConfig(
-            num_workers=options.devices or read_config(options.resume / "config.json").trainer.devices,
+            num_workers=options.devices,
             use_gpu=options.gpus,
             resources_per_worker={"CPU": options.cpus, "GPU": options.gpus},
+            placement_strategy="SPREAD" if options.nodes > 1 else "PACK",
         ),
         run_config=RunConfig(
             name=options.job or options.resume.name,
@@ -139,7 +139,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     run.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run folder")
     run.add_argument("--job", metavar="ID", help="go on with this job, whose run lies on storage")
     parser.add_argument("--attempt", type=int, required=True, metavar="N", help="the number of this start of a job")
-    parser.add_argument("--devices", type=int, metavar="N", help="processes, where the job's config is not at hand")
+    parser.add_argument("--devices", type=int, required=True, metavar="N", help="processes, of all machines together")
+    parser.add_argument("--nodes", type=int, default=1, metavar="N", help="machines, if there are so many (default: 1)")
     add_places(parser)
     parser.add_argument("--cpus", type=float, default=1.0, help="processors for each process (default: 1)")
     parser.add_argument("--gpus", type=int, default=0, choices=(0, 1), help="GPUs for each process (default: 0)")

@@ -72,7 +72,8 @@ def resolved(values: Mapping[str, Any], settings: Settings) -> Iterator[Wanted]:
             if root:
                 values = {**values, "data": {**values["data"], **root}}
             config = from_dict(TrainingConfig, values)
-            require(config.trainer.nodes == 1, "trainer.nodes", "1: a job runs on one machine", config.trainer.nodes)
+            is_one = config.trainer.nodes == 1 or settings.executor == "ray"
+            require(is_one, "trainer.nodes", "1, where jobs run on one machine each", config.trainer.nodes)
             if own and config.task == "classify":
                 _require_classes(own, settings)
         yield Wanted(to_dict(config), own)

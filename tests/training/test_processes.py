@@ -58,6 +58,12 @@ def test_processes_that_would_train_by_themselves_are_refused(tmp_path: Path, na
     assert not (run / "checkpoints").exists()
 
 
+def test_machines_that_nobody_starts_are_not_waited_for(tmp_path: Path) -> None:
+    done = train("--resume", create_run(tmp_path, config(nodes=2)))
+    assert done.returncode == 2
+    assert "trainer.nodes must be 1 where neither torchrun nor SLURM nor Ray starts" in done.stderr
+
+
 @pytest.mark.slow
 def test_torchrun_starts_processes_that_share_a_run_folder(alone: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text((alone / "config.json").read_text().replace('"nodes": 1', '"nodes": 2'))

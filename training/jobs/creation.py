@@ -3,6 +3,7 @@
 import hashlib
 import json
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -50,7 +51,7 @@ def create(
             owner=owner or "",
             key=key,
             dataset=dataset,
-            devices=config.get("trainer", {}).get("devices", 1),
+            devices=_devices(config),
             state="queued",
             reason=reason,
             stopped=False,
@@ -67,6 +68,12 @@ def create(
     said = {"state": "queued", "reason": reason, "asked": None, "attempt": 0}
     connection.execute(insert(events).values(job=job_id, id=1, time=now, kind="state", data=said))
     return read(connection, job_id), True
+
+
+def _devices(config: Mapping[str, Any]) -> int:
+    """Of all its machines together."""
+    trainer = config.get("trainer", {})
+    return int(trainer.get("devices", 1)) * int(trainer.get("nodes", 1))
 
 
 def known(connection: Connection, owner: str | None, key: str, posted: Any) -> Job | None:

@@ -13,8 +13,9 @@ import math
 import shlex
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from training.attempts import own, owner, withdraw
 from training.hosted import Far
@@ -35,6 +36,8 @@ HOST = "python -P -m training.ray_host"
 
 DRIVER = 0.01
 """Processors of what only watches over others. With none it would run on the cluster's head."""
+
+TAKEN = "all that it needs is taken, or no machine has it"
 
 LOOK = 0.5
 """Seconds between two looks at what the cluster knows."""
@@ -74,7 +77,7 @@ class Ray:
         return f"Ray at {self.api.address}, {self.slots} devices at a time"
 
     def free(self) -> Sequence[Device]:
-        taken = sum(placed.devices for placed in self._placed.values())
+        taken = sum(placed.devices for name, placed in self._placed.items() if not (placed.lacks and self.waits(name)))
         return [Device("")] * max(0, self.slots - taken)
 
     def submit(self, run: Path, attempt: int, devices: Sequence[Device]) -> str:
@@ -131,12 +134,24 @@ class Ray:
 
     def waits(self, process: str) -> str | None:
         placed = self._placed.get(process)
-        if placed is None or placed.has_begun:
+        if placed is None:
             return None
+        if placed.found is not None and placed.has_begun:
+            return self._waits_inside(process, placed, placed.found.command)
         if not (placed.trouble or self._trouble) and time.monotonic() < placed.submitted + MOMENT:
             return None
         silence = f"Ray at {self.api.address} does not answer" if self._trouble else None
-        return f"{FOR_CLUSTER}: {silence or placed.trouble or 'all that it needs is taken, or no machine has it'}"
+        return f"{FOR_CLUSTER}: {silence or placed.trouble or placed.lacks or TAKEN}"
+
+    def _waits_inside(self, process: str, placed: Placed, command: str) -> str | None:
+        """For what one may wait whose command runs, as long as it has said nothing."""
+        if SPREAD in command:
+            return (
+                f"{FOR_CLUSTER}: {placed.lacks or f'{placed.devices} processes are started once there is room for all'}"
+            )
+        if self.far is not None:
+            return f"{FOR_CLUSTER}: its machine has told nothing yet (ray job logs {process})"
+        return None
 
     def stop(self, process: str, how: How) -> None:
         placed = self._placed.get(process)
@@ -208,13 +223,15 @@ class Ray:
             placed.is_told = True
 
     def _send(self, name: str, placed: Placed) -> None:
-        machines = self.api.machines()
-        gpus = placed.devices if _takes_gpus(placed, machines) else 0
-        cpus = self.cpus * placed.devices
+        machines, trainer = self.api.machines(), _trainer(placed)
+        gpus = placed.devices if _takes_gpus(trainer, machines) else 0
+        cpus, nodes = self.cpus * placed.devices, int(trainer.get("nodes", 1))
         program = PROGRAM if self.far is None else HOST
-        if placed.devices > 1 and not any(machine.cpus >= cpus and machine.gpus >= gpus for machine in machines):
-            program = f"{SPREAD} --cpus {self.cpus:g} --gpus {int(gpus > 0)}"
-            program += "" if self.far is None else f" --devices {placed.devices}"
+        fits = any(machine.cpus >= cpus and machine.gpus >= gpus for machine in machines)
+        is_spread = nodes > 1 or (placed.devices > 1 and not fits)
+        placed.lacks = _lacks(machines, cpus + DRIVER * is_spread, gpus)
+        if is_spread:
+            program = f"{SPREAD} --devices {placed.devices} --nodes {nodes} --cpus {self.cpus:g} --gpus {int(gpus > 0)}"
             cpus, gpus = DRIVER, 0
         placed.is_sent = True
         try:
@@ -233,10 +250,22 @@ class Ray:
             raise
 
 
-def _takes_gpus(placed: Placed, machines: Sequence[Machine]) -> bool:
-    config = json.loads((placed.run / "config.json").read_text())
-    wanted = config.get("trainer", {}).get("accelerator", "auto")
+def _trainer(placed: Placed) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads((placed.run / "config.json").read_text()).get("trainer", {})
+    return found
+
+
+def _takes_gpus(trainer: Mapping[str, Any], machines: Sequence[Machine]) -> bool:
+    wanted = trainer.get("accelerator", "auto")
     return wanted == "gpu" or (wanted == "auto" and any(machine.gpus for machine in machines))
+
+
+def _lacks(machines: Sequence[Machine], cpus: float, gpus: int) -> str | None:
+    """What all machines together have too little of, which more of them may bring."""
+    has_gpus, has_cpus = sum(machine.gpus for machine in machines), sum(machine.cpus for machine in machines)
+    if has_gpus < gpus:
+        return f"it needs GPUs: {gpus}, and the cluster has {has_gpus}"
+    return f"it needs processors: {cpus:g}, and the cluster has {has_cpus:g}" if has_cpus < cpus else None
 
 
 def _name(run: Path, attempt: int) -> str:

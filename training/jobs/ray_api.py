@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-PATIENCE = 5.0
-"""Seconds that an answer may take."""
+PATIENCE, LONGER = 5.0, 15.0
+"""Seconds that an answer may take, and one to a submission: Ray looks for 10 s for a machine that hears of it."""
 
 ENDED = ("SUCCEEDED", "STOPPED", "FAILED")
 
@@ -33,6 +33,7 @@ class Refused(OSError):
 class Submission(NamedTuple):
     """What the cluster knows of a process."""
 
+    command: str
     status: str
     """PENDING, RUNNING, SUCCEEDED, STOPPED or FAILED."""
     code: int | None
@@ -79,7 +80,7 @@ class Api:
             "entrypoint_num_gpus": gpus,
             "runtime_env": {"env_vars": dict(environment)},
         }
-        self._ask("POST", "/api/jobs/", body)
+        self._ask("POST", "/api/jobs/", body, LONGER)
 
     def get(self, name: str) -> Submission | None:
         """What it knows of the process of this name; None where it knows none."""
@@ -89,8 +90,9 @@ class Api:
             if isinstance(error.__cause__, urllib.error.HTTPError) and error.__cause__.code == 404:
                 return None
             raise
+        said = found.get("message") or ""
         return Submission(
-            found["status"], found.get("driver_exit_code"), found.get("message") or "", found.get("error_type")
+            found["entrypoint"], found["status"], found.get("driver_exit_code"), said, found.get("error_type")
         )
 
     def stop(self, name: str) -> None:
@@ -103,14 +105,14 @@ class Api:
         has = [node["resources_total"] for node in nodes if node["state"] == "ALIVE"]
         return [Machine(float(one.get("CPU", 0)), int(one.get("GPU", 0))) for one in has]
 
-    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+    def _ask(self, method: str, path: str, body: Any = None, patience: float = PATIENCE) -> Any:
         headers = {"Content-Type": "application/json"}
         if (token := _token(os.environ)) is not None:
             headers["Authorization"] = f"Bearer {token}"
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.address + path, data, headers, method=method)  # noqa: S310
         try:
-            with self._opener.open(request, timeout=PATIENCE) as answer:
+            with self._opener.open(request, timeout=patience) as answer:
                 return json.loads(answer.read())
         except urllib.error.HTTPError as error:
             raise Refused(f"Ray at {self.address} answers {error.code}: {_said(error)}") from error

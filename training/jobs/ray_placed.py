@@ -39,6 +39,8 @@ class Placed:
     submitted: float = dataclasses.field(default_factory=time.monotonic)
     trouble: str | None = None
     """Why the cluster does not take it."""
+    lacks: str | None = None
+    """What the cluster did not have in all when it was sent."""
     shown: tuple[object, ...] = ()
     is_holder: bool = False
     """It was seen to hold its run folder."""

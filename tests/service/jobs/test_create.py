@@ -144,7 +144,7 @@ def test_where_a_job_may_not_go_on_anyhow_its_state_is_the_reason_and_not_its_da
         ({"preset": "pictures", "data": {"name": "digits", "root": "/etc"}}, "data.root must be left out"),
         ({"preset": "digit"}, "preset must be one of digits, mnist, handwriting, pictures, align, got 'digit'"),
         ({"preset": ["digits"]}, "preset must be one of digits"),
-        ({"name": "x", "trainer": {"nodes": 2}}, "trainer.nodes must be 1: a job runs on one machine, got 2"),
+        ({"name": "x", "trainer": {"nodes": 2}}, "trainer.nodes must be 1, where jobs run on one machine each, got 2"),
     ],
 )
 def test_a_mistake_is_answered_with_the_field_and_the_rule(api: httpx2.Client, body: Any, said: str) -> None:

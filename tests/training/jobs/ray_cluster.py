@@ -91,12 +91,12 @@ class Head:
 
 
 @contextlib.contextmanager
-def ray_head() -> Iterator[Head]:
-    """A cluster of one processor that has started, whose token this process has, too."""
+def ray_head(cpus: int = 1) -> Iterator[Head]:
+    """A cluster of so many processors that has started, whose token this process has, too."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        head = Head(cpus=1)
+        head = Head(cpus)
         try:
             head.start()
             yield head

@@ -1,5 +1,6 @@
 """Jobs in a real Ray cluster of one machine: what they learn is what a training beside the worker learns, to the bit."""
 
+import dataclasses
 import importlib.util
 import os
 import signal
@@ -69,6 +70,33 @@ def test_jobs_of_a_cluster_end_as_those_of_a_machine(
         # Ray began it all the same, when there was room; it found that it was not wanted.
         assert not (run_of(running, second) / "log.txt").exists()
         assert [job.id for job in jobs.list() if job.state == "starting"] == []
+
+
+@pytest.mark.exhaustive
+def test_what_the_cluster_has_too_little_of_is_said_and_holds_up_nobody(
+    head: Head, jobs: JobStore, url: str, tmp_path: Path
+) -> None:
+    with worker(url, tmp_path / "home", **in_cluster(head)):
+        large = submit(jobs, accelerator="gpu", devices=4), submit(jobs, nodes=2)
+        wait_for(lambda: why(jobs, large[0]) == "waits for the cluster: it needs GPUs: 4, and the cluster has 0")
+        wait_for(
+            lambda: why(jobs, large[1]) == "waits for the cluster: it needs processors: 2.01, and the cluster has 1"
+        )
+        assert ended(jobs, submit(jobs, restless(1))).state == "succeeded"
+        for job in large:
+            jobs.cancel(job.id)
+        assert [ended(jobs, job).state for job in large] == ["cancelled"] * 2
+
+
+@pytest.mark.exhaustive
+def test_a_job_takes_several_machines_where_it_asks_for_them(jobs: JobStore, url: str, tmp_path: Path) -> None:
+    with ray_head(3) as larger, worker(url, tmp_path / "home", version=1, **in_cluster(larger)) as running:
+        job = submit(jobs, restless(2), nodes=2)
+        wait_for(lambda: why(jobs, job) == "waits for the cluster: 2 processes are started once there is room for all")
+        done = ended(jobs, job)
+        assert (done.state, done.attempt, done.devices, done.model_version) == ("succeeded", 1, 2, 1), done
+        apart = dataclasses.replace(restless(2), trainer=dataclasses.replace(restless(2).trainer, devices=2))
+        assert same_weights(trained_apart(tmp_path / "apart", apart), run_of(running, job))  # of two processes here
 
 
 @pytest.mark.exhaustive
