@@ -130,6 +130,15 @@ def test_nginx_takes_every_body_that_the_service_does_and_no_endless_one_into_it
         assert ("client_max_body_size 0;" in location) == ("proxy_request_buffering off;" in location)
 
 
+def test_nginx_may_still_ask_another_replica_when_one_has_kept_a_request_as_long_as_it_can() -> None:
+    conf = (ROOT / "deploy" / "nginx.conf").read_text()
+    longest = max(Settings.model_fields[name].default for name in ("drain_seconds", "deadline_seconds"))
+    (again,) = re.findall(r"proxy_next_upstream_timeout (\d+)s;", conf)
+    (read, _) = re.findall(r"proxy_read_timeout (\d+)s;", conf)
+    tries = int(re.findall(r"proxy_next_upstream_tries (\d+);", conf)[0])
+    assert longest + tries < int(again) < int(read)
+
+
 def test_every_container_has_a_health_check_that_takes_no_curl() -> None:
     for name, service in SERVICES.items():
         if name in SERVING:
