@@ -79,13 +79,19 @@ def test_runs_and_models_lie_in_a_volume() -> None:
     assert "STN_HOME=/data" in DOCKERFILE
 
 
-def test_containers_have_no_rights_that_they_do_not_need_and_a_limit_of_memory_and_processes() -> None:
+def test_containers_have_no_rights_that_they_do_not_need_and_limits_of_processors_memory_and_processes() -> None:
     assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE) == ["10001:10001"]
     for name, service in SERVICES.items():
         confined = [service[key] for key in ("init", "read_only", "cap_drop", "security_opt")]
         assert confined == [True, True, ["ALL"], ["no-new-privileges:true"]], name
-        assert {"mem_limit", "pids_limit"} <= service.keys(), name
+        assert {"cpus", "mem_limit", "pids_limit"} <= service.keys(), name
     assert {name for name, service in SERVICES.items() if "cap_add" in service} == {"postgres"}
+
+
+def test_every_variable_of_the_compose_file_is_in_the_documentation() -> None:
+    text = "".join((ROOT / "docs" / f"{name}.md").read_text() for name in ("deployment", "monitoring"))
+    for variable in set(re.findall(r"\$\{(\w+)", COMPOSE.read_text())):
+        assert f"`{variable}`" in text or f"{variable}=" in text, variable
 
 
 def test_no_password_is_in_the_file() -> None:
@@ -122,6 +128,15 @@ def test_nginx_takes_every_body_that_the_service_does_and_no_endless_one_into_it
     assert general and int(general[1]) * 2**20 > Settings.model_fields["max_body_bytes"].default
     for location in re.findall(r"location [^{]*\{[^}]*\}", conf):
         assert ("client_max_body_size 0;" in location) == ("proxy_request_buffering off;" in location)
+
+
+def test_nginx_may_still_ask_another_replica_when_one_has_kept_a_request_as_long_as_it_can() -> None:
+    conf = (ROOT / "deploy" / "nginx.conf").read_text()
+    longest = max(Settings.model_fields[name].default for name in ("drain_seconds", "deadline_seconds"))
+    (again,) = re.findall(r"proxy_next_upstream_timeout (\d+)s;", conf)
+    (read, _) = re.findall(r"proxy_read_timeout (\d+)s;", conf)
+    tries = int(re.findall(r"proxy_next_upstream_tries (\d+);", conf)[0])
+    assert longest + tries < int(again) < int(read)
 
 
 def test_every_container_has_a_health_check_that_takes_no_curl() -> None:
