@@ -177,6 +177,10 @@ class Ray:
         return run / "console.txt"
 
     def _watch(self) -> None:
+        try:
+            self.api.machines()
+        except (OSError, ValueError, LookupError, TypeError) as error:  # said at once, not with the first job
+            log.warning("%s", error)
         while True:
             self._wake.wait(LOOK)
             self._wake.clear()

@@ -30,6 +30,11 @@ def run(tmp_path: Path) -> Path:
     return made
 
 
+def test_a_cluster_that_does_not_answer_is_said_before_there_is_a_job(caplog: pytest.LogCaptureFixture) -> None:
+    Ray(NOWHERE, slots=1)
+    wait_for(lambda: f"Ray at {NOWHERE} does not answer" in caplog.text)
+
+
 def test_what_no_cluster_has_taken_waits_and_is_given_up_at_once(run: Path) -> None:
     ray = Ray(NOWHERE, slots=3)
     process = ray.submit(run, 1, [Device("")] * 2)
