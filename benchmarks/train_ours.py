@@ -22,6 +22,7 @@ from train_peer import SIDE, TutorialNet, median_step, timed
 
 import stn
 from stn.convolution import Conv2d
+from stn.pooling import MaxPool2d
 from training.config import DataConfig, OptimizerConfig, TrainerConfig, TrainingConfig
 from training.data.datamodule import DataModule
 from training.module import ClassificationModule
@@ -30,10 +31,10 @@ from training.trainer import make_trainer
 
 
 class OurNet(TutorialNet):
-    """The same layers with this library's sampler and convolution, channels last; normalised behind the sampler."""
+    """The same layers with this library's sampler, convolution and pooling, channels last; normalised behind the sampler."""
 
     def __init__(self, mean: float, std: float) -> None:
-        super().__init__(Conv2d)
+        super().__init__(Conv2d, MaxPool2d)
         self.generator = stn.GridGenerator("affine", (SIDE, SIDE))
         self.normalise = stn.Normalise((mean,), (std,))
         self.transformer = None
@@ -99,9 +100,9 @@ def _plain(config: TrainingConfig, data: DataModule) -> Iterator[None]:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, fused=True)
     data.trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False)
     for batch in data.train_dataloader():
-        images, labels, _ = data.on_after_batch_transfer(batch, 0)
+        batch = data.on_after_batch_transfer(batch, 0)
         optimizer.zero_grad()
-        F.nll_loss(model(images).logits, labels).backward()
+        F.nll_loss(model(batch.images).logits, batch.labels).backward()
         optimizer.step()
         yield
 

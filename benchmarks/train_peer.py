@@ -27,13 +27,14 @@ MEAN, STD = 0.0577, 0.2067
 class TutorialNet(nn.Module):
     """With torch's `affine_grid` and `grid_sample`, in torch's default memory layout."""
 
-    def __init__(self, conv: type[nn.Conv2d] = nn.Conv2d) -> None:
+    def __init__(self, conv: type[nn.Conv2d] = nn.Conv2d, pool: type[nn.MaxPool2d] = nn.MaxPool2d) -> None:
         super().__init__()
+        self.pool = pool(2)
         self.localization = nn.Sequential(
-            nn.Conv2d(1, 8, 7), nn.MaxPool2d(2), nn.ReLU(True), nn.Conv2d(8, 10, 5), nn.MaxPool2d(2), nn.ReLU(True)
+            conv(1, 8, 7), self.pool, nn.ReLU(True), conv(8, 10, 5), self.pool, nn.ReLU(True)
         )
         self.theta = nn.Sequential(nn.Linear(10 * 7 * 7, 32), nn.ReLU(True), nn.Linear(32, 6))
-        self.conv1, self.conv2, self.drop = conv(1, 10, 5), nn.Conv2d(10, 20, 5), nn.Dropout2d()
+        self.conv1, self.conv2, self.drop = conv(1, 10, 5), conv(10, 20, 5), nn.Dropout2d()
         self.dense1, self.dense2 = nn.Linear(20 * 7 * 7, 50), nn.Linear(50, 10)
         nn.init.zeros_(self.theta[2].weight)
         self.theta[2].bias.data.copy_(torch.tensor([1.0, 0, 0, 0, 1, 0]))
@@ -44,8 +45,8 @@ class TutorialNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         images = self.straighten(images, self.theta(self.localization(images).flatten(1)))
-        images = F.relu(F.max_pool2d(self.conv1(images), 2))
-        images = F.relu(F.max_pool2d(self.drop(self.conv2(images)), 2))
+        images = F.relu(self.pool(self.conv1(images)))
+        images = F.relu(self.pool(self.drop(self.conv2(images))))
         hidden = F.dropout(F.relu(self.dense1(images.flatten(1))), training=self.training)
         return F.log_softmax(self.dense2(hidden), dim=1)
 

@@ -1,6 +1,8 @@
 """Convolutions as torch has them, faster where its libraries have little to offer."""
 
 import contextlib
+import functools
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,12 +17,20 @@ LARGE_KERNEL, MOST_WEIGHTS = 2.1, 2**25
 """Pixels of an image for each of a kernel, and weights of a product, up to which a GPU is faster with one large product."""
 
 
+WORTHWHILE = 0.8
+"""Share of a convolution's time that computing neighbours as channels may be estimated to take."""
+
+
 class Conv2d(nn.Conv2d):
-    """`nn.Conv2d`, faster in two cases that networks behind a transformer have.
+    """`nn.Conv2d`, faster in three cases that networks with a transformer have.
 
     Grey images that need a gradient, on the CPU: machine code for the derivative by the images works on several channels at
     a time and has little to do with one. Here the columns that a kernel covers become channels: image[y, x + i] is channel
     i, and a kernel of kh x kw is one of kh x 1 on kw channels.
+
+    Few filters, on the CPU, in training, channels last: machine code computes 8 or 16 channels of a place at a time, most of
+    which would be nothing. Here neighbours in a row are computed together, as channels of their own, by copies of the kernel
+    moved by 0, 1 ... columns; channels last, the result lies in memory as it should.
 
     A kernel that covers much of a small image, on a GPU, in training: libraries have few places to share among many
     processors. Here it is one product of all pixels with all places, most of which are used.
@@ -33,7 +43,8 @@ class Conv2d(nn.Conv2d):
             return self._by_columns(_in_precision_of_autocast(input))
         if input.device.type == "cuda" and self._covers_most(input):
             return self._as_product(input)
-        return super().forward(input)
+        neighbours = self._neighbours(input)
+        return super().forward(input) if neighbours == 1 else self._by_neighbours(input, neighbours)
 
     def _is_plain(self, input: Tensor) -> bool:
         """Nothing that these ways do not know."""
@@ -55,6 +66,21 @@ class Conv2d(nn.Conv2d):
         columns: Tensor = _Columns.apply(F.pad(input, (left, left, top, top)) if top or left else input, width)
         return F.conv2d(columns, weight, self.bias)
 
+    def _neighbours(self, input: Tensor) -> int:
+        """How many places of a row are best computed together."""
+        channels_last = self.weight.stride(1) == 1 and self.kernel_size != (1, 1)
+        if input.device.type != "cpu" or not channels_last:
+            return 1
+        width = input.shape[3] + 2 * int(self.padding[1]) - self.kernel_size[1] + 1
+        return _most_at_once(self.out_channels, self.kernel_size[1], width)
+
+    def _by_neighbours(self, input: Images, count: int) -> Tensor:
+        moved = [F.pad(self.weight, (place, count - 1 - place)) for place in range(count)]
+        bias = None if self.bias is None else self.bias.repeat(count)
+        result = F.conv2d(input, torch.cat(moved), bias, (1, count), self.padding)
+        b, _, height, width = result.shape
+        return result.permute(0, 2, 3, 1).reshape(b, height, width * count, self.out_channels).permute(0, 3, 1, 2)
+
     def _covers_most(self, input: Tensor) -> bool:
         (height, width), kernel = input.shape[2:], self.kernel_size
         places = (height - kernel[0] + 1) * (width - kernel[1] + 1)
@@ -66,6 +92,18 @@ class Conv2d(nn.Conv2d):
     def _as_product(self, input: Images) -> Tensor:
         result: Tensor = _Product.apply(*map(_in_precision_of_autocast, (input, self.weight)))
         return result if self.bias is None else result + self.bias.to(result.dtype).view(-1, 1, 1)
+
+
+@functools.cache
+def _most_at_once(filters: int, kernel_width: int, width: int) -> int:
+    """Of how many neighbours in a row of this width the filters fill a processor's vectors best; 1 if that helps little."""
+    lanes = 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
+
+    def cost(count: int) -> float:
+        return math.ceil(count * filters / lanes) * (kernel_width + count - 1) / count
+
+    best = min((count for count in range(1, lanes + 1) if width > 0 and width % count == 0), key=cost, default=1)
+    return best if cost(best) <= WORTHWHILE * cost(1) else 1
 
 
 def _in_precision_of_autocast(values: Tensor) -> Tensor:

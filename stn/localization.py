@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stn.config import require
+from stn.convolution import Conv2d
 from stn.coordinates import check_size
 from stn.finite import can_look
 from stn.pooling import MaxPool2d
@@ -54,10 +55,10 @@ class ConvLocalization(nn.Module):
         pooling, places = _pool((size[0] // 4, size[1] // 4), pooled)
         self.features = nn.Sequential(
             nn.AvgPool2d(2),
-            nn.Conv2d(channels, filters, 5, padding=2),
+            Conv2d(channels, filters, 5, padding=2),
             MaxPool2d(2),
             nn.ReLU(),
-            nn.Conv2d(filters, filters, 5, padding=2),
+            Conv2d(filters, filters, 5, padding=2),
             nn.ReLU(),
             pooling,
             nn.Flatten(),
@@ -129,10 +130,10 @@ class TutorialLocalization(nn.Module):
         height, width = (((side - 6) // 2 - 4) // 2 for side in size)
         pooling, places = _pool((height, width), pooled)
         self.features = nn.Sequential(
-            nn.Conv2d(channels, 8, 7),
+            Conv2d(channels, 8, 7),
             MaxPool2d(2),
             nn.ReLU(),
-            nn.Conv2d(8, 10, 5),
+            Conv2d(8, 10, 5),
             MaxPool2d(2),
             nn.ReLU(),
             pooling,

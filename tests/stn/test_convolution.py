@@ -1,4 +1,4 @@
-"""The convolution of grey images against torch's own."""
+"""The convolutions of grey images and of few filters against torch's own."""
 
 import pytest
 import torch
@@ -72,6 +72,33 @@ def test_the_second_derivative_is_torchs() -> None:
         seconds.append(torch.autograd.grad(slope.square().sum(), [images, *conv.parameters()], allow_unused=True)[:2])
     for found, expected in zip(*seconds, strict=True):
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)  # as above, squared twice
+
+
+@pytest.mark.parametrize("settings", [{}, {"bias": False}, {"padding": (0, 2)}])
+def test_few_filters_are_computed_at_neighbouring_places_together(settings: dict[str, object]) -> None:
+    images = torch.rand(2, 3, 9, 12).to(memory_format=torch.channels_last)
+    torch.manual_seed(1)
+    ours = Conv2d(3, 4, (2, 5), **settings).to(memory_format=torch.channels_last)
+    results = []
+    for forward in (ours, lambda seen: nn.Conv2d.forward(ours, seen)):
+        own = images.clone().requires_grad_()
+        out = forward(own)
+        towards = torch.linspace(-1, 1, out.numel()).view_as(out)
+        (slope,) = torch.autograd.grad(out.square().sum(), own, create_graph=True)
+        seconds = torch.autograd.grad(slope.square().sum(), ours.weight, retain_graph=True)
+        results.append((out, *torch.autograd.grad(out, (own, *ours.parameters()), towards), *seconds))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)  # float32 sums in another order
+    assert results[0][0].is_contiguous(memory_format=torch.channels_last)
+    assert "CatBackward" in names_of_graph(results[0][0])
+
+
+@pytest.mark.parametrize("images", [torch.rand(2, 3, 9, 13), torch.rand(2, 3, 9, 4)])
+def test_a_row_that_cannot_be_parted_is_convolved_as_torch_does(images: torch.Tensor) -> None:
+    """11 places in a row have no parts, and of 2 more are no help."""
+    torch.manual_seed(1)
+    ours = Conv2d(3, 16, 3).to(memory_format=torch.channels_last)
+    assert torch.equal(ours(images), nn.Conv2d.forward(ours, images))
 
 
 def test_a_convolution_of_several_channels_is_torchs() -> None:
