@@ -49,10 +49,10 @@ def work(arguments: list[str] | None, spread: "Callable[[], Spread] | None" = No
     from training.attempts import Attempt, Fenced
     from training.config import TrainingConfig
     from training.failures import exit_code, leave_word
-    from training.runs import Held, is_finished
+    from training.runs import Held, is_finished, remove_bare
 
     options = _parse(arguments)
-    first = _rank() == 0
+    first, run = _rank() == 0, None
     try:
         run, work = _prepare(options) if first else _join(options)
         if is_finished(run):  # for all processes, of which none may wait for another
@@ -71,6 +71,8 @@ def work(arguments: list[str] | None, spread: "Callable[[], Spread] | None" = No
         if isinstance(error, Fenced) or (isinstance(error, Held) and options.attempt is not None):
             return 4
         code = exit_code(error, options.resume)
+        if code == 2 and first and run is not None and options.resume is None:
+            remove_bare(run)
         if first and options.attempt is not None:
             leave_word(Attempt(options.resume, options.attempt), code, str(error))
         return code

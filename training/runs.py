@@ -67,6 +67,15 @@ def make_run(run: Path, config: TrainingConfig) -> Path:
     return run
 
 
+def remove_bare(run: Path) -> None:
+    """Remove a run folder in which nothing has begun: one of a config that was refused."""
+    with contextlib.suppress(OSError):
+        if {file.name for file in run.iterdir()} <= {"config.json", "log.txt", ".lock"}:
+            for file in run.iterdir():
+                file.unlink()
+            run.rmdir()
+
+
 def prepare_run(run: Path, work: Work) -> None:
     """The same for a job, where it may be there already, or half made."""
     run.mkdir(parents=True, exist_ok=True)

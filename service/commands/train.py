@@ -7,14 +7,18 @@ from service.models.shelf import open_shelf
 from service.settings import Settings
 from training.child import run_module
 from training.config import TrainingConfig
-from training.runs import create_run, is_finished, read_config
+from training.runs import create_run, is_finished, read_config, remove_bare
 
 log = logging.getLogger(__name__)
 
 
 def train(config: TrainingConfig, settings: Settings) -> int:
     """Train in a new run folder and register the model; the exit code of the training process."""
-    return resume(create_run(settings.runs, config), settings)
+    run = create_run(settings.runs, config)
+    code = resume(run, settings)
+    if code == 2:
+        remove_bare(run)
+    return code
 
 
 def resume(run: Path, settings: Settings) -> int:

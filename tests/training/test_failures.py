@@ -9,10 +9,11 @@ from urllib.error import URLError
 
 import pytest
 
+from stn.config import to_dict
 from tests.training.runs import small, train
 from training.config import DataConfig
 from training.failures import Unreachable, exit_code
-from training.runs import create_run
+from training.runs import create_run, remove_bare
 
 RUN = Path("/runs/one")
 
@@ -63,3 +64,19 @@ def test_a_mistake_leaves_a_word_where_a_worker_started_the_run_and_only_there(t
     assert not (run / "failure.json").exists()
     assert train("--resume", run, "--attempt", "1").returncode == 2
     assert json.loads((run / "failure.json").read_text())["code"] == 2
+
+
+@pytest.mark.slow
+def test_of_a_config_that_is_refused_no_new_run_folder_is_left(tmp_path: Path) -> None:
+    config = to_dict(replace(small(), data=DataConfig(name="folder", root=str(tmp_path / "none"))))
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    refused = train(tmp_path / "config.json", "--runs", tmp_path / "runs")
+    assert refused.returncode == 2 and "data.root" in refused.stderr
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_what_has_begun_in_a_run_folder_is_kept(tmp_path: Path) -> None:
+    run = create_run(tmp_path, small())
+    (run / "data.json").write_text("{}")
+    remove_bare(run)
+    assert {file.name for file in run.iterdir()} == {"config.json", "data.json"}
