@@ -5,6 +5,7 @@ import gc
 import logging
 import signal
 import socket
+import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 2048
 """Connections that wait to be accepted."""
+LAST_SECONDS = 0.5
+"""For so long a client may send one more request on a connection that it has, once the service ends."""
 
 
 def serve_here(
@@ -85,6 +88,20 @@ class _Server(uvicorn.Server):
             self._is_ready()
         gc.collect()
         gc.freeze()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no connections, then no more requests on those there are.
+
+        Each is told so with its next answer. One closed at once might be one on which a request is just under way.
+        """
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.let_go()  # type: ignore[union-attr]
+        until = time.monotonic() + LAST_SECONDS
+        while self.server_state.connections and not self.force_exit and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Not ready at once; after the delay, in which whoever sends requests finds that out, no more are accepted."""

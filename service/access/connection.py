@@ -98,6 +98,14 @@ class Connection(HttpToolsProtocol):
         self._in_head = True
         self._in_body = False
         self._span: asyncio.TimerHandle | None = None
+        self._is_last = False
+        """Whether the connection is closed after the next answer."""
+
+    def let_go(self) -> None:
+        """Close after the answer to the request that is here, or is under way; it says so."""
+        self._is_last = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
 
     def connection_made(self, transport: Any) -> None:  # uvloop's transports are not asyncio's
         super().connection_made(transport)
@@ -162,6 +170,7 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.keep_alive = cycle.keep_alive and not self._is_last
         if self._offers and app is self.app and self._shortcut.takes(cycle.scope):  # type: ignore[arg-type]
             self._held = WholeRequest(self, cycle, app)
         else:

@@ -1,5 +1,6 @@
 """`stn jobs`: jobs of a service or, without one, of the home folder."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -84,7 +85,7 @@ def _jobs(address: Address, settings: Settings) -> Iterator[JobSource]:
 
 
 def _watch(source: JobSource, job: str, as_json: bool) -> int:
-    shown = _Events() if as_json else _Bar(source.get(job)) if sys.stderr.isatty() else _Lines()
+    shown = _Events() if as_json else _Bar(source.get(job)) if _is_drawn_on() else _Lines()
     try:
         for event in source.events(job):
             shown.show(event)
@@ -97,6 +98,11 @@ def _watch(source: JobSource, job: str, as_json: bool) -> int:
     if not as_json:
         sys.stderr.write(_described(ended))
     return 0 if ended.state == "succeeded" else 1
+
+
+def _is_drawn_on() -> bool:
+    """Whether errors go to a terminal whose width is known, which not all say."""
+    return sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0
 
 
 class _Events:
@@ -122,19 +128,26 @@ class _Lines:
 
 
 class _Bar:
-    """A bar over all steps of a job, with its changes of state above it."""
+    """A bar over all steps of a job, with its changes of state above it. What is left the job says: whoever watches has
+    not seen its beginning.
+    """
 
     def __init__(self, job: Job) -> None:
-        self.bar: tqdm[Any] = tqdm(desc=job.name, total=job.steps, unit="step", dynamic_ncols=True)
+        form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"
+        self.bar: tqdm[Any] = tqdm(desc=job.name, total=job.steps, bar_format=form, dynamic_ncols=True)
+        self.left = self.scores = ""
 
     def show(self, event: JobEvent) -> None:
         if event.kind == "progress":
             self.bar.total = event.data.get("steps") or self.bar.total
-            self.bar.update((event.data.get("step") or 0) - self.bar.n)
+            self.bar.n = event.data.get("step") or 0
+            self.left = _left(event.data)
         if event.kind == "metrics":
-            self.bar.set_postfix_str(_scores(event.data))
+            self.scores = _scores(event.data)
         if event.kind == "state":
+            self.left = ""
             tqdm.write(_text(event), file=sys.stderr)
+        self.bar.set_postfix_str(", ".join(filter(None, (self.left, self.scores))))
 
     def close(self) -> None:
         self.bar.close()
@@ -144,6 +157,11 @@ def _text(event: JobEvent) -> str:
     if event.kind == "state":
         return f"{event.data['state']}: {event.data['reason']}"
     return f"step {event.data['step']:.0f}: {_scores(event.data)}" if event.kind == "metrics" else ""
+
+
+def _left(progress: dict[str, Any]) -> str:
+    seconds = progress.get("eta_seconds")
+    return f"{_duration(seconds)} left" if seconds else ""
 
 
 def _scores(metrics: dict[str, Any]) -> str:

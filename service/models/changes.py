@@ -1,6 +1,7 @@
 """What a request may change in the models folder: add a version, choose the default, delete."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from service.disk_problems import explained
@@ -12,6 +13,9 @@ from service.models.served import Held, read_served
 from service.models.store import ModelStore
 from service.problems import Problem
 from stn import ModelFileError
+
+WATCHED_SECONDS = 0.1
+"""For so long nobody may ask a version that is to be deleted: between two turns even a busy one has nothing to answer."""
 
 
 async def add_model(store: ModelStore, name: str, source: Path) -> tuple[Entry, bool]:
@@ -76,6 +80,7 @@ async def delete_version(store: ModelStore, name: str, version: int) -> None:
     store.check_ready()
     await store.locate(name, version)
     _check_unused(store, name, version)
+    await _watch_idle(store, [(name, version)])
     await _warm(store, name, lambda catalogue: catalogue.without(name, version))
     async with store.changing:
         _check_unused(store, name, version)
@@ -92,9 +97,10 @@ async def delete_model(store: ModelStore, name: str) -> None:
     """
     store.check_ready()
     await store.locate(name, None)
+    if name == store.settings.default_model:
+        raise Problem(409, f"{name} is the default model of the service (STN_DEFAULT_MODEL)")
+    await _watch_idle(store, [(name, version) for version in store.catalogue.models.get(name, {})])
     async with store.changing:
-        if name == store.settings.default_model:
-            raise Problem(409, f"{name} is the default model of the service (STN_DEFAULT_MODEL)")
         versions = sorted(store.catalogue.models.get(name, {}))
         for version in versions:
             _check_idle(store, (name, version))
@@ -144,8 +150,24 @@ def _check_unused(store: ModelStore, name: str, version: int) -> None:
     _check_idle(store, (name, version))
 
 
+async def _watch_idle(store: ModelStore, keys: Sequence[Key]) -> None:
+    """A Problem 409 where one of these is predicting, or is asked to while one looks."""
+    held = {key: store.memory.held[key].predictor for key in keys if key in store.memory.held}
+    for key in held:
+        _check_idle(store, key)
+    before = {key: predictor.taken for key, predictor in held.items()}
+    await asyncio.sleep(WATCHED_SECONDS if held else 0)
+    for key, predictor in held.items():
+        if predictor.taken != before[key]:
+            raise _in_use(key, predictor.taken - before[key])
+
+
 def _check_idle(store: ModelStore, key: Key) -> None:
     served = store.memory.held.get(key)
     if served is not None and served.predictor.unanswered:
-        detail = f"version {key[1]} of model {key[0]} is predicting for {served.predictor.unanswered} images: try again"
-        raise Problem(409, detail, {"Retry-After": "1"})
+        raise _in_use(key, served.predictor.unanswered)
+
+
+def _in_use(key: Key, images: int) -> Problem:
+    detail = f"version {key[1]} of model {key[0]} is predicting for {images} images: try again"
+    return Problem(409, detail, {"Retry-After": "1"})

@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from service.problems import Problem
 
+MAX_HEADERS, MAX_HEADER_BYTES = 8, 4224
+"""Of a field of a form; python-multipart, which reads uploads, has the same."""
+
 
 class Part(NamedTuple):
     """One field of a form."""
@@ -41,11 +44,22 @@ def _part(piece: bytes) -> Part:
     head, blank, content = piece.partition(b"\r\n\r\n")
     if not blank or not piece.lstrip(b" \t").startswith(b"\r\n"):
         raise Problem(400, "each field of the form must have headers, an empty line and a content")
+    _check_headers(head)
     disposition = _DISPOSITION.search(head)
     name = _NAME.search(disposition[0]) if disposition else None
     if not disposition or not name:
         raise Problem(400, 'each field of the form must have Content-Disposition: form-data; name="..."')
     return Part(name[1].decode("utf-8", "replace"), b"filename" in _QUOTED.sub(b"", disposition[0]), content)
+
+
+def _check_headers(head: bytes) -> None:
+    """A Problem 400 where they are more than anybody sends; before anything is looked for in them."""
+    if len(head) <= MAX_HEADER_BYTES and head.count(b"\r\n") <= MAX_HEADERS:
+        return
+    if len(head) > MAX_HEADERS * (MAX_HEADER_BYTES + 2) or head.count(b"\r\n") > MAX_HEADERS:
+        raise Problem(400, f"each field of the form may have at most {MAX_HEADERS} headers of {MAX_HEADER_BYTES} bytes")
+    if max(map(len, head.split(b"\r\n"))) > MAX_HEADER_BYTES:
+        raise Problem(400, f"each header in the form may have at most {MAX_HEADER_BYTES} bytes")
 
 
 _BOUNDARY = re.compile(r";\s*boundary=(?:\"([^\"]{1,70})\"|([^\s\";,]{1,70}))", re.IGNORECASE)

@@ -38,6 +38,8 @@ class Predictor:
         self.max_waiting = max_waiting
         self.unanswered = 0
         """Images that are taken and not answered yet."""
+        self.taken = 0
+        """Images that were ever taken."""
         self._network = network
         self.on_loop = on_loop
         self._worker = (Turns if on_loop else Threads)(network, max_batch, name)
@@ -86,6 +88,7 @@ class Predictor:
 
         future.add_done_callback(answered)
         self.unanswered += len(images)
+        self.taken += len(images)
         self._worker.put(Work(images, encode, future, deadline, details, Stages(), loop, theta))
         return future
 
@@ -106,6 +109,7 @@ class Predictor:
         """
         self.check_room(1)
         self.unanswered += 1
+        self.taken += 1
         reply = _Told(self, told)
         loop = asyncio.get_running_loop()
         self._worker.put(Work((), encode, reply, deadline, details, Stages(), loop, theta, unread))

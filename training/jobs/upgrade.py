@@ -44,7 +44,9 @@ def upgrade(database: Database, version: str = "head") -> None:
         config.attributes.update(connection=connection, version_table=VERSION_TABLE)
         before = version_of(connection)
         command.upgrade(config, version)
-        log.info("the database of jobs is now of version %s (before: %s)", version_of(connection), before or "empty")
+        now = version_of(connection)
+        if now != before:  # another process may have been first
+            log.info("the database of jobs is now of version %s (before: %s)", now, before or "empty")
 
 
 def version_of(connection: Connection) -> str | None:

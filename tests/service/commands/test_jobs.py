@@ -116,6 +116,20 @@ def test_a_job_is_watched_until_it_ends(store: JobStore, capsys: pytest.CaptureF
     assert [event["id"] for event in events] == list(range(1, len(events) + 1))
 
 
+def test_a_terminal_has_a_bar_with_what_the_job_says_is_left(
+    store: JobStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("service.commands.training_jobs._is_drawn_on", lambda: True)
+    create(capsys)
+    progress = {"step": 15, "steps": 20, "eta_seconds": 125.0, "phase": "training"}
+    job = store.record(begun(store), [("progress", progress)], step=15, steps=20, eta_seconds=125.0)
+    finished(store, tmp_path, job)
+    assert main(["jobs", "watch", job.id]) == 0
+    told = capsys.readouterr().err
+    assert "digits:  75%|" in told and "15/20, 2 min 5 s left" in told
+    assert "step/s" not in told
+
+
 def test_watching_a_job_that_failed_is_exit_code_1(store: JobStore, capsys: pytest.CaptureFixture[str]) -> None:
     job = create(capsys)
     store.finish(begun(store), "failed", "data.root must be a folder that exists", failure="mistake")

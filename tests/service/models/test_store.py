@@ -132,7 +132,11 @@ def test_no_request_fails_and_none_sees_half_a_model_while_versions_come_change_
                 (folder / "4.safetensors").unlink()
                 wait_until(lambda: predict(client)["version"] == 3)
                 assert client.delete("/v1/models/tiny/versions/2").status_code == 204
-                wait_until(lambda: client.delete("/v1/models/tiny/versions/3").status_code == 204)
+                busy = client.delete("/v1/models/tiny/versions/3")
+                assert busy.status_code == 409 and "is predicting for" in busy.json()["detail"]
+                assert client.delete("/v1/models/tiny").status_code == 409
+                assert client.put("/v1/models/tiny/default", json={"version": 1}).status_code == 200
+                assert client.delete("/v1/models/tiny/versions/3").status_code == 204
                 assert predict(client)["version"] == 1
                 time.sleep(0.2)
             finally:
@@ -458,6 +462,27 @@ def test_what_is_in_use_is_not_deleted(home: Path, files: list[Path]) -> None:
         assert client.delete("/v1/models/other").status_code == 404
         assert predict(client)["model"] == "tiny"
         assert sorted(path.name for path in (home / "models").iterdir()) == ["tiny"]
+
+
+def test_what_is_asked_again_and_again_is_not_deleted_between_two_turns(home: Path, files: list[Path]) -> None:
+    put(files[1], home / "models/other/1.safetensors")
+    stop = threading.Event()
+
+    def ask(client: TestClient) -> None:
+        while not stop.is_set():
+            assert predict(client, "?model=other")["model"] == "other"
+
+    with serve(home) as client, ThreadPoolExecutor(3) as pool:
+        predict(client, "?model=other")
+        asking = [pool.submit(ask, client) for _ in range(3)]
+        try:
+            statuses = [client.delete(f"/v1/models/other{path}").status_code for path in ("", "/versions/1") * 5]
+        finally:
+            stop.set()
+            for done in asking:
+                done.result(30)
+        assert set(statuses) == {409}
+        assert client.delete("/v1/models/other").status_code == 204
 
 
 def test_deleting_the_version_that_answers_lets_the_next_one_answer(home: Path, files: list[Path]) -> None:

@@ -24,6 +24,13 @@ from tests.service.conftest import CLASSES, encode, picture, write_model
 PNG = {"Content-Type": "image/png"}
 
 
+def form_with(headers: bytes) -> dict[str, object]:
+    """A request for the picture in a form, with these beside the header that a field has."""
+    field = b'Content-Disposition: form-data; name="image"; filename="a"\r\n' + headers
+    body = b"--b\r\n" + field + b"\r\n" + encode(picture()) + b"\r\n--b--\r\n"
+    return {"content": body, "headers": {"Content-Type": "multipart/form-data; boundary=b"}}
+
+
 def post(client: TestClient, data: bytes, query: str = "", **headers: str):
     return client.post(f"/v1/predict{query}", content=data, headers={**PNG, **headers})
 
@@ -156,6 +163,11 @@ def test_a_request_waits_for_a_model_to_be_loaded_no_longer_than_it_says(home: P
         assert post(client, encode(picture())).status_code == 200
 
 
+def test_a_field_of_a_form_may_have_headers_of_its_own(client: TestClient) -> None:
+    for more in (b"", b"Content-Type: image/png\r\n", b"A: a\r\n" * 7, b"A: " + b"a" * 4200 + b"\r\n"):
+        assert client.post("/v1/predict", **form_with(more)).status_code == 200
+
+
 def test_accept_png_answers_the_transformed_image_with_class_and_theta_in_headers(client: TestClient) -> None:
     data = encode(picture())
     answer, expected = post(client, data, Accept="image/png"), entry(client, data)
@@ -187,6 +199,9 @@ def test_the_newest_version_answers_unless_one_is_named(home: Path) -> None:
         ({"files": {"image": ("a.png", b"")}}, 400, "the image is empty"),
         ({"data": {"image": "text"}, "files": {"image": ("a.png", b"x")}}, 422, "fields must be files named image"),
         ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, 400, "boundary"),
+        (form_with(b"A: a\r\n" * 8), 400, "at most 8 headers"),
+        (form_with(b"A: " + b"a" * 4222 + b"\r\n"), 400, "at most 4224 bytes"),
+        (form_with(b";" * 10_000_000 + b"\r\n"), 400, "at most 8 headers of 4224 bytes"),
         ({"content": b"--b--\r\n", "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, 400, "no image"),
         ({"json": {"images": []}}, 422, "images: List should have at least 1 item"),
         ({"json": {"image": "x"}}, 422, "images: Field required"),
