@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of `table` and `workers`")
     parser.add_argument("--seconds", type=float, help="of a measurement; 2 for `table`, 5 for `workers`, else 20")
     parser.add_argument("--connections", type=int, default=128, help="at which the capacity is taken, and of `workers`")
+    parser.add_argument("--crowd", type=int, help="connections under overload; 4 times --connections by default")
     parser.add_argument("--max-waiting", type=int, help="queue of the service under overload; --connections by default")
     parser.add_argument(
         "--rate", type=float, help="requests per second of `swap` (1000) and `soak` (as many as it answers)"

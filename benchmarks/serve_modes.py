@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 
 def overload(setup: Setup, options: argparse.Namespace) -> dict[str, Any]:
-    """The capacity, in a closed loop; then four times as much is offered over four times the connections."""
+    """The capacity, in a closed loop; then four times as much is offered over four times the connections, or a crowd."""
     connections, files = options.connections, _multipart(setup)
+    crowd = options.crowd or 4 * connections
     waiting = options.max_waiting or connections
     with setup.service(max_waiting=str(waiting)) as server:
         used = [server.used()]
@@ -26,14 +27,14 @@ def overload(setup: Setup, options: argparse.Namespace) -> dict[str, Any]:
         capacity = watched(process, 10.0, "capacity")
         used.append(server.used())
         rate = 4 * rate_of(capacity)
-        process = start_load(server.port, files, setup.load_core, 4 * connections, options.seconds, rate)
+        process = start_load(server.port, files, setup.load_core, crowd, options.seconds, rate)
         offered = watched(process, options.seconds, "overload")
         used.append(server.used())
     for report, (before, after) in zip((capacity, offered), itertools.pairwise(used), strict=True):
         report["processor_ms"] = 1e3 * (after - before) / max(report["accepted"], 1)
     throughput, tail = rate_of(offered) / rate_of(capacity), offered["p99_ms"] / capacity["p99_ms"]
     print(f"\nQueue of {waiting}. Capacity at {connections} connections: {_told(capacity)}")
-    print(f"{rate:.0f}/s offered over {4 * connections} connections: {_told(offered)}")
+    print(f"{rate:.0f}/s offered over {crowd} connections: {_told(offered)}")
     print(f"{offered['unsent']} requests found no free connection and were not sent.")
     print(f"Accepted, of the capacity: {throughput:.2f} (wanted: 0.9 to 1.1).")
     print(f"p99 of the accepted, over that at capacity: {tail:.2f} (wanted: at most 2).")
@@ -41,7 +42,13 @@ def overload(setup: Setup, options: argparse.Namespace) -> dict[str, Any]:
     print(
         f"The server computed {computed[0]} ms for each accepted request at capacity, {computed[1]} ms under overload."
     )
-    return {"max_waiting": waiting, "capacity": capacity, "offered_per_second": rate, "overload": offered}
+    return {
+        "max_waiting": waiting,
+        "crowd": crowd,
+        "capacity": capacity,
+        "offered_per_second": rate,
+        "overload": offered,
+    }
 
 
 def swap(setup: Setup, options: argparse.Namespace) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The HTTP application, and the one place that turns errors into status codes."""
 
-import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -18,6 +17,7 @@ from starlette.responses import Response
 
 from service.access.auth import Gate, GateMiddleware
 from service.access.body_limit import FORM_BYTES, Bodies, BodyLimit
+from service.access.held_back import HeldBack
 from service.access.rate_exchange import RateExchange
 from service.access.rate_limit import RateLimit
 from service.access.security_headers import with_security_headers
@@ -83,6 +83,7 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
         async with published(app.state.publish):
             yield
         app.state.draining = True
+        app.state.held_back.end()
         if exchange:
             await to_thread.run_sync(exchange.close)
         app.state.feed.end()
@@ -105,6 +106,7 @@ def create_app(settings: Settings, wait_for_models: bool = True) -> FastAPI:
     app.state.jobs = JobDatabase(settings)
     app.state.datasets = DatasetChanges(settings, app.state.jobs)
     app.state.draining = False
+    app.state.held_back = HeldBack(settings.refusal_seconds)
     app.state.tracing = traces
     app.state.feed = Feed(app.state.jobs)
     of_models, of_jobs = (
@@ -156,7 +158,7 @@ async def _answer_problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
     if problem.status == 429:
         problem.with_traceback(None)
-        await asyncio.sleep(request.app.state.settings.refusal_seconds)  # as on the hot path, for the same reason
+        await request.app.state.held_back.wait()
     return problem_response(request, problem)
 
 

@@ -115,6 +115,7 @@ class _Server(uvicorn.Server):
     def _end(self, sig: int, frame: FrameType | None) -> None:
         """Take no more requests; streams, which would not end for hours, close, and their clients connect again."""
         asyncio.get_running_loop().call_soon_threadsafe(self._app.state.feed.end)
+        asyncio.get_running_loop().call_soon_threadsafe(self._app.state.held_back.end)
         super().handle_exit(sig, frame)
 
 

@@ -49,7 +49,8 @@ class Settings(BaseSettings):
     max_waiting: int = Field(default=256, ge=1)
     """Most images of one model that are taken and not answered yet; beyond it requests are answered 429."""
     refusal_seconds: float = Field(default=1.0, ge=0, le=10, allow_inf_nan=False)
-    """How long the answer 429 of a prediction is held back: who tries again at once must not take the machine."""
+    """How long the answer 429 of a prediction is held back: who tries again at once must not take the machine. Many are held
+    back for longer; 0 for not at all."""
     deadline_seconds: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     """How long a prediction may take before it is answered 504; a request may ask for less in X-Request-Timeout."""
     max_models: int = Field(default=16, ge=1)

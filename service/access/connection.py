@@ -36,6 +36,10 @@ class WholeRequest:
     def body(self) -> bytes:
         return bytes(self._cycle.body)
 
+    def forget_body(self) -> None:
+        """It will not be needed for the answer, which comes later."""
+        self._cycle.body.clear()
+
     def is_gone(self) -> bool:
         """Whether the client has gone away."""
         return self._cycle.disconnected

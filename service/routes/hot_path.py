@@ -104,8 +104,17 @@ class HotPath:
             exchange.note(answer.status)
         elif isinstance(answer, MustWait):
             request.run(partial(self._go_on, exchange))
+        elif isinstance(answer, Problem) and answer.status == 429:
+            answer.with_traceback(None)
+            request.forget_body()
+            self.state.held_back.later(partial(self._refuse, exchange, request, answer))
         else:
             request.run(partial(self._fail, exchange, answer))
+
+    def _refuse(self, exchange: "_Exchange", request: WholeRequest, problem: Problem) -> None:
+        answer = _refusal(problem, exchange.request_id)
+        request.respond(answer.status, _headers(answer, exchange.request_id), answer.body)
+        exchange.note(answer.status)
 
     async def _go_on(self, exchange: "_Exchange", _scope: Scope, receive: Receive, send: Send) -> None:
         """An application for what was admitted, and cannot be answered at once."""
@@ -150,9 +159,8 @@ class HotPath:
             return
         except Problem as problem:
             if problem.status == 429:
-                # Who is refused and tries again at once must not take the machine from who was accepted.
                 problem.with_traceback(None)  # which would hold the body meanwhile
-                await asyncio.sleep(self.state.settings.refusal_seconds)
+                await self.state.held_back.wait()
             answer = _refusal(problem, request_id)
         except asyncio.CancelledError:
             if not self.state.draining:

@@ -109,6 +109,7 @@ class PredictService:
         if not isinstance(served, Served) or not served.predictor.on_loop or len(body) > SMALL_BYTES:
             raise MustWait
         logs.model.set(served.name)
+        served.predictor.check_room(1)
         alone = _Alone(self, served, headers, options, body, is_gone)
         theta = given_theta(served, options.theta)
         served.predictor.tell(alone, alone.encode, told, deadline, options.details, theta)

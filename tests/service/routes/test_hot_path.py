@@ -5,12 +5,15 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from service.access.connection import WholeRequest
+from service.predicting.predictor import Predictor
 from service.routes import hot_path, predict
 from service.settings import Settings
 from tests.service.conftest import encode, picture, write_model
@@ -183,3 +186,31 @@ def test_what_it_answers_is_counted_and_nothing_of_it_stays(address: tuple[str, 
         assert ask(address, REQUESTS["picture"]).status == 200
     after = counted()
     assert (after[0] - before[0], after[1] - before[1], after[2]) == (3, 3, 0)
+
+
+def test_what_finds_the_queue_full_is_refused_later_and_asks_again_on_its_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(tmp_path / "models" / "tiny" / "1.safetensors")
+    full, check = [True], Predictor.check_room
+
+    def check_room(predictor: Predictor, images: int) -> None:
+        check(predictor, predictor.max_waiting + images if full[0] else images)
+
+    monkeypatch.setattr(Predictor, "check_room", check_room)
+    began = []
+    monkeypatch.setattr(WholeRequest, "run", lambda *_: began.append("a task"))
+    with serving(Settings(home=tmp_path, refusal_seconds=0.3)) as address:
+        host, _, port = address.partition(":")
+        with socket.create_connection((host, int(port)), timeout=20) as client, client.makefile("rb") as stream:
+            start = time.monotonic()
+            client.sendall(request(PICTURE, IMAGE))
+            refused = read(stream)
+            assert time.monotonic() - start >= 0.3
+            assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+            assert refused.headers["content-type"] == "application/problem+json"
+            assert json.loads(refused.body)["request_id"] == refused.headers["x-request-id"]
+            full[0] = False
+            client.sendall(request(PICTURE, IMAGE))
+            assert read(stream).status == 200
+    assert began == []
