@@ -25,6 +25,8 @@ class Turns:
         self._waiting: deque[Work] = deque()
         self._seen = 0
         """Of what waits, what had come when it was looked last."""
+        self._last = 0
+        """How many the batch before had."""
 
     def put(self, work: Work) -> None:
         """Let it be done in the next turn."""
@@ -39,13 +41,16 @@ class Turns:
         """There is nothing to wait for: with the loop, its turns end."""
 
     def _take_turn(self) -> None:
-        if self._seen < len(self._waiting) < self._max_batch:
+        is_alone = len(self._waiting) == self._last == 1  # as one client is that asks again and again
+        if self._seen < len(self._waiting) < self._max_batch and not is_alone:
             # While these were read others may have come. The loop looks at its sockets, and does not wait.
             self._seen = len(self._waiting)
             asyncio.get_running_loop().call_soon(self._take_turn)
             return
         self._seen = 0
-        batch = [work for work in self._next_batch() if work.is_found()]
+        batch = self._next_batch()
+        self._last = len(batch)
+        batch = [work for work in batch if work.is_found()]
         batch = [work for work in batch if work.is_decoded()]
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._take_turn)
