@@ -254,7 +254,8 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             models: Rows of the table.
             distortions: Columns of the table.
             seeds: A run of each cell for each of them.
-            recipe: `paper`: its SGD; `modern`: batch norm, AdamW and one cycle.
+            recipe: `paper`: its SGD; `modern`: batch norm, AdamW and one cycle; `straight`: `modern`, and the transformer
+                is also asked to undo the distortion.
             steps: Batches of 256 for each cell; 150000, the paper's, by default.
             minutes: Instead, as many steps as this machine makes in these minutes.
             at_once: Cells that are trained at a time; several share a GPU well.

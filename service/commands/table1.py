@@ -20,7 +20,7 @@ def table1(
         models: rows of the table; see `training.experiments.cells`.
         distortions: columns of the table.
         seeds: one run of each cell for each.
-        recipe: `modern` or `paper`.
+        recipe: `modern`, `straight` or `paper`.
         budget: `steps` or `minutes`, and how many of each cell.
         at_once: cells that are trained at a time.
         folders: `data`, `runs` and `results`.

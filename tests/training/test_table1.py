@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,13 @@ def test_every_cell_has_400_thousand_parameters_within_5_percent(model: str, dis
         assert (network.transformer is not None) == model.startswith("st-")
         norms = [layer for layer in network.modules() if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm)]
         assert bool(norms) == (recipe == "modern")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_straight_is_modern_but_for_what_a_transformer_is_asked(model: str) -> None:
+    straight, modern = (config_of(Cell(model, "R", 0), recipe, 1000, "data") for recipe in ("straight", "modern"))
+    assert straight.optimizer.straighten == (2.0 if model.startswith("st-") else 0.0)
+    assert replace(straight, optimizer=replace(straight.optimizer, straighten=0.0)) == modern
 
 
 def test_the_papers_recipe_is_the_papers() -> None:

@@ -8,7 +8,7 @@ from stn.config import ModelConfig
 from training.config import DataConfig, OptimizerConfig, TrainerConfig, TrainingConfig
 from training.recipes import DISTORTIONS
 
-Recipe = Literal["paper", "modern"]
+Recipe = Literal["paper", "modern", "straight"]
 
 Model = Literal[
     "fcn",
@@ -55,18 +55,20 @@ def config_of(cell: Cell, recipe: Recipe, steps: int, root: str) -> TrainingConf
     """The whole config of a cell.
 
     `paper`: SGD at 0.01, divided by 10 after each third of the steps, no batch norm, nothing else. `modern`: batch norm,
-    AdamW, one cycle up to 0.01, label smoothing of 0.05. Both: batches of 256, about 400 thousand parameters, and for RTS
-    and TC, whose images are larger, 2x2 average pooling behind the transformer. 1,000 of the 60,000 training pictures
-    choose the best weights; the test pictures choose nothing.
+    AdamW, one cycle up to 0.01, label smoothing of 0.05. `straight`: that, and the transformer is also asked to undo the
+    distortion (`optimizer.straighten`). All: batches of 256, about 400 thousand parameters, and for RTS and TC, whose
+    images are larger, 2x2 average pooling behind the transformer. 1,000 of the 60,000 training pictures choose the best
+    weights; the test pictures choose nothing.
     """
     network, _, transform = cell.model.removeprefix("st-").partition("-")
-    modern = recipe == "modern"
+    modern = recipe != "paper"
     model = ModelConfig(
         classifier=network,  # type: ignore[arg-type]
         transform=transform or "none",  # type: ignore[arg-type]
         pool=2 if cell.distortion in ("RTS", "TC") else 1,
         batch_norm=modern,
     )
+    straighten = 2.0 if recipe == "straight" and transform else 0.0
     paper = OptimizerConfig(
         name="sgd", learning_rate=0.01, schedule="step", weight_decay=0.0, label_smoothing=0.0, momentum=0.0
     )
@@ -76,7 +78,7 @@ def config_of(cell: Cell, recipe: Recipe, steps: int, root: str) -> TrainingConf
         data=DataConfig(name="mnist", root=root, validation=1 / 60),
         distortion=DISTORTIONS[cell.distortion],
         model=model,
-        optimizer=OptimizerConfig(learning_rate=1e-2, label_smoothing=0.05) if modern else paper,
+        optimizer=OptimizerConfig(learning_rate=1e-2, label_smoothing=0.05, straighten=straighten) if modern else paper,
         trainer=TrainerConfig(
             max_steps=steps, batch_size=256, validate_every=max(2, min(1000, steps // 10), steps // 50)
         ),

@@ -21,7 +21,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tqdm import tqdm
 
@@ -129,7 +129,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--models", choices=MODELS, nargs="+", default=MODELS, metavar="MODEL", help=", ".join(MODELS))
     parser.add_argument("--distortions", choices=DISTORTIONS, nargs="+", default=list(DISTORTIONS), metavar="D")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--recipe", choices=("modern", "paper"), default="modern")
+    parser.add_argument("--recipe", choices=get_args(Recipe), default="modern")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, help="of each cell, batches of 256; 150000 by default, as in the paper")
     budget.add_argument("--minutes", type=float, help="of each cell: as many steps as this machine makes in them")
