@@ -43,10 +43,13 @@ class TutorialNet(nn.Module):
         grid = F.affine_grid(theta.view(-1, 2, 3), list(images.shape), align_corners=False)
         return F.grid_sample(images, grid, align_corners=False)
 
+    def second(self, images: Tensor) -> Tensor:
+        return self.pool(self.drop(self.conv2(images)))
+
     def forward(self, images: Tensor) -> Tensor:
         images = self.straighten(images, self.theta(self.localization(images).flatten(1)))
         images = F.relu(self.pool(self.conv1(images)))
-        images = F.relu(self.pool(self.drop(self.conv2(images))))
+        images = F.relu(self.second(images))
         hidden = F.dropout(F.relu(self.dense1(images.flatten(1))), training=self.training)
         return F.log_softmax(self.dense2(hidden), dim=1)
 

@@ -17,6 +17,8 @@ LARGE_KERNEL, MOST_WEIGHTS = 2.1, 2**25
 """Pixels of an image for each of a kernel, and weights of a product, up to which a GPU is faster with one large product."""
 
 
+FEW_CHANNELS = 4
+"""Of images whose columns become channels."""
 WORTHWHILE = 0.8
 """Share of a convolution's time that computing neighbours as channels may be estimated to take."""
 
@@ -24,9 +26,9 @@ WORTHWHILE = 0.8
 class Conv2d(nn.Conv2d):
     """`nn.Conv2d`, faster in three cases that networks with a transformer have.
 
-    Grey images that need a gradient, on the CPU: machine code for the derivative by the images works on several channels at
-    a time and has little to do with one. Here the columns that a kernel covers become channels: image[y, x + i] is channel
-    i, and a kernel of kh x kw is one of kh x 1 on kw channels.
+    Grey or coloured images that need a gradient, on the CPU: machine code for the derivative by the images works on 8 or 16
+    channels at a time and has little to do with one or three. Here the columns that a kernel covers become channels: channel
+    c of image[y, x + i] is channel i C + c, and a kernel of kh x kw on C channels is one of kh x 1 on kw C.
 
     Few filters, on the CPU, in training, channels last: machine code computes 8 or 16 channels of a place at a time, most of
     which would be nothing. Here neighbours in a row are computed together, as channels of their own, by copies of the kernel
@@ -39,7 +41,7 @@ class Conv2d(nn.Conv2d):
     def forward(self, input: Images) -> Tensor:
         if not (torch.is_grad_enabled() and self._is_plain(input)):
             return super().forward(input)
-        if input.device.type == "cpu" and self.in_channels == 1 and input.requires_grad:
+        if input.device.type == "cpu" and self.in_channels <= FEW_CHANNELS and input.requires_grad:
             return self._by_columns(_in_precision_of_autocast(input))
         if input.device.type == "cuda" and self._covers_most(input):
             return self._as_product(input)
@@ -61,7 +63,7 @@ class Conv2d(nn.Conv2d):
 
     def _by_columns(self, input: Images) -> Tensor:
         height, width = self.kernel_size
-        weight = self.weight.permute(0, 3, 1, 2).reshape(self.out_channels, width, height, 1)
+        weight = self.weight.permute(0, 3, 1, 2).reshape(self.out_channels, width * self.in_channels, height, 1)
         top, left = self.padding if isinstance(self.padding, tuple) else (0, 0)
         columns: Tensor = _Columns.apply(F.pad(input, (left, left, top, top)) if top or left else input, width)
         return F.conv2d(columns, weight, self.bias)
@@ -113,21 +115,24 @@ def _in_precision_of_autocast(values: Tensor) -> Tensor:
 
 
 class _Columns(torch.autograd.Function):
-    """(B, 1, H, W) to (B, count, H, W - count + 1), channels last in memory: channel i is the image from column i on."""
+    """(B, C, H, W) to (B, count C, H, W - count + 1), channels last: from channel i C on the image from column i on."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, count: int) -> Tensor:
-        b, _, h, w = images.shape
+        b, c, h, w = images.shape
         ctx.shape = images.shape
-        flat = images.contiguous()
-        return flat.as_strided((b, h, w - count + 1, count), (h * w, w, 1, 1)).contiguous().permute(0, 3, 1, 2)
+        pixels = images.permute(0, 2, 3, 1).contiguous()  # in which those of neighbours follow each other
+        windows = pixels.as_strided((b, h, w - count + 1, count * c), (h * w * c, w * c, c, 1))
+        return windows.contiguous().permute(0, 3, 1, 2)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        images = gradient.new_zeros(ctx.shape, dtype=torch.promote_types(gradient.dtype, torch.float32))
-        count, width = gradient.shape[1], gradient.shape[3]
-        for column in range(count):
-            images[:, 0, :, column : column + width] += gradient[:, column]
+        b, c, h, w = ctx.shape
+        width = gradient.shape[3]
+        images = gradient.new_zeros((b, h, w, c), dtype=torch.promote_types(gradient.dtype, torch.float32))
+        images = images.permute(0, 3, 1, 2)
+        for column in range(w - width + 1):
+            images[..., column : column + width] += gradient[:, column * c : (column + 1) * c]
         return images.to(gradient.dtype), None
 
 

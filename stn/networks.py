@@ -89,7 +89,8 @@ def tutorial(
     """Twice conv 5x5, max pooling by 2 and ReLU, without padding, which are the trunk; then a dense layer with ReLU.
 
     Source: https://docs.pytorch.org/tutorials/intermediate/spatial_transformer_tutorial.html. Pooling stands before ReLU, as
-    there; `dropout` is its default behind the head and drops channels of the second convolution.
+    there; `dropout` is its default behind the head and drops channels of the second convolution, behind its pooling, which
+    gives the same numbers.
 
     >>> stn.networks.tutorial(1, (28, 28)).size
     (4, 4)
@@ -101,7 +102,7 @@ def tutorial(
     drop = [nn.Dropout2d(dropout)] if dropout else []
     trunk = nn.Sequential(
         *(Conv2d(channels, first, 5), MaxPool2d(2), *_norm(first, batch_norm), nn.ReLU()),
-        *(Conv2d(first, second, 5), *drop, MaxPool2d(2), *_norm(second, batch_norm), nn.ReLU()),
+        *(Conv2d(first, second, 5), MaxPool2d(2), *drop, *_norm(second, batch_norm), nn.ReLU()),
     )
     head = nn.Sequential(nn.Flatten(), nn.Linear(second * height * width, units), nn.ReLU())
     return Network(trunk, second, (height, width), head, units, 0.5)

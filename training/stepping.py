@@ -49,6 +49,8 @@ class SteppingModule(pl.LightningModule, Generic[Model, TrainScores, TestScores]
         self.model = model
         self.automatic_optimization = False
         self.config, self.steps = config, steps
+        self.rate = 0.0
+        """Of the last step, the first group's."""
 
     def further_values(self) -> dict[str, Any]:
         """Metrics of training beside its scores."""
@@ -59,6 +61,7 @@ class SteppingModule(pl.LightningModule, Generic[Model, TrainScores, TestScores]
             lay_out_states(optimizer)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        self.rate = optimizer.param_groups[0]["lr"]
         if self.config.optimizer.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimizer.gradient_clip)
 
@@ -74,7 +77,7 @@ class SteppingModule(pl.LightningModule, Generic[Model, TrainScores, TestScores]
         if self.train_scores.loss.update_called:
             values |= self.train_scores.take("train")
             values |= self.further_values()
-            values["learning_rate"] = self.trainer.optimizers[0].param_groups[0]["lr"]
+            values["learning_rate"] = self.rate
         values["step"] = float(self.global_step)  # where Lightning's logger puts the others; it would count batches
         self.log_dict(values)
 

@@ -41,7 +41,7 @@ def judge(
 
 def trained_source(model: str, settings: Settings) -> Path:
     """The run folder or model file; for a served model the run that it was copied from, where that is still there."""
-    if Path(model).is_dir():
+    if (Path(model) / "config.json").is_file():  # not any folder that has the name of a served model
         return Path(model)
     try:
         path, version = model_path(model, settings)

@@ -1,12 +1,14 @@
 """`stn train`: a training run in a process of its own, then its model among those that are served."""
 
 import logging
+import sys
 from pathlib import Path
 
 from service.models.shelf import open_shelf
 from service.settings import Settings
 from training.child import run_module
 from training.config import TrainingConfig
+from training.failures import exit_code
 from training.runs import create_run, is_finished, read_config, remove_bare
 
 log = logging.getLogger(__name__)
@@ -14,7 +16,11 @@ log = logging.getLogger(__name__)
 
 def train(config: TrainingConfig, settings: Settings) -> int:
     """Train in a new run folder and register the model; the exit code of the training process."""
-    run = create_run(settings.runs, config)
+    try:
+        run = create_run(settings.runs, config)
+    except OSError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return exit_code(error, None)
     code = resume(run, settings)
     if code == 2:
         remove_bare(run)
@@ -31,7 +37,11 @@ def resume(run: Path, settings: Settings) -> int:
             return 0
     code = run_module("training", "--resume", str(run))
     if code == 0:
-        version = shelf.register(name, run / "model.safetensors")
+        try:
+            version = shelf.register(name, run / "model.safetensors")
+        except OSError as error:
+            log.info("error: %s\nthe model is not served; once it can be: stn train --resume %s", error, run)
+            return exit_code(error, None)
         log.info("model %s, version %d, is ready to be served (run folder %s)", name, version, run)
     elif code != 2:
         log.info("the run did not finish; go on with it: stn train --resume %s", run)

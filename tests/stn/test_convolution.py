@@ -1,4 +1,4 @@
-"""The convolutions of grey images and of few filters against torch's own."""
+"""The convolutions of grey and coloured images and of few filters against torch's own."""
 
 import pytest
 import torch
@@ -7,19 +7,21 @@ from torch import nn
 from stn.convolution import Conv2d
 
 
-def pair(**settings: object) -> tuple[Conv2d, nn.Conv2d]:
+def pair(channels: int = 1, **settings: object) -> tuple[Conv2d, nn.Conv2d]:
     torch.manual_seed(0)
-    ours, torchs = Conv2d(1, 6, (5, 3), **settings), nn.Conv2d(1, 6, (5, 3), **settings)
+    ours, torchs = Conv2d(channels, 6, (5, 3), **settings), nn.Conv2d(channels, 6, (5, 3), **settings)
     torchs.load_state_dict(ours.state_dict())
     return ours, torchs
 
 
 @pytest.mark.parametrize("settings", [{}, {"bias": False}, {"padding": (1, 2)}, {"stride": 2}, {"padding": "same"}])
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_values_and_derivatives_are_torchs(settings: dict[str, object], channels_last: bool) -> None:
-    ours, torchs = pair(**settings)
-    images = torch.rand(3, 1, 13, 17)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_values_and_derivatives_are_torchs(settings: dict[str, object], channels_last: bool, channels: int) -> None:
+    ours, torchs = pair(channels, **settings)
+    images = torch.rand(3, channels, 13, 17)
     if channels_last:
+        images = images.to(memory_format=torch.channels_last)
         ours, torchs = ours.to(memory_format=torch.channels_last), torchs.to(memory_format=torch.channels_last)
     results = []
     for conv in (ours, torchs):
@@ -47,10 +49,11 @@ def test_mixed_precision_goes_through_columns_and_is_as_near_as_torchs() -> None
         assert float((rounded - exact).norm() / exact.norm()) < 0.01  # bfloat16 keeps 8 bits
 
 
-def test_the_derivative_by_the_images_goes_through_columns() -> None:
-    ours, _ = pair()
-    assert "_Columns" in names_of_graph(ours(torch.rand(1, 1, 9, 9, requires_grad=True)))
-    assert "_Columns" not in names_of_graph(ours(torch.rand(1, 1, 9, 9)))
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_the_derivative_by_the_images_goes_through_columns(channels: int) -> None:
+    ours, _ = pair(channels)
+    assert "_Columns" in names_of_graph(ours(torch.rand(1, channels, 9, 9, requires_grad=True)))
+    assert "_Columns" not in names_of_graph(ours(torch.rand(1, channels, 9, 9)))
 
 
 def names_of_graph(tensor: torch.Tensor) -> str:
@@ -63,11 +66,12 @@ def names_of_graph(tensor: torch.Tensor) -> str:
     return found
 
 
-def test_the_second_derivative_is_torchs() -> None:
-    ours, torchs = pair()
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_second_derivative_is_torchs(channels: int) -> None:
+    ours, torchs = pair(channels)
     seconds = []
     for conv in (ours, torchs):
-        images = torch.linspace(0, 1, 11 * 9).view(1, 1, 11, 9).requires_grad_()
+        images = torch.linspace(0, 1, channels * 11 * 9).view(1, channels, 11, 9).requires_grad_()
         (slope,) = torch.autograd.grad(conv(images).square().sum(), images, create_graph=True)
         seconds.append(torch.autograd.grad(slope.square().sum(), [images, *conv.parameters()], allow_unused=True)[:2])
     for found, expected in zip(*seconds, strict=True):
@@ -76,9 +80,9 @@ def test_the_second_derivative_is_torchs() -> None:
 
 @pytest.mark.parametrize("settings", [{}, {"bias": False}, {"padding": (0, 2)}])
 def test_few_filters_are_computed_at_neighbouring_places_together(settings: dict[str, object]) -> None:
-    images = torch.rand(2, 3, 9, 12).to(memory_format=torch.channels_last)
+    images = torch.rand(2, 5, 9, 12).to(memory_format=torch.channels_last)
     torch.manual_seed(1)
-    ours = Conv2d(3, 4, (2, 5), **settings).to(memory_format=torch.channels_last)
+    ours = Conv2d(5, 4, (2, 5), **settings).to(memory_format=torch.channels_last)
     results = []
     for forward in (ours, lambda seen: nn.Conv2d.forward(ours, seen)):
         own = images.clone().requires_grad_()
@@ -102,7 +106,7 @@ def test_a_row_that_cannot_be_parted_is_convolved_as_torch_does(images: torch.Te
 
 
 def test_a_convolution_of_several_channels_is_torchs() -> None:
-    images = torch.rand(2, 3, 9, 9, requires_grad=True)
+    images = torch.rand(2, 5, 9, 9, requires_grad=True)
     torch.manual_seed(1)
-    ours = Conv2d(3, 4, 3)
+    ours = Conv2d(5, 4, 3)
     assert torch.equal(ours(images), nn.Conv2d.forward(ours, images))

@@ -47,6 +47,19 @@ def test_the_metrics_file_has_a_line_per_epoch(finished: Path) -> None:
     assert {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "step", "time"} <= set(lines[0])
 
 
+def test_the_rate_that_is_told_is_that_of_the_step_before(finished: Path) -> None:
+    rate = read_config(finished / "config.json").optimizer.learning_rate
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=20, cycle_momentum=False)
+    rates = []
+    for _ in range(20):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert [line["learning_rate"] for line in lines] == pytest.approx([rates[9], rates[19]])
+
+
 def test_the_model_file_says_where_it_comes_from(finished: Path) -> None:
     info = read_model_info(finished / "model.safetensors")
     result = json.loads((finished / "result.json").read_text())

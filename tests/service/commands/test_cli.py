@@ -340,6 +340,28 @@ def test_train_writes_a_run_and_registers_its_model(tmp_path: Path, capsys: pyte
     assert len(list((tmp_path / "runs").iterdir())) == 1
 
 
+def test_where_nothing_can_be_written_a_training_ends_with_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STN_HOME", "/sys/stn")  # where not even root makes a folder
+    assert main(["train", "digits"]) == 3
+    assert re.fullmatch(r"error: \[Errno \d+\] [^\n]+: '/sys/[^\n]+\n", capsys.readouterr().err)
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_registered_is_said_how_to_be_once_it_can(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "digits").symlink_to("/sys/kernel")
+    with stn("train", "digits", *SMALL, home=tmp_path) as (process, lines):
+        assert process.wait(120) == 3, "".join(lines)
+    (run,) = (tmp_path / "runs").iterdir()
+    assert f"the model is not served; once it can be: stn train --resume {run}" in "".join(lines)
+    (tmp_path / "models" / "digits").unlink()
+    with stn("train", "--resume", str(run), home=tmp_path) as (process, lines):
+        assert process.wait(60) == 0, "".join(lines)
+    assert (tmp_path / "models" / "digits" / "1.safetensors").exists()
+
+
 def test_distort_draws_a_sheet_and_never_overwrites_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sheet = tmp_path / "new" / "sheet.png"
     arguments = ["distort", "TC", "digits", "--distortion.elastic", "2", "--columns", "2", "--output", str(sheet)]

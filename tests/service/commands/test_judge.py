@@ -32,6 +32,15 @@ def test_what_is_asked_for_reaches_the_process(home: Path, calls: list[Any]) -> 
     assert [request["invariance"][name] for name in ("images", "seed", "noise", "clutter")] == [50, 3, 0.2, 4]
 
 
+def test_a_folder_with_the_name_of_a_served_model_does_not_hide_it(
+    home: Path, calls: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere" / "tiny").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["evaluate", "tiny"]) == 0
+    assert calls[0][0][-2] == str(home / "models" / "tiny" / "1.safetensors")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
