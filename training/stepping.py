@@ -50,7 +50,7 @@ class SteppingModule(pl.LightningModule, Generic[Model, TrainScores, TestScores]
         self.automatic_optimization = False
         self.config, self.steps = config, steps
         self.rate = 0.0
-        """Of the last step, the first group's."""
+        """Of the last step: the class layers', where the localization net has one of its own."""
 
     def further_values(self) -> dict[str, Any]:
         """Metrics of training beside its scores."""
@@ -61,7 +61,7 @@ class SteppingModule(pl.LightningModule, Generic[Model, TrainScores, TestScores]
             lay_out_states(optimizer)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        self.rate = optimizer.param_groups[0]["lr"]
+        self.rate = optimizer.param_groups[-1]["lr"]
         if self.config.optimizer.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimizer.gradient_clip)
 
