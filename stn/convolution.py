@@ -15,8 +15,6 @@ from stn.types import Images
 
 LARGE_KERNEL, MOST_WEIGHTS = 2.1, 2**25
 """Pixels of an image for each of a kernel, and weights of a product, up to which a GPU is faster with one large product."""
-
-
 FEW_CHANNELS = 4
 """Of images whose columns become channels."""
 WORTHWHILE = 0.8
@@ -41,7 +39,7 @@ class Conv2d(nn.Conv2d):
     def forward(self, input: Images) -> Tensor:
         if not (torch.is_grad_enabled() and self._is_plain(input)):
             return super().forward(input)
-        if input.device.type == "cpu" and self.in_channels <= FEW_CHANNELS and input.requires_grad:
+        if input.device.type == "cpu" and input.requires_grad and self._has_columns(input):
             return self._by_columns(_in_precision_of_autocast(input))
         if input.device.type == "cuda" and self._covers_most(input):
             return self._as_product(input)
@@ -60,6 +58,10 @@ class Conv2d(nn.Conv2d):
             and not torch.compiler.is_compiling()
             and not torch._C._are_functorch_transforms_active()
         )
+
+    def _has_columns(self, input: Tensor) -> bool:
+        width, padded = self.kernel_size[1], input.shape[3] + 2 * int(self.padding[1])
+        return self.in_channels <= FEW_CHANNELS and 1 < width <= padded
 
     def _by_columns(self, input: Images) -> Tensor:
         height, width = self.kernel_size

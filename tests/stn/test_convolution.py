@@ -105,6 +105,15 @@ def test_a_row_that_cannot_be_parted_is_convolved_as_torch_does(images: torch.Te
     assert torch.equal(ours(images), nn.Conv2d.forward(ours, images))
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_an_image_narrower_than_the_kernel_is_torchs_own_error(channels_last: bool) -> None:
+    ours = Conv2d(3, 4, (1, 5))
+    if channels_last:
+        ours = ours.to(memory_format=torch.channels_last)
+    with pytest.raises(RuntimeError, match="Kernel size can't be greater than actual input size"):
+        ours(torch.rand(1, 3, 6, 4, requires_grad=True))
+
+
 def test_a_convolution_of_several_channels_is_torchs() -> None:
     images = torch.rand(2, 5, 9, 9, requires_grad=True)
     torch.manual_seed(1)
