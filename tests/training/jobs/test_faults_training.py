@@ -52,11 +52,14 @@ def test_a_training_that_is_killed_at_random_moments_learns_what_another_does(
         run = run_of(running, job)
         for kill in range(kills):
             wait_for(lambda kill=kill: (now := jobs.get(job.id)).attempt == kill + 1 and now.process)
-            if kill % 2:  # every other one somewhere in the steps, the others anywhere in the process
-                step = step_of(run / "checkpoints" / "last.ckpt") + chance.randrange(2 * 10 * EPOCHS // kills)
-                wait_for(lambda step=step: at_step(run, step)() or jobs.get(job.id).ended)
+            before = step_of(run / "checkpoints" / "last.ckpt")
+            if (
+                kill % 2
+            ):  # every other one somewhere in the steps, the others anywhere in the process, mostly before them
+                wait_for(at_step(run, before + chance.randrange(10 * EPOCHS // kills)))
             else:
-                time.sleep(chance.random() * 8)
+                moment, soon = time.monotonic() + chance.random() * 8, at_step(run, before + 2)
+                wait_for(lambda moment=moment, soon=soon: time.monotonic() > moment or soon())
             os.kill(pid_of(jobs, job), signal.SIGKILL)
         done = ended(jobs, job)
         assert (done.state, done.attempt) == ("succeeded", kills + 1)
