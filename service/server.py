@@ -96,6 +96,8 @@ class _Server(uvicorn.Server):
         """
         for server in self.servers:
             server.close()
+        for bound in sockets or []:
+            bound.close()
         for connection in list(self.server_state.connections):
             connection.let_go()  # type: ignore[union-attr]
         until = time.monotonic() + LAST_SECONDS

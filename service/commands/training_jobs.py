@@ -140,7 +140,7 @@ class _Bar:
     def show(self, event: JobEvent) -> None:
         if event.kind == "progress":
             self.bar.total = event.data.get("steps") or self.bar.total
-            self.bar.n = event.data.get("step") or 0
+            self.bar.n = event.data.get("step") or self.bar.n  # not known where an attempt begins
             self.left = _left(event.data)
         if event.kind == "metrics":
             self.scores = _scores(event.data)

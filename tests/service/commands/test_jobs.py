@@ -122,12 +122,15 @@ def test_a_terminal_has_a_bar_with_what_the_job_says_is_left(
     monkeypatch.setattr("service.commands.training_jobs._is_drawn_on", lambda: True)
     create(capsys)
     progress = {"step": 15, "steps": 20, "eta_seconds": 125.0, "phase": "training"}
-    job = store.record(begun(store), [("progress", progress)], step=15, steps=20, eta_seconds=125.0)
+    unknown = dict.fromkeys(("step", "steps", "eta_seconds"))  # as where a next attempt begins
+    events = [("progress", progress), ("progress", unknown)]
+    job = store.record(begun(store), events, step=15, steps=20, eta_seconds=125.0)
     finished(store, tmp_path, job)
     assert main(["jobs", "watch", job.id]) == 0
     told = capsys.readouterr().err
     assert "digits:  75%|" in told and "15/20, 2 min 5 s left" in told
     assert "step/s" not in told
+    assert " 0/20" not in told.partition("15/20")[2]
 
 
 def test_watching_a_job_that_failed_is_exit_code_1(store: JobStore, capsys: pytest.CaptureFixture[str]) -> None:
