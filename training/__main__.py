@@ -48,7 +48,7 @@ def work(arguments: list[str] | None, spread: "Callable[[], Spread] | None" = No
     # Only now, so that Ctrl-C during the long imports ends in good order too.
     from training.attempts import Attempt, Fenced
     from training.config import TrainingConfig
-    from training.failures import exit_code, leave_word
+    from training.failures import MISTAKE, exit_code, leave_word
     from training.runs import Held, is_finished, remove_bare
 
     options = _parse(arguments)
@@ -71,7 +71,7 @@ def work(arguments: list[str] | None, spread: "Callable[[], Spread] | None" = No
         if isinstance(error, Fenced) or (isinstance(error, Held) and options.attempt is not None):
             return 4
         code = exit_code(error, options.resume)
-        if code == 2 and first and run is not None and options.resume is None:
+        if code == MISTAKE and first and run is not None and options.resume is None:
             remove_bare(run)
         if first and options.attempt is not None:
             leave_word(Attempt(options.resume, options.attempt), code, str(error))

@@ -8,7 +8,7 @@ from service.models.shelf import open_shelf
 from service.settings import Settings
 from training.child import run_module
 from training.config import TrainingConfig
-from training.failures import exit_code
+from training.failures import MISTAKE, exit_code
 from training.runs import create_run, is_finished, read_config, remove_bare
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ def train(config: TrainingConfig, settings: Settings) -> int:
         sys.stderr.write(f"error: {error}\n")
         return exit_code(error, None)
     code = resume(run, settings)
-    if code == 2:
+    if code == MISTAKE:
         remove_bare(run)
     return code
 
@@ -43,6 +43,6 @@ def resume(run: Path, settings: Settings) -> int:
             log.info("error: %s\nthe model is not served; once it can be: stn train --resume %s", error, run)
             return exit_code(error, None)
         log.info("model %s, version %d, is ready to be served (run folder %s)", name, version, run)
-    elif code != 2:
+    elif code != MISTAKE:
         log.info("the run did not finish; go on with it: stn train --resume %s", run)
     return code
