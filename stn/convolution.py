@@ -75,15 +75,19 @@ class Conv2d(nn.Conv2d):
         channels_last = self.weight.stride(1) == 1 and self.kernel_size != (1, 1)
         if input.device.type != "cpu" or not channels_last:
             return 1
-        width = input.shape[3] + 2 * int(self.padding[1]) - self.kernel_size[1] + 1
-        return _most_at_once(self.out_channels, self.kernel_size[1], width)
+        return _most_at_once(self.out_channels, self.kernel_size[1], self._width(input))
 
     def _by_neighbours(self, input: Images, count: int) -> Tensor:
         moved = [F.pad(self.weight, (place, count - 1 - place)) for place in range(count)]
         bias = None if self.bias is None else self.bias.repeat(count)
-        result = F.conv2d(input, torch.cat(moved), bias, (1, count), self.padding)
+        step = count if count < self._width(input) else 1  # of a single place oneDNN 3.12 gives wrong values at a step
+        result = F.conv2d(input, torch.cat(moved), bias, (1, step), self.padding)
         b, _, height, width = result.shape
         return result.permute(0, 2, 3, 1).reshape(b, height, width * count, self.out_channels).permute(0, 3, 1, 2)
+
+    def _width(self, input: Tensor) -> int:
+        """Places in a row of the result."""
+        return input.shape[3] + 2 * int(self.padding[1]) - self.kernel_size[1] + 1
 
     def _covers_most(self, input: Tensor) -> bool:
         (height, width), kernel = input.shape[2:], self.kernel_size

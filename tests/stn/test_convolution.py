@@ -97,6 +97,17 @@ def test_few_filters_are_computed_at_neighbouring_places_together(settings: dict
     assert "CatBackward" in names_of_graph(results[0][0])
 
 
+@pytest.mark.parametrize("width", range(1, 17))
+@pytest.mark.parametrize("channels", [1, 2])
+def test_rows_of_every_width_are_computed_together(channels: int, width: int) -> None:
+    """Whole rows among them, of which oneDNN takes what lies beyond the image where it is given a step."""
+    torch.manual_seed(1)
+    images = torch.rand(3, channels, 4, width).to(memory_format=torch.channels_last)
+    ours = Conv2d(channels, 1, 3, padding=1).to(memory_format=torch.channels_last)
+    expected = nn.functional.conv2d(images.double(), ours.weight.double(), ours.bias.double(), padding=1)
+    torch.testing.assert_close(ours(images).double(), expected, atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("images", [torch.rand(2, 3, 9, 13), torch.rand(2, 3, 9, 4)])
 def test_a_row_that_cannot_be_parted_is_convolved_as_torch_does(images: torch.Tensor) -> None:
     """11 places in a row have no parts, and of 2 more are no help."""
