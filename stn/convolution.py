@@ -22,7 +22,7 @@ WORTHWHILE = 0.8
 
 
 class Conv2d(nn.Conv2d):
-    """`nn.Conv2d`, faster in three cases that networks with a transformer have.
+    """`nn.Conv2d`, faster in four cases that networks with a transformer have.
 
     Grey or coloured images that need a gradient, on the CPU: machine code for the derivative by the images works on 8 or 16
     channels at a time and has little to do with one or three. Here the columns that a kernel covers become channels: channel
@@ -31,6 +31,8 @@ class Conv2d(nn.Conv2d):
     Few filters, on the CPU, in training, channels last: machine code computes 8 or 16 channels of a place at a time, most of
     which would be nothing. Here neighbours in a row are computed together, as channels of their own, by copies of the kernel
     moved by 0, 1 ... columns; channels last, the result lies in memory as it should.
+
+    Images of few channels that need a gradient, the same: their derivative is a convolution with few filters.
 
     A kernel that covers much of a small image, on a GPU, in training: libraries have few places to share among many
     processors. Here it is one product of all pixels with all places, most of which are used.
@@ -43,8 +45,9 @@ class Conv2d(nn.Conv2d):
             return self._by_columns(_in_precision_of_autocast(input))
         if input.device.type == "cuda" and self._covers_most(input):
             return self._as_product(input)
-        neighbours = self._neighbours(input)
-        return super().forward(input) if neighbours == 1 else self._by_neighbours(input, neighbours)
+        if input.device.type == "cpu" and self.weight.stride(1) == 1 and self.kernel_size != (1, 1):  # channels last
+            return self._in_vectors(input)
+        return super().forward(input)
 
     def _is_plain(self, input: Tensor) -> bool:
         """Nothing that these ways do not know."""
@@ -66,28 +69,24 @@ class Conv2d(nn.Conv2d):
     def _by_columns(self, input: Images) -> Tensor:
         height, width = self.kernel_size
         weight = self.weight.permute(0, 3, 1, 2).reshape(self.out_channels, width * self.in_channels, height, 1)
+        weight = weight.contiguous()  # for processors without bfloat16, on which torch would refuse to derive
         top, left = self.padding if isinstance(self.padding, tuple) else (0, 0)
         columns: Tensor = _Columns.apply(F.pad(input, (left, left, top, top)) if top or left else input, width)
         return F.conv2d(columns, weight, self.bias)
 
-    def _neighbours(self, input: Tensor) -> int:
-        """How many places of a row are best computed together."""
-        channels_last = self.weight.stride(1) == 1 and self.kernel_size != (1, 1)
-        if input.device.type != "cpu" or not channels_last:
-            return 1
-        return _most_at_once(self.out_channels, self.kernel_size[1], self._width(input))
-
-    def _by_neighbours(self, input: Images, count: int) -> Tensor:
-        moved = [F.pad(self.weight, (place, count - 1 - place)) for place in range(count)]
-        bias = None if self.bias is None else self.bias.repeat(count)
-        step = count if count < self._width(input) else 1  # of a single place oneDNN 3.12 gives wrong values at a step
-        result = F.conv2d(input, torch.cat(moved), bias, (1, step), self.padding)
-        b, _, height, width = result.shape
-        return result.permute(0, 2, 3, 1).reshape(b, height, width * count, self.out_channels).permute(0, 3, 1, 2)
-
-    def _width(self, input: Tensor) -> int:
-        """Places in a row of the result."""
-        return input.shape[3] + 2 * int(self.padding[1]) - self.kernel_size[1] + 1
+    def _in_vectors(self, input: Images) -> Tensor:
+        padding, (height, width) = self.padding, self.kernel_size
+        assert isinstance(padding, tuple), "it is plain"
+        count = _most_at_once(self.out_channels, width, input.shape[3] + 2 * padding[1] - width + 1)
+        if count > 1:
+            return _convolve_neighbours(input, self.weight, self.bias, padding, count)
+        derived = _most_at_once(self.in_channels, width, input.shape[3])
+        if derived == 1 or not input.requires_grad or padding[0] >= height or padding[1] >= width:
+            return super().forward(input)
+        bias = None if self.bias is None else _in_precision_of_autocast(self.bias)
+        images, weight = map(_in_precision_of_autocast, (input, self.weight))
+        result: Tensor = _DerivedByNeighbours.apply(images, weight, bias, padding, derived)
+        return result
 
     def _covers_most(self, input: Tensor) -> bool:
         (height, width), kernel = input.shape[2:], self.kernel_size
@@ -118,6 +117,45 @@ def _in_precision_of_autocast(values: Tensor) -> Tensor:
     """The values as autocast would give them to a convolution."""
     kind = values.device.type
     return values.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else values
+
+
+def _convolve_neighbours(
+    images: Images, weight: Tensor, bias: Tensor | None, padding: tuple[int, ...], count: int
+) -> Tensor:
+    """`F.conv2d`, channels last, of as many neighbours in a row at a time."""
+    places = images.shape[3] + 2 * padding[1] - weight.shape[3] + 1
+    moved = [F.pad(weight, (place, count - 1 - place)) for place in range(count)]
+    step = count if count < places else 1  # of a single place oneDNN 3.12 gives wrong values at a step
+    result = F.conv2d(images, torch.cat(moved), None if bias is None else bias.repeat(count), (1, step), padding)
+    b, _, height, width = result.shape
+    return result.permute(0, 2, 3, 1).reshape(b, height, width * count, len(weight)).permute(0, 3, 1, 2)
+
+
+class _DerivedByNeighbours(torch.autograd.Function):
+    """`F.conv2d`, whose derivative by the images is computed of as many neighbours in a row at a time."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, ...], count: int
+    ) -> Tensor:
+        ctx.save_for_backward(images, weight)
+        ctx.padding, ctx.count = padding, count
+        return F.conv2d(images, weight, bias, 1, padding)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        images, weight = ctx.saved_tensors
+        wanted = list(ctx.needs_input_grad[:3])
+        by_neighbours = wanted[0] and not torch.is_grad_enabled()  # with it, a derivative of this one is asked for
+        by_images, by_weight, by_bias = torch.ops.aten.convolution_backward(
+            gradient, images, weight, [len(weight)], [1, 1], ctx.padding, [1, 1], False, [0, 0], 1,
+            [wanted[0] and not by_neighbours, *wanted[1:]],
+        )  # fmt: skip
+        if by_neighbours:
+            turned = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
+            rest = (weight.shape[2] - 1 - ctx.padding[0], weight.shape[3] - 1 - ctx.padding[1])
+            by_images = _convolve_neighbours(gradient, turned, None, rest, ctx.count)
+        return by_images, by_weight, by_bias, None, None
 
 
 class _Columns(torch.autograd.Function):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from stn.convolution import Conv2d
+from stn.convolution import Conv2d, _DerivedByNeighbours
 
 
 def pair(channels: int = 1, **settings: object) -> tuple[Conv2d, nn.Conv2d]:
@@ -95,6 +95,35 @@ def test_few_filters_are_computed_at_neighbouring_places_together(settings: dict
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)  # float32 sums in another order
     assert results[0][0].is_contiguous(memory_format=torch.channels_last)
     assert "CatBackward" in names_of_graph(results[0][0])
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("padding", [(0, 0), (1, 2), (1, 4)])
+@pytest.mark.parametrize("count", [2, 3, 12])
+def test_the_derivative_by_images_of_few_channels_is_computed_at_neighbouring_places(
+    count: int, padding: tuple[int, int], bias: bool
+) -> None:
+    torch.manual_seed(1)
+    layer = nn.Conv2d(6, 20, (2, 5), padding=padding, bias=bias).to(memory_format=torch.channels_last)
+    images = torch.rand(2, 6, 9, 12).to(memory_format=torch.channels_last)
+    results = []
+    for forward in (layer, lambda seen: _DerivedByNeighbours.apply(seen, layer.weight, layer.bias, padding, count)):
+        own = images.clone().requires_grad_()
+        out = forward(own)
+        towards = torch.linspace(-1, 1, out.numel()).view_as(out)
+        (slope,) = torch.autograd.grad(out.square().sum(), own, create_graph=True)
+        seconds = torch.autograd.grad(slope.square().sum(), layer.weight, retain_graph=True)
+        results.append((out, *torch.autograd.grad(out, (own, *layer.parameters()), towards), *seconds))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_images_of_few_channels_are_derived_so_where_it_helps() -> None:
+    images = torch.rand(2, 8, 8, 8).to(memory_format=torch.channels_last)
+    ours = Conv2d(8, 32, 5).to(memory_format=torch.channels_last)
+    half_empty = torch.backends.cpu.get_cpu_capability() == "AVX512"  # vectors of 16
+    assert ("_DerivedByNeighbours" in names_of_graph(ours(images.requires_grad_()))) == half_empty
+    assert "_DerivedByNeighbours" not in names_of_graph(ours(images.detach()))
 
 
 @pytest.mark.parametrize("width", range(1, 17))
