@@ -80,7 +80,7 @@ def config_of(cell: Cell, recipe: Recipe, steps: int, root: str) -> TrainingConf
         model=model,
         optimizer=OptimizerConfig(learning_rate=1e-2, label_smoothing=0.05, straighten=straighten) if modern else paper,
         trainer=TrainerConfig(
-            max_steps=steps, batch_size=256, validate_every=max(2, min(1000, steps // 10), steps // 50)
+            max_steps=steps, batch_size=256, validate_every=max(2, min(1000, steps // 10), steps // 20)
         ),
     )
 
