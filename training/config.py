@@ -4,7 +4,7 @@ The same classes are the command line (`stn train PRESET --field value`) and `co
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from stn.align_config import AlignerConfig
@@ -66,6 +66,7 @@ class DistortionConfig:
         "scale": Range(0.05, 20),
         "corners": Range(0, 1000, unit="pixels"),
         "elastic": Range(0, 1000, unit="pixels"),
+        "training_elastic": Range(0, 1000, unit="pixels"),
         "clutter": Range(0, 1000),
         "clutter_size": Range(1, 4096, unit="pixels"),
         "size": Range(4, 4096),
@@ -81,6 +82,8 @@ class DistortionConfig:
     """Standard deviation, in pixels, of how far each corner is moved, and the picture with them in perspective."""
     elastic: float = 0.0
     """Standard deviation, in pixels, of how far each of 4x4 points is moved, and the picture bent between them."""
+    training_elastic: float = 0.0
+    """The same, beyond `elastic` and of training pictures alone: bent afresh each time, they are hard to learn by heart."""
     clutter: int = 0
     """Pieces of other training pictures that are laid over the picture at random places."""
     clutter_size: int = 6
@@ -96,7 +99,14 @@ class DistortionConfig:
     @property
     def moves(self) -> bool:
         """Whether any point of a picture may come to lie elsewhere."""
-        return bool(self.rotation or self.corners or self.elastic or self.size) or self.scale != (1.0, 1.0)
+        bent = self.elastic or self.training_elastic
+        return bool(self.rotation or self.corners or bent or self.size) or self.scale != (1.0, 1.0)
+
+    @property
+    def in_training(self) -> "DistortionConfig":
+        """What is done to training pictures."""
+        elastic = math.hypot(self.elastic, self.training_elastic)
+        return replace(self, elastic=elastic, training_elastic=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

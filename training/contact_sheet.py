@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _write(options: argparse.Namespace) -> int:
     try:
         data = from_dict(DataConfig, json.loads(options.data), "data")
-        configs = {name: from_dict(DistortionConfig, row, name) for name, row in json.loads(options.rows).items()}
+        asked = {name: from_dict(DistortionConfig, row, name) for name, row in json.loads(options.rows).items()}
+        configs = {name: config.in_training for name, config in asked.items()}
         rows = distort_rows(DATASETS[data.name](data), configs, options.columns, options.seed)
         distortion_sheet(rows, {name: describe(config) for name, config in configs.items()}).save(options.output)
     except (ValueError, OSError) as error:

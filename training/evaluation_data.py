@@ -80,14 +80,18 @@ def requested_config(trained: Trained, request: Request) -> TrainingConfig:
     """Whose data and distortion are asked for.
 
     Data that are named are taken as they are, not distorted unless that is asked for. Where no name is given, what is
-    given replaces fields of the network's own data and distortion.
+    given replaces fields of the network's own data and distortion, but for what is done to training pictures alone.
     """
+    alone = request.distortion.get("training_elastic", 0)
+    require(
+        alone == 0, "distortion.training_elastic", "0 where nothing is trained; `elastic` bends these pictures", alone
+    )
     if "name" in request.data:
         data = {**_input(trained.info.input, request.data), **request.data}
         base, distortion = trained.config or TrainingConfig(name="evaluation", seed=seed_of(trained)), {}
     else:
         base = own_data(trained)
-        data, distortion = {**to_dict(base.data), **request.data}, to_dict(base.distortion)
+        data, distortion = {**to_dict(base.data), **request.data}, to_dict(base.distortion) | {"training_elastic": 0.0}
     return dataclasses.replace(
         base,
         data=from_dict(DataConfig, data, "data"),

@@ -44,6 +44,6 @@ def trained_ranges(distortion: DistortionConfig, source: tuple[int, int]) -> Ran
         "shift_x": (-shift_x, shift_x),
         "shift_y": (-shift_y, shift_y),
     }
-    if not distortion.corners and not distortion.elastic:
+    if not distortion.corners and not distortion.in_training.elastic:
         ranges |= {"shear": (0.0, 0.0), "perspective": (0.0, 0.0)}
     return ranges

@@ -255,7 +255,7 @@ def _commands(defaults: Settings, arguments: list[str]) -> SubcommandApp:
             distortions: Columns of the table.
             seeds: A run of each cell for each of them.
             recipe: `paper`: its SGD; `modern`: batch norm, AdamW and one cycle; `straight`: `modern`, and the transformer
-                is also asked to undo the distortion.
+                is also asked to undo the distortion; `bent`: that, and training pictures are also bent a little.
             steps: Batches of 256 for each cell; 150000, the paper's, by default.
             minutes: Instead, as many steps as this machine makes in these minutes.
             at_once: Cells that are trained at a time; several share a GPU well.

@@ -4,11 +4,13 @@ import dataclasses
 from collections import Counter
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from training.config import DataConfig, DistortionConfig, TrainerConfig, TrainingConfig
 from training.data.batches import FixedBatches, Order, Parts, TrainingBatches
 from training.data.datamodule import DataModule
+from training.points import control_points
 from training.recipes import DISTORTIONS
 
 
@@ -77,6 +79,24 @@ def test_the_test_pictures_are_the_same_for_every_seed_and_the_validations_are_n
     assert not set(validation.tolist()) & set(first.members.tolist())
     assert not set(first.members.tolist()) & set(torch.cat(first.test.parts).tolist())
     assert not torch.equal(first.members, second.members)
+
+
+def test_training_pictures_alone_are_bent_further() -> None:
+    plain, bent = (DataModule(config(distortion=DistortionConfig(training_elastic=pixels))) for pixels in (0.0, 2.0))
+    for one, other in zip([*plain.validation, *plain.test], [*bent.validation, *bent.test], strict=True):
+        assert torch.equal(one.images, other.images)
+    drawn = []
+    for module in (plain, bent):
+        module.trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+        drawn.append(module.on_after_batch_transfer(next(iter(module.train_dataloader())), 0))
+    assert torch.equal(drawn[0].labels, drawn[1].labels)
+    assert drawn[0].drawn is not None
+    assert drawn[1].drawn is not None
+    assert drawn[0].drawn.spline is None
+    assert drawn[1].drawn.spline is not None
+    points = drawn[1].drawn.spline.unflatten(1, (16, 2))
+    pixels = (points - control_points(torch.float32, torch.device("cpu"))) * plain.images.shape[-1] / 2
+    assert float(pixels.std()) == pytest.approx(2.0, rel=0.2)
 
 
 def test_a_set_beyond_the_memory_budget_is_not_kept() -> None:

@@ -29,4 +29,6 @@ def test_the_seed_decides_what_is_drawn() -> None:
 def test_a_config_is_described_in_the_order_of_its_steps() -> None:
     assert describe(DistortionConfig()) == ["as they are"]
     assert describe(DISTORTIONS["TC"]) == ["in 60x60 pixels", "anywhere in the image", "with 6 pieces of 6x6 pixels"]
+    further = DistortionConfig(elastic=3.0, training_elastic=4.0)
+    assert describe(further.in_training) == ["4x4 points moved by about 5 pixels"]
     assert describe(DISTORTIONS["P"]) == ["scaled by 0.75 to 1", "corners moved by about 5 pixels"]

@@ -151,6 +151,17 @@ def test_pictures_need_not_be_distorted_where_the_training_straightened_them(tra
     assert requested_config(trained, Request({}, still, "test")).distortion.rotation == 0
 
 
+def test_pictures_that_nothing_learns_from_are_not_bent_as_those_of_the_training(trained_run: Path) -> None:
+    trained = read_trained(trained_run)
+    assert trained.config is not None
+    bent = dataclasses.replace(trained.config.distortion, training_elastic=1.0)
+    further = trained._replace(config=dataclasses.replace(trained.config, distortion=bent))
+    assert requested_config(further, OWN_TEST).distortion == trained.config.distortion
+    message = "distortion.training_elastic must be 0 where nothing is trained; `elastic` bends these pictures, got 1"
+    with pytest.raises(ValueError, match=message):
+        requested_config(trained, Request({}, {"training_elastic": 1}, "test"))
+
+
 def test_data_that_are_named_are_not_distorted_and_those_of_the_run_are(trained_run: Path) -> None:
     trained = read_trained(trained_run)
     assert trained.config is not None

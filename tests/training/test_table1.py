@@ -41,6 +41,13 @@ def test_straight_is_modern_but_for_what_a_transformer_is_asked(model: str) -> N
     assert replace(straight, optimizer=replace(straight.optimizer, straighten=0.0)) == modern
 
 
+@pytest.mark.parametrize(("distortion", "pixels"), [("R", 0.67), ("RTS", 1.0), ("TC", 1.43)])
+def test_bent_is_straight_but_for_the_training_pictures(distortion: str, pixels: float) -> None:
+    bent, straight = (config_of(Cell("cnn", distortion, 0), recipe, 1000, "data") for recipe in ("bent", "straight"))
+    assert bent.distortion == replace(straight.distortion, training_elastic=pixels)
+    assert replace(bent, distortion=straight.distortion) == straight
+
+
 def test_the_papers_recipe_is_the_papers() -> None:
     config = config_of(Cell("st-cnn-affine", "RTS", 2), "paper", 150_000, "data")
     optimizer = config.optimizer

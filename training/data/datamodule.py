@@ -102,13 +102,13 @@ class DataModule(pl.LightningDataModule):
         images = images.float() / 255
         if step is None:
             return Batch(images, labels)
-        config, source = self.config, (images.shape[2], images.shape[3])
-        chance = generator(config.seed, "train", step, device=images.device)
+        distortion, source = self.config.distortion.in_training, (images.shape[2], images.shape[3])
+        chance = generator(self.config.seed, "train", step, device=images.device)
         others = 0 if self.others is None else len(self.others)
         count = len(images) * self._trainer().world_size
-        drawn = draw(config.distortion, source, count, chance, others)
+        drawn = draw(distortion, source, count, chance, others)
         mine = take(drawn, self._rows(self._trainer()))
-        return Batch(distort(images, mine, config.distortion, self.others), labels, drawn=mine)
+        return Batch(distort(images, mine, distortion, self.others), labels, drawn=mine)
 
     def _rows(self, trainer: pl.Trainer) -> slice:
         """This process's rows of a batch that several share."""
