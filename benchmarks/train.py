@@ -34,8 +34,8 @@ from train_peer import SIDE, TutorialNet
 
 from training.runs import write_json
 
-WARM_UP = 5
-"""Steps of each round that do not count."""
+WARM_UP = 20
+"""Steps of each round that do not count; for about so many the memory of a process still grows, page by page."""
 
 PICTURES = 6000
 """PNG files that are written."""
