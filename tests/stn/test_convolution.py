@@ -1,5 +1,7 @@
 """The convolutions of grey and coloured images and of few filters against torch's own."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -78,19 +80,25 @@ def test_the_second_derivative_is_torchs(channels: int) -> None:
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)  # as above, squared twice
 
 
+def values_and_derivatives(
+    layer: nn.Conv2d, forward: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """Of the layer computed in this way: the values, their derivatives by images, weight and bias, and a second one."""
+    own = images.clone().requires_grad_()
+    out = forward(own)
+    towards = torch.linspace(-1, 1, out.numel()).view_as(out)
+    (slope,) = torch.autograd.grad(out.square().sum(), own, create_graph=True)
+    seconds = torch.autograd.grad(slope.square().sum(), layer.weight, retain_graph=True)
+    return (out, *torch.autograd.grad(out, (own, *layer.parameters()), towards), *seconds)
+
+
 @pytest.mark.parametrize("settings", [{}, {"bias": False}, {"padding": (0, 2)}])
 def test_few_filters_are_computed_at_neighbouring_places_together(settings: dict[str, object]) -> None:
     images = torch.rand(2, 5, 9, 12).to(memory_format=torch.channels_last)
     torch.manual_seed(1)
     ours = Conv2d(5, 4, (2, 5), **settings).to(memory_format=torch.channels_last)
-    results = []
-    for forward in (ours, lambda seen: nn.Conv2d.forward(ours, seen)):
-        own = images.clone().requires_grad_()
-        out = forward(own)
-        towards = torch.linspace(-1, 1, out.numel()).view_as(out)
-        (slope,) = torch.autograd.grad(out.square().sum(), own, create_graph=True)
-        seconds = torch.autograd.grad(slope.square().sum(), ours.weight, retain_graph=True)
-        results.append((out, *torch.autograd.grad(out, (own, *ours.parameters()), towards), *seconds))
+    forwards = (ours, lambda seen: nn.Conv2d.forward(ours, seen))
+    results = [values_and_derivatives(ours, forward, images) for forward in forwards]
     for found, expected in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)  # float32 sums in another order
     assert results[0][0].is_contiguous(memory_format=torch.channels_last)
@@ -106,14 +114,8 @@ def test_the_derivative_by_images_of_few_channels_is_computed_at_neighbouring_pl
     torch.manual_seed(1)
     layer = nn.Conv2d(6, 20, (2, 5), padding=padding, bias=bias).to(memory_format=torch.channels_last)
     images = torch.rand(2, 6, 9, 12).to(memory_format=torch.channels_last)
-    results = []
-    for forward in (layer, lambda seen: _DerivedByNeighbours.apply(seen, layer.weight, layer.bias, padding, count)):
-        own = images.clone().requires_grad_()
-        out = forward(own)
-        towards = torch.linspace(-1, 1, out.numel()).view_as(out)
-        (slope,) = torch.autograd.grad(out.square().sum(), own, create_graph=True)
-        seconds = torch.autograd.grad(slope.square().sum(), layer.weight, retain_graph=True)
-        results.append((out, *torch.autograd.grad(out, (own, *layer.parameters()), towards), *seconds))
+    forwards = (layer, lambda seen: _DerivedByNeighbours.apply(seen, layer.weight, layer.bias, padding, count))
+    results = [values_and_derivatives(layer, forward, images) for forward in forwards]
     for found, expected in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
