@@ -77,11 +77,14 @@ class Conv2d(nn.Conv2d):
     def _in_vectors(self, input: Images) -> Tensor:
         padding, (height, width) = self.padding, self.kernel_size
         assert isinstance(padding, tuple), "it is plain"
+        if padding[1] >= input.shape[3]:  # of which oneDNN 3.12 derives wrong weights in bfloat16 at a step
+            return super().forward(input)
         count = _most_at_once(self.out_channels, width, input.shape[3] + 2 * padding[1] - width + 1)
         if count > 1:
             return _convolve_neighbours(input, self.weight, self.bias, padding, count)
         derived = _most_at_once(self.in_channels, width, input.shape[3])
-        if derived == 1 or not input.requires_grad or padding[0] >= height or padding[1] >= width:
+        wide = padding[0] >= height or padding[1] >= width
+        if derived == 1 or wide or not input.requires_grad or input.is_complex():
             return super().forward(input)
         bias = None if self.bias is None else _in_precision_of_autocast(self.bias)
         images, weight = map(_in_precision_of_autocast, (input, self.weight))
@@ -116,7 +119,8 @@ def _most_at_once(filters: int, kernel_width: int, width: int) -> int:
 def _in_precision_of_autocast(values: Tensor) -> Tensor:
     """The values as autocast would give them to a convolution."""
     kind = values.device.type
-    return values.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else values
+    cast = torch.is_autocast_enabled(kind) and values.is_floating_point() and values.dtype != torch.float64
+    return values.to(torch.get_autocast_dtype(kind)) if cast else values
 
 
 def _convolve_neighbours(
@@ -154,7 +158,8 @@ class _DerivedByNeighbours(torch.autograd.Function):
         if by_neighbours:
             turned = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
             rest = (weight.shape[2] - 1 - ctx.padding[0], weight.shape[3] - 1 - ctx.padding[1])
-            by_images = _convolve_neighbours(gradient, turned, None, rest, ctx.count)
+            with torch.autocast(gradient.device.type, enabled=False):  # in the precision of the values
+                by_images = _convolve_neighbours(gradient, turned, None, rest, ctx.count)
         return by_images, by_weight, by_bias, None, None
 
 

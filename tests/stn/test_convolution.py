@@ -120,6 +120,46 @@ def test_the_derivative_by_images_of_few_channels_is_computed_at_neighbouring_pl
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("around", ["forward", "backward"])
+@pytest.mark.parametrize("channels", [3, 8])
+def test_every_kind_of_number_is_computed_and_derived_as_torch_does(
+    channels: int, around: str, dtype: torch.dtype
+) -> None:
+    torch.manual_seed(1)
+    layer = Conv2d(channels, 64, 5, dtype=dtype).to(memory_format=torch.channels_last)
+    images = torch.rand(2, channels, 8, 8, dtype=dtype).to(memory_format=torch.channels_last)
+    results = []
+    for forward in (layer, lambda seen: nn.Conv2d.forward(layer, seen)):
+        own = images.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=around == "forward"):
+            out = forward(own)
+        with torch.autocast("cpu", torch.bfloat16, enabled=around == "backward"):
+            (slope,) = torch.autograd.grad(out.abs().sum(), own)
+        results.append((out, slope))
+    tolerance = 2e-2 if around == "forward" and dtype == torch.float32 else 1e-4  # bfloat16 in another order
+    for found, expected in zip(*results, strict=True):
+        assert found.dtype == expected.dtype
+        torch.testing.assert_close(found, expected, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("width", "kernel", "padding", "filters"), [(1, 2, 2, 5), (2, 5, 4, 3), (4, 5, 5, 3), (4, 7, 6, 3)]
+)
+def test_a_margin_as_wide_as_the_image_is_derived_as_torch_does(
+    width: int, kernel: int, padding: int, filters: int
+) -> None:
+    torch.manual_seed(1)
+    layer = Conv2d(6, filters, (3, kernel), padding=(1, padding)).to(torch.bfloat16)
+    layer = layer.to(memory_format=torch.channels_last)
+    images = torch.rand(2, 6, 5, width, dtype=torch.bfloat16).to(memory_format=torch.channels_last).requires_grad_()
+    found, expected = (
+        torch.autograd.grad(out.float().sum(), layer.weight)[0]
+        for out in (layer(images), nn.Conv2d.forward(layer, images))
+    )
+    torch.testing.assert_close(found, expected)
+
+
 def test_images_of_few_channels_are_derived_so_where_it_helps() -> None:
     images = torch.rand(2, 8, 8, 8).to(memory_format=torch.channels_last)
     ours = Conv2d(8, 32, 5).to(memory_format=torch.channels_last)

@@ -169,7 +169,7 @@ def _batch(data: DataModule, members: Tensor, step: int, device: torch.device) -
     """The pictures of a step, distorted: a function of the seed and the step."""
     images, config = data.images[members].to(device).float() / 255, data.config
     chance = generator(config.seed, "train", step, device=device)
-    drawn = draw(config.distortion, (images.shape[2], images.shape[3]), len(images), chance, 0)
+    drawn = draw(config.distortion.in_training, (images.shape[2], images.shape[3]), len(images), chance, 0)
     moved = distort(images, drawn, config.distortion, None).contiguous(memory_format=torch.channels_last)
     return moved, data.labels[members].to(device)
 
