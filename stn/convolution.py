@@ -53,6 +53,7 @@ class Conv2d(nn.Conv2d):
         """Nothing that these ways do not know."""
         return (
             input.ndim == 4
+            and not input.is_complex()
             and input.shape[1] == self.in_channels
             and self.stride == self.dilation == (1, 1)
             and self.groups == 1
@@ -75,6 +76,7 @@ class Conv2d(nn.Conv2d):
         return F.conv2d(columns, weight, self.bias)
 
     def _in_vectors(self, input: Images) -> Tensor:
+        """By neighbours, forwards or only for the derivative by the images, where that fills vectors better."""
         padding, (height, width) = self.padding, self.kernel_size
         assert isinstance(padding, tuple), "it is plain"
         if padding[1] >= input.shape[3]:  # of which oneDNN 3.12 derives wrong weights in bfloat16 at a step
@@ -84,7 +86,7 @@ class Conv2d(nn.Conv2d):
             return _convolve_neighbours(input, self.weight, self.bias, padding, count)
         derived = _most_at_once(self.in_channels, width, input.shape[3])
         wide = padding[0] >= height or padding[1] >= width
-        if derived == 1 or wide or not input.requires_grad or input.is_complex():
+        if derived == 1 or wide or not input.requires_grad:
             return super().forward(input)
         bias = None if self.bias is None else _in_precision_of_autocast(self.bias)
         images, weight = map(_in_precision_of_autocast, (input, self.weight))
@@ -97,7 +99,7 @@ class Conv2d(nn.Conv2d):
         weights = self.in_channels * height * width * self.out_channels * places
         fits = height >= kernel[0] and width >= kernel[1] and self.padding == (0, 0) and weights <= MOST_WEIGHTS
         few = height * width <= LARGE_KERNEL * kernel[0] * kernel[1]
-        return fits and few and self.in_channels > 1 and not input.dtype.is_complex
+        return fits and few and self.in_channels > 1
 
     def _as_product(self, input: Images) -> Tensor:
         result: Tensor = _Product.apply(*map(_in_precision_of_autocast, (input, self.weight)))

@@ -99,8 +99,7 @@ def _back(values: Tensor, dim: int, gradient: Tensor) -> Tensor:
         gradient, to_first, to_second = (each.view(torch.int16) for each in (gradient, to_first, to_second))
         torch.mul(gradient, second > first, out=to_second)
     else:
-        torch.gt(second, first, out=to_second).mul_(
-            gradient
-        )  # 1.0 or 0.0, not booleans, which are slow to multiply with
+        # 1.0 or 0.0, not booleans, which are slow to multiply with.
+        torch.gt(second, first, out=to_second).mul_(gradient)
     torch.sub(gradient, to_second, out=to_first)
     return result
