@@ -19,6 +19,7 @@ from stn.finite import can_look
 from stn.pooling import MaxPool2d
 from stn.transforms import Transform
 from stn.types import Images, Theta
+from stn.unpadded import Unpadded
 
 
 class ConvLocalization(nn.Module):
@@ -129,7 +130,7 @@ class TutorialLocalization(nn.Module):
         _check_count(units, "units")
         height, width = (((side - 6) // 2 - 4) // 2 for side in size)
         pooling, places = _pool((height, width), pooled)
-        self.features = nn.Sequential(
+        self.features = Unpadded(
             Conv2d(channels, 8, 7),
             MaxPool2d(2),
             nn.ReLU(),

@@ -9,6 +9,7 @@ from torch import nn
 
 from stn.convolution import Conv2d
 from stn.pooling import MaxPool2d
+from stn.unpadded import Unpadded
 
 
 class Network(NamedTuple):
@@ -100,7 +101,7 @@ def tutorial(
     first, second = filters
     height, width = (((side - 4) // 2 - 4) // 2 for side in size)
     drop = [nn.Dropout2d(dropout)] if dropout else []
-    trunk = nn.Sequential(
+    trunk = Unpadded(
         *(Conv2d(channels, first, 5), MaxPool2d(2), *_norm(first, batch_norm), nn.ReLU()),
         *(Conv2d(first, second, 5), MaxPool2d(2), *drop, *_norm(second, batch_norm), nn.ReLU()),
     )

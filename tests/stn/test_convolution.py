@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from stn.convolution import Conv2d, _DerivedByNeighbours
+from stn.convolution import Conv2d
+from stn.convolution_cpu import ByColumns, DerivedByNeighbours
 
 
 def pair(channels: int = 1, **settings: object) -> tuple[Conv2d, nn.Conv2d]:
@@ -46,7 +47,7 @@ def test_mixed_precision_goes_through_columns_and_is_as_near_as_torchs() -> None
             (out.detach().float(), *torch.autograd.grad(out.float().square().sum(), (images, *conv.parameters())))
         )
         assert out.dtype == precision
-    assert "_Columns" in names_of_graph(ours(images))
+    assert "ByColumns" in names_of_graph(ours(images))
     for rounded, exact in zip(*found, strict=True):
         assert float((rounded - exact).norm() / exact.norm()) < 0.01  # bfloat16 keeps 8 bits
 
@@ -54,8 +55,8 @@ def test_mixed_precision_goes_through_columns_and_is_as_near_as_torchs() -> None
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_the_derivative_by_the_images_goes_through_columns(channels: int) -> None:
     ours, _ = pair(channels)
-    assert "_Columns" in names_of_graph(ours(torch.rand(1, channels, 9, 9, requires_grad=True)))
-    assert "_Columns" not in names_of_graph(ours(torch.rand(1, channels, 9, 9)))
+    assert "ByColumns" in names_of_graph(ours(torch.rand(1, channels, 9, 9, requires_grad=True)))
+    assert "ByColumns" not in names_of_graph(ours(torch.rand(1, channels, 9, 9)))
 
 
 def names_of_graph(tensor: torch.Tensor) -> str:
@@ -114,7 +115,24 @@ def test_the_derivative_by_images_of_few_channels_is_computed_at_neighbouring_pl
     torch.manual_seed(1)
     layer = nn.Conv2d(6, 20, (2, 5), padding=padding, bias=bias).to(memory_format=torch.channels_last)
     images = torch.rand(2, 6, 9, 12).to(memory_format=torch.channels_last)
-    forwards = (layer, lambda seen: _DerivedByNeighbours.apply(seen, layer.weight, layer.bias, padding, count))
+    forwards = (layer, lambda seen: DerivedByNeighbours.apply(seen, layer.weight, layer.bias, padding, count))
+    results = [values_and_derivatives(layer, forward, images) for forward in forwards]
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("padding", [(0, 0), (1, 2), (6, 1)])
+@pytest.mark.parametrize("parts", [1, 2, "all"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_derivative_by_columns_is_computed_at_neighbouring_places(
+    channels: int, parts: int | str, padding: tuple[int, int], bias: bool
+) -> None:
+    torch.manual_seed(1)
+    layer = nn.Conv2d(channels, 20, (4, 5), padding=padding, bias=bias).to(memory_format=torch.channels_last)
+    images = torch.rand(2, channels, 8, 11).to(memory_format=torch.channels_last)
+    count = 8 + 2 * padding[0] if parts == "all" else parts
+    forwards = (layer, lambda seen: ByColumns.apply(seen, layer.weight, layer.bias, padding, count))
     results = [values_and_derivatives(layer, forward, images) for forward in forwards]
     for found, expected in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
@@ -164,8 +182,8 @@ def test_images_of_few_channels_are_derived_so_where_it_helps() -> None:
     images = torch.rand(2, 8, 8, 8).to(memory_format=torch.channels_last)
     ours = Conv2d(8, 32, 5).to(memory_format=torch.channels_last)
     half_empty = torch.backends.cpu.get_cpu_capability() == "AVX512"  # vectors of 16
-    assert ("_DerivedByNeighbours" in names_of_graph(ours(images.requires_grad_()))) == half_empty
-    assert "_DerivedByNeighbours" not in names_of_graph(ours(images.detach()))
+    assert ("DerivedByNeighbours" in names_of_graph(ours(images.requires_grad_()))) == half_empty
+    assert "DerivedByNeighbours" not in names_of_graph(ours(images.detach()))
 
 
 @pytest.mark.parametrize("width", range(1, 17))
