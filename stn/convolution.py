@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from stn.convolution_cpu import ByColumns, DerivedByNeighbours, convolve_neighbours, most_at_once
 from stn.convolution_product import Product
+from stn.derivatives import only_backwards
 from stn.types import Images
 
 LARGE_KERNEL, MOST_WEIGHTS = 2.1, 2**25
@@ -32,7 +33,7 @@ class Conv2d(nn.Conv2d):
     """
 
     def forward(self, input: Images) -> Tensor:
-        if not (torch.is_grad_enabled() and self._is_plain(input)):
+        if not self._is_plain(input):
             return super().forward(input)
         if input.device.type == "cpu" and input.requires_grad and self._has_columns(input):
             return self._by_columns(input)
@@ -45,15 +46,14 @@ class Conv2d(nn.Conv2d):
     def _is_plain(self, input: Tensor) -> bool:
         """Nothing that these ways do not know."""
         return (
-            input.ndim == 4
+            only_backwards()
+            and input.ndim == 4
             and not input.is_complex()
             and input.shape[1] == self.in_channels
             and self.stride == self.dilation == (1, 1)
             and self.groups == 1
             and self.padding_mode == "zeros"
             and not isinstance(self.padding, str)
-            and not torch.compiler.is_compiling()
-            and not torch._C._are_functorch_transforms_active()
         )
 
     def _has_columns(self, input: Tensor) -> bool:

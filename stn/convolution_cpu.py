@@ -98,7 +98,8 @@ class ByColumns(torch.autograd.Function):
         on_columns = _of_columns(weight)
         _, by_weight, by_bias = _derivatives(gradient, columns, on_columns, (0, 0), [False, *wanted[1:]])
         if by_weight is not None:
-            by_weight = by_weight.unflatten(1, (weight.shape[3], -1)).squeeze(4).permute(0, 2, 3, 1)
+            k, c, kernel_height, kernel_width = weight.shape
+            by_weight = by_weight.reshape(k, kernel_width, c, kernel_height).permute(0, 2, 3, 1)
         by_images = _derivative_of_columns(gradient, on_columns, ctx.count, images, ctx.padding) if wanted[0] else None
         return by_images, by_weight, by_bias, None, None
 
@@ -125,13 +126,14 @@ def _derivative_of_columns(
     turned = weight.flip(2).transpose(0, 1).contiguous(memory_format=torch.channels_last)
     with torch.autocast(gradient.device.type, enabled=False):  # in the precision of the values
         found = _convolve_windows(gradient, turned, None, (weight.shape[2] - 1, 0), (count, 1))
-    found = found.unflatten(1, (count, -1, c)).permute(2, 0, 3, 4, 1, 5)  # (column, B, C, H / count, count, W)
+    parts = found.view(b, count, -1, c, height // count, found.shape[3])  # views, which batched gradients know
+    parts = parts.permute(2, 0, 3, 4, 1, 5)  # (column, B, C, H / count, count, W)
     by_images = gradient.new_zeros((b, height, width, c), dtype=torch.promote_types(gradient.dtype, torch.float32))
     by_images = by_images.permute(0, 3, 1, 2)
-    rows = by_images.unflatten(2, (-1, count))
-    for column, values in enumerate(found):
-        rows[..., column : column + values.shape[-1]] += values
-    return by_images[..., top : top + h, left : left + w].to(gradient.dtype)
+    rows = by_images.view(b, c, height // count, count, width)
+    for column in range(len(parts)):
+        rows[..., column : column + parts.shape[-1]] += parts[column]
+    return (by_images[..., top : top + h, left : left + w] if top or left else by_images).to(gradient.dtype)
 
 
 def _derivatives(

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stn.derivatives import only_backwards
+
 LANES = 8
 """Channels that torch's max pooling on the CPU looks at together, channels last; those beyond a multiple of it are slow."""
 
@@ -30,12 +32,10 @@ class MaxPool2d(nn.MaxPool2d):
 
     def _is_plain(self, input: Tensor) -> bool:
         return (
-            input.requires_grad
-            and torch.is_grad_enabled()
+            only_backwards()
+            and input.requires_grad
             and self.stride == self.kernel_size
             and (self.padding, self.dilation, self.return_indices) == (0, 1, False)
-            and not torch.compiler.is_compiling()
-            and not torch._C._are_functorch_transforms_active()
         )
 
     def _has_odd_channels(self, input: Tensor) -> bool:

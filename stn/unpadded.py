@@ -1,5 +1,6 @@
 """Layers without padding, spared the rows and columns that max pooling drops in the end."""
 
+import torch
 from torch import Tensor, nn
 
 from stn.types import Images
@@ -14,12 +15,14 @@ class Unpadded(nn.Sequential):
     """
 
     def forward(self, input: Images) -> Tensor:
-        height, width = (self.seen(side) for side in input.shape[2:])
+        height, width = (self.seen(side) for side in input.shape[-2:])
         result: Tensor = super().forward(input[..., :height, :width])
         return result
 
-    def seen(self, side: int) -> int:
-        """The first so many of the pixels along this side of an image reach the result."""
+    def seen(self, side: int | torch.SymInt) -> int | torch.SymInt:
+        """So many of the first pixels along this side reach the result; all where export leaves the side open."""
+        if isinstance(side, torch.SymInt):
+            return side
         layers = [layer for layer in self if isinstance(layer, nn.Conv2d | nn.MaxPool2d)]
         for layer in layers:
             side = side // _factor(layer) if isinstance(layer, nn.MaxPool2d) else side - _margin(layer)

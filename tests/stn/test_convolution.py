@@ -5,9 +5,11 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 
 from stn.convolution import Conv2d
 from stn.convolution_cpu import ByColumns, DerivedByNeighbours
+from stn.pooling import MaxPool2d
 
 
 def pair(channels: int = 1, **settings: object) -> tuple[Conv2d, nn.Conv2d]:
@@ -136,6 +138,31 @@ def test_the_derivative_by_columns_is_computed_at_neighbouring_places(
     results = [values_and_derivatives(layer, forward, images) for forward in forwards]
     for found, expected in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("padding", [0, (1, 0), 2])
+@pytest.mark.parametrize("channels", [1, 3, 8])
+def test_several_derivatives_can_be_taken_at_once(channels: int, padding: int | tuple[int, int]) -> None:
+    torch.manual_seed(1)
+    layer = Conv2d(channels, 32, 5, padding=padding).to(memory_format=torch.channels_last)
+    images = torch.rand(2, channels, 8, 12).to(memory_format=torch.channels_last).requires_grad_()
+    out = layer(images)
+    towards, by = torch.rand(3, *out.shape), (images, *layer.parameters())
+    one_by_one = zip(*(torch.autograd.grad(out, by, each, retain_graph=True) for each in towards), strict=True)
+    for found, expected in zip(torch.autograd.grad(out, by, towards, is_grads_batched=True), one_by_one, strict=True):
+        torch.testing.assert_close(found, torch.stack(expected), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")  # torch's own use of it
+@pytest.mark.parametrize("channels", [1, 3, 8])
+def test_forward_mode_is_torchs(channels: int) -> None:
+    layer = nn.Sequential(Conv2d(channels, 10, 5), MaxPool2d(2)).to(memory_format=torch.channels_last)
+    images = torch.rand(2, channels, 8, 12, requires_grad=True)
+    towards = torch.rand_like(images)
+    with forward_ad.dual_level():
+        found = forward_ad.unpack_dual(layer(forward_ad.make_dual(images, towards))).tangent
+    _, expected = torch.func.jvp(layer, (images.detach(),), (towards,))
+    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

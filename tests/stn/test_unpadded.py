@@ -62,6 +62,15 @@ def test_the_tutorials_layers_compute_nothing_that_is_dropped(size: tuple[int, i
         assert len(sides) == 2
 
 
+def test_layers_for_every_size_are_exported_for_a_range_of_sizes() -> None:
+    net = TutorialLocalization(1, (42, 42), Affine(), pooled=(3, 3)).eval()
+    nn.init.normal_(net.theta.weight)
+    sides = {2: torch.export.Dim("height", min=32, max=640), 3: torch.export.Dim("width", min=32, max=640)}
+    program = torch.export.export(net, (torch.rand(1, 1, 42, 42),), dynamic_shapes=(sides,))
+    images = torch.rand(1, 1, 41, 50)
+    torch.testing.assert_close(program.module()(images), net(images))
+
+
 def test_weights_have_the_names_that_they_have_in_a_sequence() -> None:
     """So that files of models that were trained before the layers were cut can be read."""
     layers = tutorial(1, (28, 28), batch_norm=True).trunk
