@@ -15,14 +15,21 @@ def device_name() -> str:
 
 
 def commit() -> str:
-    """The commit of the code, with + where it was changed since; `unknown` outside a checkout."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-        )
-    except OSError:
+    """The commit of the code, with + where it was changed since; `unknown` outside a checkout.
+
+    Results and documents are not code: a command that writes several results writes the same commit into each.
+    """
+    found = _git("describe", "--always", "--abbrev=12", "--exclude=*")
+    if found is None or found.returncode != 0:
         return "unknown"
-    return done.stdout.strip() if done.returncode == 0 else "unknown"
+    changed = _git("diff", "--quiet", "HEAD", "--", ":/", ":(top,exclude)results", ":(top,exclude)docs")
+    assert changed is not None, "it just ran"
+    return found.stdout.strip() + ("+" if changed.returncode else "")
+
+
+def _git(*arguments: str) -> "subprocess.CompletedProcess[str] | None":
+    """What git said in the folder of this code; None where there is no git."""
+    try:
+        return subprocess.run(["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True)
+    except OSError:
+        return None
