@@ -60,17 +60,23 @@ def kill_group(pid: int) -> None:
 def run_module(*arguments: str) -> int:
     """The exit code of `python -m ARGUMENTS`; 128 and the number of the signal that ended it, as shells have it.
 
-    What asks this process to end, a Ctrl-C or SIGTERM, ends that one in good order.
+    What asks this process to end, a Ctrl-C or SIGTERM, ends that one in good order. Where it cannot, since an import that is
+    cut off by halves may abort it, the exit code is 130 all the same.
     """
     process = start_module(*arguments)
+    asked = False
 
     def end(*_: object) -> None:
+        nonlocal asked
+        asked = True
         process.send_signal(signal.SIGINT)
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         code = process.wait()
-        return 128 - code if code < 0 else code
+        if code < 0:
+            return 130 if asked else 128 - code
+        return code
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,7 +1,8 @@
 """The layers of a network whose outputs are shown, in the order in which they run, and the part of the image each unit sees.
 
-What a unit sees is followed from tensor to tensor: through convolutions, pooling and what works on every value alone. What
-comes out of anything else, such as the sum of two branches, is taken to see all of the image.
+What a unit sees is followed from tensor to tensor: through convolutions, pooling and what works on every value alone; rows
+and columns may be cut at their ends. What comes out of anything else, such as the sum of two branches, is taken to see all
+of the image.
 """
 
 import copy
@@ -75,7 +76,9 @@ class _Trace:
 
     def look_up(self, taken: Tensor) -> None:
         """What this tensor sees, for the layer that takes it."""
-        known = self._known.get(id(taken))
+        known = self._known.get(id(taken)) or next(
+            (one for one in self._known.values() if _is_cut(taken, one.tensor)), None
+        )
         self._taken = known if known and known.version == taken._version else None
 
     def follow(self, name: str, module: nn.Module, out: Tensor) -> None:
@@ -91,6 +94,12 @@ class _Trace:
         image: Shown = "transformed" if self._straightens and not name.startswith("transformer.") else "input"
         self.layers.pop(name, None)
         self.layers[name] = Layer(name=name, kind=kind, of=image, sees=sees if of == image else None)
+
+
+def _is_cut(part: Tensor, whole: Tensor) -> bool:
+    """Whether it is a view of the first rows and columns, in which places are what they were."""
+    first = part.data_ptr() == whole.data_ptr() and part.stride() == whole.stride()
+    return first and part.ndim == 4 and part.shape[:2] == whole.shape[:2]
 
 
 def _through(module: nn.Module, before: Sees) -> Sees | None:

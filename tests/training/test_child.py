@@ -24,20 +24,21 @@ def test_exit_codes_are_those_of_shells(statement: str, code: int, capfd: pytest
     assert run_module("timeit", "-n", "1", "-r", "1", statement) == code
 
 
-def test_a_signal_reaches_the_module_once_and_its_exit_code_comes_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("ends", "code"), [("os._exit(7)", 7), ("os.abort()", 130)])
+def test_a_signal_reaches_the_module_once_and_its_exit_code_comes_back(tmp_path: Path, ends: str, code: int) -> None:
     ready = tmp_path / "ready"
     statement = (
         "import os, pathlib, time\n"
         f"try: pathlib.Path({str(ready)!r}).touch(); time.sleep(30)\n"
-        "except KeyboardInterrupt: time.sleep(0.5); os._exit(7)"
+        f"except KeyboardInterrupt: time.sleep(0.5); {ends}"
     )
-    code = f"import sys; from training.child import run_module; sys.exit(run_module('timeit', '-n1', '-r1', {statement!r}))"
+    run = f"import sys; from training.child import run_module; sys.exit(run_module('timeit', '-n1', '-r1', {statement!r}))"
     for number in (signal.SIGINT, signal.SIGTERM):
-        with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) as process:
+        with subprocess.Popen([sys.executable, "-c", run], stderr=subprocess.PIPE) as process:
             while not ready.exists():
                 time.sleep(0.02)
             process.send_signal(number)
-            assert process.wait(20) == 7
+            assert process.wait(20) == code
         ready.unlink()
 
 
