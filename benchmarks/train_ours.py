@@ -1,4 +1,4 @@
-"""Times steps of `training` in a process of its own and prints the seconds of a step; see train.py."""
+"""Takes steps of `training` without end and prints the time at the end of each; see train.py."""
 
 # ruff: noqa: E402
 from training.memory import keep_memory
@@ -6,11 +6,9 @@ from training.memory import keep_memory
 keep_memory()  # as `python -m training` does, before torch is imported
 
 import argparse
-import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from train_peer import SIDE, TutorialNet, median_step, timed
+from train_peer import SIDE, TutorialNet
 
 import stn
 from stn.convolution import Conv2d
@@ -64,16 +62,19 @@ def main() -> None:
     parser.add_argument("--memory", type=float, default=4.0, help="GiB, see data.memory")
     parser.add_argument("--precision", default="float32", help="see trainer.precision")
     parser.add_argument("--batch-size", type=int, required=True)
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--warm-up", type=int, required=True)
     options = parser.parse_args()
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torchmetrics")
     config = _config(options)
     data = DataModule(config)
     if options.loop == "plain":
-        print(timed(_plain(config, data), options.warm_up, options.steps))
+        _plain(config, data)
     else:
-        print(median_step(_through_lightning(config, data), options.warm_up))
+        _through_lightning(config, data)
+
+
+def _tell() -> None:
+    """That a step ends now."""
+    print(time.perf_counter(), flush=True)
 
 
 def _config(options: argparse.Namespace) -> TrainingConfig:
@@ -86,7 +87,7 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
             name="sgd", learning_rate=0.01, schedule="constant", weight_decay=0.0, label_smoothing=0.0
         ),
         trainer=TrainerConfig(
-            max_steps=options.warm_up + options.steps,
+            max_steps=10**9,
             validate_every=10**9,
             batch_size=options.batch_size,
             accelerator="cpu",
@@ -101,7 +102,7 @@ def _module(config: TrainingConfig, data: DataModule) -> ClassificationModule:
     return ClassificationModule(net, config, 10, data.steps)  # type: ignore[arg-type]
 
 
-def _plain(config: TrainingConfig, data: DataModule) -> Iterator[None]:
+def _plain(config: TrainingConfig, data: DataModule) -> None:
     """The batches and the network of ours in the shortest loop there is."""
     module = _module(config, data)
     model = module.model.to(memory_format=torch.channels_last).train()
@@ -112,25 +113,20 @@ def _plain(config: TrainingConfig, data: DataModule) -> Iterator[None]:
         optimizer.zero_grad()
         F.nll_loss(model(batch.images).logits, batch.labels).backward()
         optimizer.step()
-        yield
+        _tell()
 
 
-def _through_lightning(config: TrainingConfig, data: DataModule) -> list[float]:
-    """The times at which the steps of a real run ended."""
-    times = _Times()
+def _through_lightning(config: TrainingConfig, data: DataModule) -> None:
+    """A real run, with all that `stn train` hangs on the trainer."""
     with tempfile.TemporaryDirectory() as folder:
-        trainer = make_trainer(config, Path(folder), data, times)
+        trainer = make_trainer(config, Path(folder), data, _Told())
         trainer.fit(_module(config, data), datamodule=data)
-    return times.ends
 
 
-class _Times(pl.Callback):
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-
+class _Told(pl.Callback):
     def on_train_batch_end(self, *_: Any) -> None:
-        self.ends.append(time.perf_counter())
+        _tell()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

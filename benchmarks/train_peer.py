@@ -1,6 +1,6 @@
 """What everybody starts from: the network and the loop of PyTorch's spatial transformer tutorial, for 42x42 images.
 
-As a script it times the steps of that loop in a process of its own and prints the seconds of a step; see train.py.
+As a script it takes steps of that loop without end and prints the time at the end of each; see train.py.
 
 Written after the published architecture: localization of conv 7x7 of 8 and conv 5x5 of 10, dense 32; classifier of conv
 5x5 of 10 and conv 5x5 of 20 with dropout, dense 50. The layers stand once; `straighten` is what differs.
@@ -8,8 +8,6 @@ Source: https://docs.pytorch.org/tutorials/intermediate/spatial_transformer_tuto
 """
 
 import argparse
-import itertools
-import statistics
 import time
 from collections.abc import Iterator
 
@@ -86,23 +84,14 @@ def steps(root: str, workers: int, batch_size: int) -> Iterator[None]:
             yield
 
 
-def timed(steps: Iterator[None], warm_up: int, count: int) -> float:
-    """Seconds of a step, of this many after the warm-up."""
-    return median_step([time.perf_counter() for _ in itertools.islice(steps, warm_up + count)], warm_up)
-
-
-def median_step(ends: list[float], warm_up: int) -> float:
-    """Seconds of a step, from the times at which steps ended."""
-    return statistics.median(after - before for before, after in itertools.pairwise(ends[warm_up - 1 :]))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", required=True)
-    for name in ("--workers", "--batch-size", "--steps", "--warm-up"):
+    for name in ("--workers", "--batch-size"):
         parser.add_argument(name, type=int, required=True)
     options = parser.parse_args()
-    print(timed(steps(options.root, options.workers, options.batch_size), options.warm_up, options.steps))
+    for _ in steps(options.root, options.workers, options.batch_size):
+        print(time.perf_counter(), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Several steps in one of Lightning's batches: the same steps, for less work around each."""
 
+import bisect
 import dataclasses
 import json
 from pathlib import Path
@@ -30,8 +31,19 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's, which a run is
     ],
 )
 def test_steps_are_parted_so_that_batches_end_where_validations_are(parts: Parts, ends: list[int]) -> None:
-    assert parts.ends() == ends
-    assert [parts.done(step) for step in (0, *ends)] == list(range(len(ends) + 1))
+    assert [parts.end(number) for number in range(1, parts.total + 1)] == ends
+    assert [parts.done(step) for step in range(ends[-1] + 1)] == [
+        bisect.bisect(ends, step) for step in range(ends[-1] + 1)
+    ]
+
+
+def test_the_longest_run_begins_like_any_other() -> None:
+    """What is kept of its batches does not grow with their number."""
+    parts = Parts.of(steps=10**9, between=235, most=1)
+    members = torch.arange(40)
+    batches = TrainingBatches(members, members, Order(members, 8, seed=0), parts, lambda: 10**8, slice(None))
+    assert len(batches) == parts.total == 10**9
+    assert next(iter(batches)).step == parts.done(10**8) == 10**8
 
 
 def test_a_batch_holds_the_pictures_of_its_steps_in_their_order() -> None:

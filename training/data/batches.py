@@ -1,7 +1,5 @@
 """The batches of a run: each is a function of the seed and of its step, so that a run can go on from anywhere."""
 
-import bisect
-import itertools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -72,14 +70,18 @@ class Parts(NamedTuple):
         """With at most so many steps in a batch; where that is more than one, there are two batches at least."""
         return cls(steps, between, max(min(2, most), -(-between // most)))
 
-    def ends(self) -> list[int]:
-        """The step before which each batch ends."""
-        ends = (self.between * number // self.batches for number in itertools.count(1))
-        return [*itertools.takewhile(lambda end: end < self.steps, ends), self.steps]
+    @property
+    def total(self) -> int:
+        """How many batches there are."""
+        return (self.steps * self.batches - 1) // self.between + 1
+
+    def end(self, number: int) -> int:
+        """The step before which the batch of this number ends, of 1, 2, ..."""
+        return min(self.between * number // self.batches, self.steps)
 
     def done(self, step: int) -> int:
         """How many batches end at this step or before it."""
-        return bisect.bisect_right(self.ends(), step)
+        return self.total if step >= self.steps else ((step + 1) * self.batches - 1) // self.between
 
 
 class TrainingBatches:
@@ -101,11 +103,12 @@ class TrainingBatches:
         self.parts, self.first, self.rows = parts, first, rows
 
     def __len__(self) -> int:
-        return len(self.parts.ends())
+        return self.parts.total
 
     def __iter__(self) -> Iterator[Batch]:
         step = self.first()
-        for end in self.parts.ends()[self.parts.done(step) :]:
+        for number in range(self.parts.done(step), self.parts.total):
+            end = self.parts.end(number + 1)
             chosen = torch.cat([self.order[each][self.rows] for each in range(step, end)])
             chosen = chosen.to(self.images.device)
             yield Batch(self.images[chosen], self.labels[chosen], step)
