@@ -32,7 +32,8 @@ PATIENCE = 60.0
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 when the model is written, 2 for a mistake in config or data, 3 where the disk is full or not writable,
-    4 where another attempt has the run, 5 where something could not be downloaded, 130 when interrupted or paused.
+    4 where another attempt has the run, 5 where something could not be downloaded, 6 where memory ran out, 130 when
+    interrupted or paused.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # before torch brings libgomp, which reads it once
     keep_memory()
@@ -48,7 +49,7 @@ def work(arguments: list[str] | None, spread: "Callable[[], Spread] | None" = No
     # Only now, so that Ctrl-C during the long imports ends in good order too.
     from training.attempts import Attempt, Fenced
     from training.config import TrainingConfig
-    from training.failures import MISTAKE, exit_code, leave_word
+    from training.failures import MISTAKE, exit_code, leave_word, memory_told
     from training.runs import Held, is_finished, remove_bare
 
     options = _parse(arguments)
@@ -63,7 +64,8 @@ def work(arguments: list[str] | None, spread: "Callable[[], Spread] | None" = No
         attempt = None if options.attempt is None else Attempt(run, options.attempt)
         with _held(run, attempt) if first else nullcontext():
             if not (first and is_finished(run)):  # by an earlier attempt that was waited for
-                _do(work, run, attempt, spread)
+                with memory_told(_needing_less(work)):
+                    _do(work, run, attempt, spread)
         return 0
     except (Fenced, ValueError, OSError) as error:
         log.debug("the run ended with an error", exc_info=True)
@@ -178,6 +180,18 @@ def _join(options: argparse.Namespace) -> "tuple[Path, TrainingConfig]":
             break
         time.sleep(0.1)
     return run, read_config(path)
+
+
+def _needing_less(work: "Work") -> str:
+    """Advice for where memory ran out."""
+    from training.config import TrainingConfig
+
+    pictures = "smaller pictures (data.size, distortion.size)"
+    return (
+        f"less is needed with a trainer.batch_size below {work.trainer.batch_size} or {pictures}"
+        if isinstance(work, TrainingConfig)
+        else "less is needed with smaller pictures"
+    )
 
 
 def _do(work: "Work", run: Path, attempt: "Attempt | None", spread: "Callable[[], Spread] | None") -> None:

@@ -2,16 +2,18 @@
 
 import contextlib
 import errno
+import re
 import socket
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import URLError
 
 from training.attempts import Attempt
 from training.runs import write_json
 
-MISTAKE, RESOURCES, UNREACHABLE = 2, 3, 5
-"""Exit codes: a mistake in config or data; the disk; the network, or what lies behind it."""
+MISTAKE, RESOURCES, UNREACHABLE, MEMORY = 2, 3, 5, 6
+"""Exit codes: a mistake in config or data; the disk; the network, or what lies behind it; memory."""
 
 OF_NETWORKS = frozenset(
     {
@@ -31,6 +33,25 @@ MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR})
 
 class Unreachable(OSError):
     """What a run has to download did not come."""
+
+
+class OutOfMemory(OSError):
+    """Memory, of the machine or of a GPU, did not suffice."""
+
+
+@contextlib.contextmanager
+def memory_told(advice: str) -> Iterator[None]:
+    """That memory ran out, which torch has several errors for, as an `OutOfMemory` with this advice."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not re.search(
+            "can't allocate|out of memory", str(error), re.IGNORECASE
+        ):
+            raise
+        asked = re.search(r"(?:tried|unable) to allocate ([\d.]+ \w+)", str(error), re.IGNORECASE)
+        size = f" when {asked[1]} more were asked for" if asked else ""
+        raise OutOfMemory(f"memory ran out{size}; {advice}") from error
 
 
 def is_of_network(error: BaseException) -> bool:
@@ -64,6 +85,8 @@ def exit_code(error: ValueError | OSError, run: Path | None) -> int:
         return MISTAKE
     if is_of_network(error):
         return UNREACHABLE
+    if isinstance(error, OutOfMemory) or error.errno == errno.ENOMEM:
+        return MEMORY
     if error.errno not in MISSING:
         return RESOURCES
     return RESOURCES if run is not None and _lies_in(error.filename, run) else MISTAKE

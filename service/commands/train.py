@@ -1,6 +1,7 @@
 """`stn train`: a training run in a process of its own, then its model among those that are served."""
 
 import logging
+import signal
 import sys
 from pathlib import Path
 
@@ -44,5 +45,7 @@ def resume(run: Path, settings: Settings) -> int:
             return exit_code(error, None)
         log.info("model %s, version %d, is ready to be served (run folder %s)", name, version, run)
     elif code != MISTAKE:
+        if code == 128 + signal.SIGKILL:
+            log.info("the training process was killed by SIGKILL, as the kernel does where memory runs out")
         log.info("the run did not finish; go on with it: stn train --resume %s", run)
     return code

@@ -90,7 +90,7 @@ def judge(code: Code, record: Closing | None, paused: bool, said: str) -> Outcom
         return Outcome("failed", said, failure="mistake")
     if code == 3:
         return Outcome("failed", said, failure="resources")
-    if code == 5:
+    if code in (5, 6):
         return Outcome(None, said, failure="resources", crashed=True)
     if paused and code != 4:
         return Outcome(None, "the worker was stopped")
@@ -125,7 +125,8 @@ def _told(code: Code) -> str:
         case 130:
             return "the training process was interrupted from outside"
         case int() if code < 0:
-            return f"the training process was killed by {_signal(-code)}"
+            memory = ", as the kernel does where memory runs out" if code == -signal.SIGKILL else ""
+            return f"the training process was killed by {_signal(-code)}{memory}"
     return f"the training process ended with exit code {code}"
 
 

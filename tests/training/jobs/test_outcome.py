@@ -32,6 +32,7 @@ STOPPED = DONE._replace(stopped=True)
         (2, None, False, "failed", "mistake", False),
         (3, None, True, "failed", "resources", False),
         (5, None, False, None, "resources", True),
+        (6, None, False, None, "resources", True),
     ],
 )
 def test_a_job_has_succeeded_only_by_its_closing_record_and_exit_code(
