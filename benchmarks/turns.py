@@ -16,7 +16,7 @@ SKIPPED = 2
 
 
 class Contestant:
-    """A process, with those that it starts, which is halted except in its turns; `contestant` starts and ends it.
+    """A process, with those that it starts, which is halted except in its turns; `contestants` starts and ends it.
 
     It must print `time.perf_counter()`, a clock that on Linux all processes share, at the end of each of its steps.
     """
